@@ -1,0 +1,344 @@
+/**
+ * What a model may ask of a device. A model is written once, as calls of the operations of a
+ * {@linkcode Frame}; a backend is an implementation of them. This file knows no model, and no
+ * operation here knows which device it runs on.
+ *
+ * Conventions: arrays are dense and row-major. A tensor of shape (a, b, c) given where "rows" are
+ * expected has a·b rows of c columns. Images inside the networks are (batch, height, width,
+ * channels), so that a pixel is a row. All arithmetic is float32 unless said otherwise.
+ *
+ * @module
+ */
+
+/** Element type of a {@linkcode Tensor}: activations are `"f32"`, token ids and indices `"i32"`. */
+export type DType = "f32" | "i32";
+
+/** How the weights of matrix products are held in memory; the arithmetic stays float32, `"q8"` excepted. */
+export type WeightDType = "fp32" | "fp16" | "q8";
+
+/** The typed array that holds the elements of a {@linkcode Tensor}. */
+export type DataOf<D extends DType> = D extends "f32" ? Float32Array : Int32Array;
+
+/** Device that a {@linkcode Backend} runs on. */
+export type DeviceType = "wasm" | "webgpu";
+
+/** Which device was chosen, and why. */
+export interface DeviceInfo {
+  /** Kind of device. */
+  readonly type: DeviceType;
+  /** What it is, for people: `"Wasm, relaxed SIMD, 2 threads"`, `"NVIDIA H100"`. */
+  readonly name: string;
+  /** Why this device was taken, for people: `"asked for"`, `"no WebGPU adapter"`. */
+  readonly reason: string;
+  /** Number of threads that compute; 1 on a GPU. */
+  readonly threads: number;
+}
+
+/**
+ * An array as a checkpoint holds it: float32 values, float16 or bfloat16 bits, or int8 values with
+ * one float32 scale for each row (first dimension).
+ */
+export type HostArray =
+  & { readonly shape: readonly number[] }
+  & (
+    | { readonly dtype: "f32"; readonly data: Float32Array }
+    | { readonly dtype: "f16" | "bf16"; readonly data: Uint16Array }
+    | { readonly dtype: "i8"; readonly data: Int8Array; readonly scale: Float32Array }
+  );
+
+/** An array in the memory of a device. */
+export interface Tensor<D extends DType = "f32"> extends Disposable {
+  /** Backend whose memory it lies in. */
+  readonly backend: Backend;
+  /** Lengths of the dimensions, outermost first. */
+  readonly shape: readonly number[];
+  /** Element type. */
+  readonly dtype: D;
+  /**
+   * Reads the elements once all work submitted so far has been done, into an array of the caller's.
+   *
+   * @throws {ReferenceError} If the tensor was disposed of.
+   */
+  data(): Promise<DataOf<D>>;
+  /**
+   * Replaces all elements. Takes effect after the runs submitted so far and before those submitted
+   * later; `values` may be reused at once.
+   *
+   * @throws {RangeError} If the number of values is not the number of elements.
+   */
+  write(values: DataOf<D>): void;
+  /** Gives the memory back. Tensors of a frame go with the frame and need no call. */
+  dispose(): void;
+}
+
+/**
+ * Weight of a linear layer, packed as the device likes it: (outFeatures, inFeatures) and an optional
+ * bias (outFeatures).
+ */
+export interface LinearWeight extends Disposable {
+  /** Columns of the result. */
+  readonly outFeatures: number;
+  /** Columns of the argument. */
+  readonly inFeatures: number;
+  /** How it is held. */
+  readonly dtype: WeightDType;
+  /** Gives the memory back. */
+  dispose(): void;
+}
+
+/** Weight of a 2-D convolution, packed as the device likes it. */
+export interface ConvWeight extends Disposable {
+  /** Channels of the result. */
+  readonly outChannels: number;
+  /** Channels of the argument. */
+  readonly inChannels: number;
+  /** Side of the square kernel: 1 or 3. */
+  readonly kernelSize: number;
+  /** Gives the memory back. */
+  dispose(): void;
+}
+
+/** Elementwise function applied to the result of {@linkcode Frame.linear}. */
+export type Activation =
+  | "none"
+  /** x · sigmoid(1.702 x), as in CLIP and diffusers' `ApproximateGELU`. */
+  | "quickGelu"
+  /** x · sigmoid(x). */
+  | "silu"
+  /** x · Φ(x), by the error function. */
+  | "gelu";
+
+/** Options of {@linkcode Frame.linear}. */
+export interface LinearOptions {
+  /** Applied after the bias. Default `"none"`. */
+  readonly activation?: Activation;
+  /** Tensor of the result's size that the result is added to, in place, instead of making a new one. */
+  readonly addTo?: Tensor;
+}
+
+/** Columns `offset … offset + heads · headDim` of a tensor's rows. */
+export interface Columns {
+  /** Tensor of (rows, columns). */
+  readonly tensor: Tensor;
+  /** First column. */
+  readonly offset: number;
+}
+
+/** Options of {@linkcode Frame.attention}. */
+export interface AttentionOptions {
+  /** Number of sequences. */
+  readonly batch: number;
+  /** Number of heads. */
+  readonly heads: number;
+  /** Columns of one head. */
+  readonly headDim: number;
+  /** Factor on the scores. */
+  readonly scale: number;
+  /** Whether a query sees only keys up to its own position. Default false. */
+  readonly causal?: boolean;
+}
+
+/** Options of {@linkcode Frame.conv2d}. */
+export interface ConvOptions {
+  /** 1 (padding keeps the size) or 2 (one row of zeros below, one column to the right). Default 1. */
+  readonly stride?: 1 | 2;
+  /** Doubles height and width by nearest neighbour before convolving. Default false. */
+  readonly upsample?: boolean;
+  /** Tensor of the result's size that the result is added to, in place. */
+  readonly addTo?: Tensor;
+}
+
+/** Options of {@linkcode Frame.layerNorm}: both parameters have one element per column. */
+export interface LayerNormOptions {
+  /** Factor on each column. */
+  readonly weight: Tensor;
+  /** Added to each column. */
+  readonly bias: Tensor;
+  /** Added to the variance. */
+  readonly eps: number;
+}
+
+/** Options of {@linkcode Frame.adaLayerNorm}. */
+export interface AdaLayerNormOptions {
+  /** (timesteps, 2 · columns): for each timestep the scales, then the shifts. */
+  readonly table: Tensor;
+  /** One element: the row of `table` to use. */
+  readonly timestep: Tensor<"i32">;
+  /** Added to the variance. */
+  readonly eps: number;
+}
+
+/** Options of {@linkcode Frame.groupNorm}. */
+export interface GroupNormOptions {
+  /** Factor on each channel. */
+  readonly weight: Tensor;
+  /** Added to each channel. */
+  readonly bias: Tensor;
+  /** Number of groups of channels. */
+  readonly groups: number;
+  /** Added to the variance. */
+  readonly eps: number;
+  /** Whether SiLU follows. Default false. */
+  readonly silu?: boolean;
+}
+
+/**
+ * Columns of a schedule table, whose row t holds the float32 logarithms of the transition
+ * probabilities at timestep t; the last row (T) holds the cumulative ones of "no noise" only.
+ */
+export const SCHEDULE_COLUMNS = [
+  "logAt",
+  "logBt",
+  "logCt",
+  "logCumprodAt",
+  "logCumprodBt",
+  "logCumprodCt",
+] as const;
+
+/** What {@linkcode Frame.posterior} and {@linkcode Frame.sampleStep} share. */
+export interface PosteriorOptions {
+  /** (timesteps + 1, 6): see {@linkcode SCHEDULE_COLUMNS}. */
+  readonly schedule: Tensor;
+  /** One element: t. */
+  readonly timestep: Tensor<"i32">;
+}
+
+/** Options of {@linkcode Frame.sampleStep}. */
+export interface SampleStepOptions extends PosteriorOptions {
+  /** (batch, pixels), ids 0 … classes − 1, the last being the mask; replaced by the tokens of t − 1. */
+  readonly latents: Tensor<"i32">;
+  /**
+   * Uniform numbers in [0, 1), (batch, classes, pixels). At t = 0 there is no mask class: then the
+   * first batch · (classes − 1) · pixels elements count, as (batch, classes − 1, pixels).
+   */
+  readonly noise: Tensor;
+  /**
+   * Scale s of classifier-free guidance. If given, `logProbs` holds the unconditional batch and then
+   * the conditional one, and l = u + s (c − u), normalised again, takes their place.
+   */
+  readonly guidanceScale?: number;
+  /**
+   * Keeps the most probable classes until their sum passes this rate; the others get probability
+   * zero. If given, log p is then clamped at −70 from below. Not given: neither happens.
+   */
+  readonly truncationRate?: number;
+}
+
+/** Options of {@linkcode Frame.run}. */
+export interface RunOptions {
+  /** Stops the run between two operations. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A recorded list of operations and the memory of their results.
+ *
+ * Calling an operation checks its arguments, reserves the result and records it; nothing is computed
+ * before {@linkcode Frame.run}, which can be called as often as wanted, with inputs changed by
+ * {@linkcode Tensor.write} in between. Disposing of the frame gives back everything made by it.
+ *
+ * Every operation throws a `TypeError` or `RangeError` that names it if the arguments do not fit.
+ */
+export interface Frame extends Disposable {
+  /** Reserves a tensor without content: an input for `write`, or what `addTo` adds to. */
+  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
+  /**
+   * Opens a scope: when it is disposed of, the memory of what was made in it serves later operations
+   * of the frame. (Those run later, so earlier operations are not harmed.)
+   */
+  scope(): Disposable;
+  /** Runs all recorded operations, in order, after the runs submitted before. */
+  run(options?: RunOptions): Promise<void>;
+  /** Gives all memory back, after the runs submitted before. */
+  dispose(): void;
+
+  /** table[id] (+ position[i mod positions]) for the i-th id: (…ids, columns). */
+  embedding(ids: Tensor<"i32">, table: Tensor, position?: Tensor): Tensor;
+  /** activation(x·Wᵀ + b): rows × inFeatures → rows × outFeatures. */
+  linear(x: Tensor, weight: LinearWeight, options?: LinearOptions): Tensor;
+  /** a · gelu(b) (exact) for rows (a, b): rows × 2n → rows × n. */
+  geglu(x: Tensor): Tensor;
+  /**
+   * softmax(scale · q·kᵀ)·v for each sequence and head: batch · queries rows. The rows of `q` are
+   * batch · queries, those of `k` and `v` batch · keys; heads lie side by side in the columns.
+   */
+  attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor;
+  /** (x − mean) / sqrt(variance + eps) · weight + bias for each row. */
+  layerNorm(x: Tensor, options: LayerNormOptions): Tensor;
+  /** (x − mean) / sqrt(variance + eps) · (1 + scale) + shift for each row. */
+  adaLayerNorm(x: Tensor, options: AdaLayerNormOptions): Tensor;
+  /** Normalises groups of channels over all pixels of an image: (batch, height, width, channels). */
+  groupNorm(x: Tensor, options: GroupNormOptions): Tensor;
+  /** Convolution of (batch, height, width, channels) with bias. */
+  conv2d(x: Tensor, weight: ConvWeight, options?: ConvOptions): Tensor;
+  /** (b, r, c) → (b, c, r). */
+  transpose(x: Tensor): Tensor;
+  /** The whole of x, `times` times in a row: (a, …) → (times · a, …). */
+  repeat(x: Tensor, times: number): Tensor;
+  /** x divided by its L2 norm, for each row. */
+  normalizeRows(x: Tensor): Tensor;
+  /**
+   * Index of the nearest row of `codebook` (codes, columns) for each row, by
+   * |z|² + |e|² − 2 z·e; the first of equals.
+   */
+  nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32">;
+  /** x − log Σ exp x for each row, the sum in float64. */
+  logSoftmax(x: Tensor): Tensor;
+  /**
+   * log q(x_{t−1} | x_t, x_0) with the prediction p(x_0) for x_0 (Gu et al., equation 11; diffusers'
+   * `q_posterior`): log p(x_0) (batch, pixels, classes − 1) and x_t (batch, pixels) →
+   * (batch, pixels, classes). At t = 0, index t − 1 is the last row of the schedule.
+   */
+  posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor;
+  /**
+   * One denoising step, in place on `latents`: guidance, truncation, clamp, posterior (not at
+   * t = 0), Gumbel noise −log(−log(u + 1e-30) + 1e-30) and argmax, the first of equals.
+   * `logProbs` is (batch or, with guidance, 2 · batch, pixels, classes − 1).
+   */
+  sampleStep(logProbs: Tensor, options: SampleStepOptions): void;
+}
+
+/** Memory that a backend holds at a moment. */
+export interface MemoryUse {
+  /** Bytes in use by tensors, weights and frames. */
+  readonly bytes: number;
+  /** Number of allocations in use. */
+  readonly allocations: number;
+}
+
+/** A device that models run on. Made by `createBackend`. */
+export interface Backend extends AsyncDisposable {
+  /** Which device this is, and why it was chosen. */
+  readonly device: DeviceInfo;
+  /**
+   * Copies values to the device.
+   *
+   * @throws {RangeError} If the number of values is not that of the shape.
+   */
+  tensor(data: Float32Array, shape: readonly number[]): Tensor;
+  /** Copies token ids or indices to the device. */
+  tensor(data: Int32Array, shape: readonly number[]): Tensor<"i32">;
+  /** Widens a stored array to float32 on the device. */
+  upload(array: HostArray): Tensor;
+  /**
+   * Packs the weight of a linear layer. Several matrices (and biases) of the same number of columns
+   * are joined along their rows, as for a query-key-value projection.
+   *
+   * @param weights Each of shape (out, in) or (out, in, 1, 1).
+   * @param biases None, or one for each matrix, of shape (out).
+   * @param dtype How to hold them. Default: `"q8"` if all are int8, `"fp16"` if all are float16, else `"fp32"`.
+   */
+  linearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype?: WeightDType,
+  ): LinearWeight;
+  /** Packs the weight (out, in, k, k) and bias (out) of a convolution, held in float32. */
+  convWeight(weight: HostArray, bias: HostArray): ConvWeight;
+  /** Starts a list of operations. */
+  frame(): Frame;
+  /** Memory in use now. */
+  memoryUse(): MemoryUse;
+  /** Frees all memory, threads and devices, after the runs submitted before. */
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,176 @@
+/**
+ * Arrays as files store them: a dtype, a shape and little-endian bytes.
+ *
+ * @module
+ */
+
+import type { HostArray } from "../backends/backend.ts";
+import type { TensorSource } from "./source.ts";
+
+/** Bytes of one element of every element type that files may hold, by its name in safetensors. */
+export const STORED_DTYPES = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+/** Element type of an array in a file, named as in safetensors. */
+export type StoredDType = keyof typeof STORED_DTYPES;
+
+/** An array as a file stores it: dense, row-major, little-endian. */
+export interface StoredArray {
+  /** Element type. */
+  readonly dtype: StoredDType;
+  /** Lengths of the dimensions, outermost first. */
+  readonly shape: readonly number[];
+  /** The elements; may be a view of a larger buffer, at any alignment. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A {@linkcode TensorSource} that also tells and gives arrays as the file stores them. */
+export interface ArraySource extends TensorSource {
+  /** Element type of an array in the file, or undefined if there is none of this name. */
+  dtype(name: string): StoredDType | undefined;
+  /**
+   * Loads one array of any type, unconverted.
+   *
+   * @throws {RangeError} If there is none of this name.
+   */
+  loadStored(name: string): Promise<StoredArray>;
+}
+
+/** The typed array that holds the elements of a {@linkcode StoredArray}. */
+export type StoredData =
+  | Float64Array
+  | Float32Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
+
+const VIEWS = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U64: BigUint64Array,
+  U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+} as const;
+
+/** Whether `dtype` is the name of an element type that can be read. */
+export function isStoredDType(dtype: unknown): dtype is StoredDType {
+  return typeof dtype === "string" && Object.hasOwn(STORED_DTYPES, dtype);
+}
+
+/** Number of elements of a shape; NaN if a length is not a natural number or there are too many. */
+export function elementCount(shape: readonly number[]): number {
+  let count = 1;
+  let empty = false;
+  for (const length of shape) {
+    if (!Number.isSafeInteger(length) || length < 0) return NaN;
+    if (length === 0) empty = true;
+    else count *= length;
+    if (!Number.isSafeInteger(count)) return NaN;
+  }
+  return empty ? 0 : count;
+}
+
+/**
+ * The elements as a typed array, a view where the alignment allows and else a copy. Half floats are
+ * given as their bits, booleans as bytes.
+ */
+export function typedArray(array: StoredArray): StoredData {
+  const View = VIEWS[array.dtype];
+  let { bytes } = array;
+  if (bytes.byteOffset % View.BYTES_PER_ELEMENT !== 0) bytes = bytes.slice();
+  return new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / View.BYTES_PER_ELEMENT);
+}
+
+/**
+ * A stored array of floating point numbers in the form that backends take. Float64 is rounded to
+ * float32.
+ *
+ * @param name What it is, for error messages.
+ * @throws {TypeError} If it holds integers or booleans.
+ */
+export function hostArray(array: StoredArray, name: string): HostArray {
+  const { dtype, shape } = array;
+  const data = typedArray(array);
+  if (dtype === "F32" && data instanceof Float32Array) return { dtype: "f32", shape, data };
+  if (dtype === "F64" && data instanceof Float64Array) {
+    return { dtype: "f32", shape, data: Float32Array.from(data) };
+  }
+  if (dtype === "F16" && data instanceof Uint16Array) return { dtype: "f16", shape, data };
+  if (dtype === "BF16" && data instanceof Uint16Array) return { dtype: "bf16", shape, data };
+  throw new TypeError(`Cannot load ${name}: expected floating point numbers, got ${dtype}`);
+}
+
+/**
+ * An int8 weight with its scales in the form that backends take.
+ *
+ * @param scale One number for each row, of shape (rows) or (rows, 1).
+ * @param name What it is, for error messages.
+ * @throws {SyntaxError} If the scales do not fit the weight.
+ */
+export function quantizedArray(
+  weight: StoredArray,
+  scale: StoredArray,
+  name: string,
+): HostArray {
+  const rows = weight.shape[0] ?? 0;
+  const [first, ...rest] = scale.shape;
+  if (weight.dtype !== "I8" || first !== rows || rest.some((length) => length !== 1)) {
+    throw new SyntaxError(
+      `Cannot load ${name}: expected one scale for each of its ${rows} rows, got scales of shape (${scale.shape})`,
+    );
+  }
+  const data = typedArray(weight);
+  const scales = float32Values(hostArray(scale, `${name}_scale`));
+  if (!(data instanceof Int8Array)) throw new TypeError(`Cannot load ${name}: expected int8`);
+  return { dtype: "i8", shape: weight.shape, data, scale: scales };
+}
+
+/** The values in float32: the data itself if they are float32 already, else a new array. */
+export function float32Values(array: HostArray): Float32Array {
+  switch (array.dtype) {
+    case "f32":
+      return array.data;
+    case "f16": {
+      const { buffer, byteOffset, length } = array.data;
+      return Float32Array.from(new Float16Array(buffer, byteOffset, length));
+    }
+    case "bf16": {
+      const bits = Uint32Array.from(array.data, (value) => value << 16);
+      return new Float32Array(bits.buffer);
+    }
+    case "i8": {
+      const columns = array.data.length / Math.max(1, array.scale.length);
+      const values = new Float32Array(array.data.length);
+      for (let i = 0; i < values.length; i++) {
+        values[i] = (array.data[i] ?? 0) * (array.scale[Math.floor(i / columns)] ?? 0);
+      }
+      return values;
+    }
+  }
+}

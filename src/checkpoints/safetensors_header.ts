@@ -1,0 +1,206 @@
+/**
+ * The header of a safetensors file, and all checks of it.
+ *
+ * @module
+ */
+
+import { elementCount, isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
+
+/** Where an array lies in a safetensors file. */
+export interface SafetensorsEntry {
+  /** Element type. */
+  readonly dtype: StoredDType;
+  /** Lengths of the dimensions, outermost first. */
+  readonly shape: readonly number[];
+  /** Offset of its first byte in the file. */
+  readonly offset: number;
+  /** Length in bytes. */
+  readonly length: number;
+}
+
+/** What the header of a safetensors file says. */
+export interface SafetensorsHeader {
+  /** The arrays, in the order of the header. */
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  /** Free text by key. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Bytes before the header: its length, a little-endian 64-bit integer. */
+export const PREFIX_BYTES = 8;
+
+/** Longest header that the format allows. */
+const MAX_HEADER_BYTES = 100_000_000;
+
+/**
+ * Length of the header from the first bytes of the file, checked against the size of the file.
+ *
+ * @throws {SyntaxError} If the file cannot be a safetensors file.
+ */
+export function headerLength(prefix: Uint8Array, fileSize: number, description: string): number {
+  if (fileSize < PREFIX_BYTES || prefix.length < PREFIX_BYTES) {
+    throw damaged(description, `the file is ${fileSize} bytes long, too short for a header`);
+  }
+  const view = new DataView(prefix.buffer, prefix.byteOffset, PREFIX_BYTES);
+  const length = view.getBigUint64(0, true);
+  if (length > BigInt(fileSize - PREFIX_BYTES)) {
+    throw damaged(description, `header is ${length} bytes long, the file is ${fileSize}`);
+  }
+  if (length > MAX_HEADER_BYTES) {
+    throw damaged(
+      description,
+      `header is ${length} bytes long, at most ${MAX_HEADER_BYTES} may be`,
+    );
+  }
+  return Number(length);
+}
+
+/**
+ * Reads the JSON of a header and checks that the arrays fill the rest of the file exactly.
+ *
+ * @param bytes The header without the length in front of it.
+ * @throws {SyntaxError} If anything in it is malformed or does not fit the file.
+ * @throws {TypeError} If an element type is not supported.
+ */
+export function parseHeader(
+  bytes: Uint8Array,
+  fileSize: number,
+  description: string,
+): SafetensorsHeader {
+  const json = parseObject(bytes, description);
+  const start = PREFIX_BYTES + bytes.length;
+  const entries = new Map<string, SafetensorsEntry>();
+  let metadata: Record<string, string> = {};
+  for (const [name, value] of Object.entries(json)) {
+    if (name === "__metadata__") metadata = checkedMetadata(value, description);
+    else entries.set(name, checkedEntry(name, value, start, fileSize, description));
+  }
+  checkLayout(entries, start, fileSize, description);
+  return { entries, metadata };
+}
+
+function parseObject(bytes: Uint8Array, description: string): Record<string, unknown> {
+  let json: unknown;
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(description, "header is not valid JSON", cause);
+  }
+  if (!isObject(json)) throw damaged(description, "header is not a JSON object");
+  const repeated = repeatedKey(text);
+  if (repeated !== undefined) {
+    throw damaged(description, `${JSON.stringify(repeated)} occurs twice in the header`);
+  }
+  return json;
+}
+
+function checkedMetadata(value: unknown, description: string): Record<string, string> {
+  if (!isObject(value)) throw damaged(description, "__metadata__ is not an object of strings");
+  const metadata: Record<string, string> = Object.create(null);
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== "string") {
+      throw damaged(description, "__metadata__ is not an object of strings");
+    }
+    metadata[key] = text;
+  }
+  return metadata;
+}
+
+function checkedEntry(
+  name: string,
+  value: unknown,
+  start: number,
+  fileSize: number,
+  description: string,
+): SafetensorsEntry {
+  const where = JSON.stringify(name.slice(0, 200));
+  if (!isObject(value)) throw damaged(description, `${where} is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== "string") throw damaged(description, `${where} has no dtype`);
+  if (!isStoredDType(dtype)) {
+    throw new TypeError(
+      `Cannot read ${description}: ${where} has the unsupported dtype ${dtype.slice(0, 20)}`,
+    );
+  }
+  if (!isNaturals(shape)) {
+    throw damaged(description, `${where} has a shape that is not a list of natural numbers`);
+  }
+  if (!isNaturals(offsets) || offsets.length !== 2) {
+    throw damaged(description, `${where} has offsets that are not two natural numbers`);
+  }
+  const [begin = 0, end = 0] = offsets;
+  if (begin > end || end > fileSize - start) {
+    throw damaged(
+      description,
+      `${where} lies at ${begin} to ${end} of ${fileSize - start} bytes of data`,
+    );
+  }
+  const size = elementCount(shape) * STORED_DTYPES[dtype];
+  if (size !== end - begin) {
+    throw damaged(
+      description,
+      `${where} of shape (${shape.slice(0, 16)}) and dtype ${dtype} has ${end - begin} bytes`,
+    );
+  }
+  return { dtype, shape, offset: start + begin, length: end - begin };
+}
+
+/** Arrays neither overlap nor leave holes: the format demands it, so nothing can hide in between. */
+function checkLayout(
+  entries: ReadonlyMap<string, SafetensorsEntry>,
+  start: number,
+  fileSize: number,
+  description: string,
+): void {
+  const sorted = [...entries].sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length);
+  let position = start;
+  for (const [name, { offset, length }] of sorted) {
+    if (offset !== position) {
+      const what = offset < position ? "overlaps the array before it" : "follows a hole";
+      throw damaged(description, `${JSON.stringify(name.slice(0, 200))} ${what}`);
+    }
+    position += length;
+  }
+  if (position !== fileSize) {
+    throw damaged(description, `the arrays end at byte ${position}, the file is ${fileSize}`);
+  }
+}
+
+/**
+ * First key of the outermost object that occurs twice; `JSON.parse` would silently keep the last.
+ *
+ * @param text Valid JSON.
+ */
+function repeatedKey(text: string): string | undefined {
+  const keys = new Set<string>();
+  let depth = 0;
+  let start = -1;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) { // quotation mark
+      const begin = i++;
+      while (text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1;
+      if (depth === 1) start = begin;
+    } else if (c === 0x3a && depth === 1) { // colon
+      const key: string = JSON.parse(text.slice(start, text.lastIndexOf('"', i) + 1));
+      if (keys.has(key)) return key;
+      keys.add(key);
+    } else if (c === 0x7b || c === 0x5b) depth++;
+    else if (c === 0x7d || c === 0x5d) depth--;
+  }
+  return undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNaturals(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+}
+
+function damaged(description: string, what: string, cause?: unknown): SyntaxError {
+  return new SyntaxError(`Cannot read ${description}: ${what}`, { cause });
+}

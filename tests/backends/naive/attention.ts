@@ -1,0 +1,58 @@
+// Attention, written to be read: float64 inside, rounded to float32 when stored.
+
+/** Rows of a matrix, of which the columns from `offset` are meant. */
+export interface NaiveColumns {
+  readonly data: Float32Array;
+  readonly columns: number;
+  readonly offset: number;
+}
+
+/** Sizes of {@linkcode attention}. */
+export interface NaiveAttentionOptions {
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly causal: boolean;
+}
+
+/** softmax(scale · q·kᵀ)·v: (batch · queries, heads · headDim). */
+export function attention(
+  q: NaiveColumns,
+  k: NaiveColumns,
+  v: NaiveColumns,
+  { batch, queries, keys, heads, headDim, scale, causal }: NaiveAttentionOptions,
+): Float32Array {
+  const out = new Float32Array(batch * queries * heads * headDim);
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < heads; h++) {
+      const at = (m: NaiveColumns, row: number, d: number) =>
+        m.data[row * m.columns + m.offset + h * headDim + d]!;
+      for (let i = 0; i < queries; i++) {
+        const seen = causal ? Math.min(i + 1, keys) : keys;
+        const scores = new Float64Array(seen);
+        for (let j = 0; j < seen; j++) {
+          for (let d = 0; d < headDim; d++) {
+            scores[j]! += scale * at(q, b * queries + i, d) * at(k, b * keys + j, d);
+          }
+        }
+        const weights = softmax(scores);
+        for (let d = 0; d < headDim; d++) {
+          let total = 0;
+          for (let j = 0; j < seen; j++) total += weights[j]! * at(v, b * keys + j, d);
+          out[((b * queries + i) * heads + h) * headDim + d] = total;
+        }
+      }
+    }
+  }
+  return out;
+}
+
+function softmax(scores: Float64Array): Float64Array {
+  const max = scores.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = scores.map((score) => Math.exp(score - max));
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / total);
+}

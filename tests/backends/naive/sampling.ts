@@ -1,0 +1,116 @@
+// The denoising step, written to be read: float64 inside, rounded to float32 when stored.
+// Rows are pixels: log p(x0) is (batch · pixels, classes − 1).
+
+import { SCHEDULE_COLUMNS } from "../../../src/backends/backend.ts";
+import { logSumExp, mapRows } from "./rows.ts";
+
+/** log of the zero in a one-hot vector, as the reference writes it. */
+const LOG_ZERO = Math.log(1e-30);
+
+/** Arguments of {@linkcode sampleStep}. */
+export interface NaiveSampleStepOptions {
+  readonly classes: number;
+  readonly pixels: number;
+  readonly schedule: Float32Array;
+  readonly timestep: number;
+  readonly noise: Float32Array;
+  readonly guidanceScale?: number | undefined;
+  readonly truncationRate?: number | undefined;
+}
+
+/** Tokens of t − 1, and the noised logits (batch · pixels, classes or classes − 1) they maximise. */
+export function sampleStep(
+  logProbs: Float32Array,
+  latents: Int32Array,
+  options: NaiveSampleStepOptions,
+): { tokens: Int32Array; noised: Float64Array[] } {
+  const { classes, pixels, schedule, timestep, noise, guidanceScale, truncationRate } = options;
+  let p = logProbs;
+  if (guidanceScale !== undefined) p = guide(p, classes - 1, guidanceScale);
+  if (truncationRate !== undefined) {
+    p = truncate(p, classes - 1, truncationRate).map((value) => Math.max(value, -70));
+  }
+  if (timestep > 0) p = posterior(p, latents, { classes, schedule, timestep });
+  const columns = timestep > 0 ? classes : classes - 1;
+  const noised = Array.from(latents, (_, row) => {
+    const [image, pixel] = [Math.floor(row / pixels), row % pixels];
+    return Float64Array.from({ length: columns }, (_, k) => {
+      const u = noise[(image * columns + k) * pixels + pixel]!;
+      return p[row * columns + k]! - Math.log(-Math.log(u + 1e-30) + 1e-30);
+    });
+  });
+  return { tokens: Int32Array.from(noised, argmax), noised };
+}
+
+/** u + s (c − u), normalised, where the first half of the rows is u and the second c. */
+export function guide(logProbs: Float32Array, columns: number, scale: number): Float32Array {
+  const half = logProbs.length / 2;
+  const unconditional = logProbs.subarray(0, half);
+  return mapRows(unconditional, columns, (u, row) => {
+    const mixed = u.map((value, k) =>
+      value + scale * (logProbs[half + row * columns + k]! - value)
+    );
+    const total = logSumExp(mixed);
+    return mixed.map((value) => value - total);
+  });
+}
+
+/**
+ * −∞ for all but the most probable classes, up to the one whose partial sum reaches the rate. The
+ * partial sums are rounded to float32, as in the reference, where that decides at rate 1.
+ */
+export function truncate(logProbs: Float32Array, columns: number, rate: number): Float32Array {
+  return mapRows(logProbs, columns, (row) => {
+    const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
+    const out = new Float64Array(columns).fill(-Infinity);
+    let partialSum = 0;
+    for (const k of order) {
+      out[k] = row[k]!;
+      partialSum += Math.fround(Math.exp(row[k]!));
+      if (Math.fround(partialSum) >= Math.fround(rate)) break;
+    }
+    return out;
+  });
+}
+
+/** log q(x_{t−1} | x_t, x_0) summed over p(x_0): (batch · pixels, classes). */
+export function posterior(
+  logProbs: Float32Array,
+  latents: Int32Array,
+  { classes, schedule, timestep }: { classes: number; schedule: Float32Array; timestep: number },
+): Float32Array {
+  const width = SCHEDULE_COLUMNS.length;
+  const rowOf = (t: number) => schedule.subarray(t * width, (t + 1) * width);
+  const [a, b, c, cumA, cumB, cumC] = rowOf(timestep) as unknown as Six;
+  const before = timestep === 0 ? schedule.length / width - 1 : timestep - 1;
+  const [, , , beforeA, beforeB, beforeC] = rowOf(before) as unknown as Six;
+  const mask = classes - 1;
+  const out = new Float32Array(latents.length * classes);
+  latents.forEach((token, row) => {
+    const oneHot = (k: number) => k === token ? 0 : LOG_ZERO;
+    const toToken = (k: number) => token === mask ? c : logAddExp(oneHot(k) + a, b);
+    const toTokenFrom0 = (k: number) => token === mask ? cumC : logAddExp(oneHot(k) + cumA, cumB);
+    const q = Float64Array.from(
+      { length: mask },
+      (_, k) => logProbs[row * mask + k]! - toTokenFrom0(k),
+    );
+    const total = logSumExp(q);
+    for (let k = 0; k < mask; k++) {
+      out[row * classes + k] = logAddExp(q[k]! - total + beforeA, beforeB) + toToken(k) + total;
+    }
+    out[row * classes + mask] = beforeC + oneHot(mask) + total;
+  });
+  return out;
+}
+
+type Six = [number, number, number, number, number, number];
+
+/** log(eᵃ + eᵇ). */
+function logAddExp(a: number, b: number): number {
+  return logSumExp(Float64Array.of(a, b));
+}
+
+/** Index of the largest, the first of equals. */
+function argmax(values: Float64Array): number {
+  return values.reduce((best, value, k) => value > values[best]! ? k : best, 0);
+}

@@ -1,0 +1,93 @@
+// Memory of the oracle: tensors that know when they were given back, and the queue of work.
+
+import type { Backend, DataOf, DType, Tensor } from "../../src/backends/backend.ts";
+
+/** Counts what is in use and does work in the order of submission. */
+export class OracleMemory {
+  bytes = 0;
+  allocations = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Counts an allocation; the result uncounts it, once. */
+  reserve(bytes: number): () => void {
+    this.bytes += bytes;
+    this.allocations++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.bytes -= bytes;
+      this.allocations--;
+    };
+  }
+
+  /** Does the work after what was submitted before, whether that failed or not. */
+  submit<T>(work: () => T | Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}
+
+/** A tensor in an array of JavaScript's. */
+export class OracleTensor<D extends DType> implements Tensor<D> {
+  readonly backend: Backend;
+  readonly shape: readonly number[];
+  readonly dtype: D;
+  /** The elements; NaN or the smallest integer until something is written. */
+  readonly values: DataOf<D>;
+  readonly #memory: OracleMemory;
+  readonly #release: () => void;
+  #disposed = false;
+
+  constructor(backend: Backend, memory: OracleMemory, shape: readonly number[], dtype: D) {
+    this.backend = backend;
+    this.shape = [...shape];
+    this.dtype = dtype;
+    const size = elements(shape);
+    const values = dtype === "f32"
+      ? new Float32Array(size).fill(NaN)
+      : new Int32Array(size).fill(-(2 ** 31));
+    this.values = values as DataOf<D>;
+    this.#memory = memory;
+    this.#release = memory.reserve(values.byteLength);
+  }
+
+  /** Whether its memory was given back. */
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  data(): Promise<DataOf<D>> {
+    if (this.#disposed) return Promise.reject(new ReferenceError("The tensor was disposed of"));
+    return this.#memory.submit(() => this.values.slice() as DataOf<D>);
+  }
+
+  write(values: DataOf<D>): void {
+    if (this.#disposed) throw new ReferenceError("The tensor was disposed of");
+    if (values.length !== this.values.length) {
+      throw new RangeError(
+        `Cannot write ${values.length} values to a tensor of shape [${this.shape.join(", ")}]`,
+      );
+    }
+    const copy = values.slice();
+    this.#memory.submit(() => this.values.set(copy));
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Number of elements of a shape. */
+export function elements(shape: readonly number[]): number {
+  if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
+    throw new RangeError(`Expected a shape of whole numbers, got [${shape.join(", ")}]`);
+  }
+  return shape.reduce((a, b) => a * b, 1);
+}

@@ -1,0 +1,14 @@
+/**
+ * What the samplers need of a source of random numbers.
+ *
+ * @module
+ */
+
+/**
+ * A source of uniform random numbers. One generator makes one stream: calls continue where the
+ * call before ended, however the numbers are divided among them.
+ */
+export interface Generator {
+  /** Fills the array with uniform numbers in [0, 1). */
+  fill(out: Float32Array): void;
+}

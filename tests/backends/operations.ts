@@ -1,0 +1,28 @@
+// The operation suite: every backend runs it, and is compared with the naive functions.
+
+import { testArguments } from "./operations/arguments.ts";
+import { testAttention } from "./operations/attention.ts";
+import { testConvolution } from "./operations/convolution.ts";
+import { testFrames } from "./operations/frames.ts";
+import { testLinear } from "./operations/linear.ts";
+import { testNorms } from "./operations/norms.ts";
+import { testRows } from "./operations/rows.ts";
+import { testSampling } from "./operations/sampling.ts";
+import type { MakeBackend } from "./operations/trial.ts";
+
+/**
+ * Registers the tests of all operations, of frames and of memory.
+ *
+ * @param name What test names begin with.
+ * @param makeBackend Makes a backend; each test makes and disposes of its own.
+ */
+export function testOperations(name: string, makeBackend: MakeBackend): void {
+  testLinear(name, makeBackend);
+  testAttention(name, makeBackend);
+  testNorms(name, makeBackend);
+  testConvolution(name, makeBackend);
+  testRows(name, makeBackend);
+  testSampling(name, makeBackend);
+  testFrames(name, makeBackend);
+  testArguments(name, makeBackend);
+}

@@ -1,0 +1,112 @@
+// Tests of Frame.layerNorm(), adaLayerNorm(), groupNorm() and normalizeRows().
+
+import { compare, type MakeBackend, ROUNDOFF } from "./trial.ts";
+
+const ROWS: readonly [number, number][] = [
+  [1, 1],
+  [1, 2],
+  [3, 5],
+  [7, 8],
+  [5, 17],
+  [33, 31],
+  [2, 64],
+  [65, 88],
+  [4, 129],
+  [1, 1408],
+];
+
+// Mean and half-width of the inputs: ordinary ones, ones whose variance is small beside the squared
+// mean, and ones whose variance is small beside eps.
+const SIGNALS: readonly [number, number][] = [[0, 1], [10, 0.5], [0, 1e-3]];
+
+// A normalised element has the error of the mean, some ROUNDOFF · |mean|, over the deviation, here
+// at most 10 / (0.5 / √3); the loose factor leaves room for sums of a thousand terms.
+const TOLERANCE = { absolute: 1e-4 };
+
+// Batch, height, width, channels, groups.
+const IMAGES: readonly [number, number, number, number, number][] = [
+  [1, 1, 1, 4, 2],
+  [1, 2, 3, 6, 1],
+  [2, 3, 5, 32, 32],
+  [1, 8, 8, 64, 32],
+  [2, 4, 7, 48, 16],
+  [1, 17, 3, 30, 5],
+  [1, 9, 11, 36, 12],
+  [3, 16, 16, 16, 8],
+  [1, 33, 31, 128, 32],
+];
+
+/** Registers the tests. */
+export function testNorms(name: string, makeBackend: MakeBackend): void {
+  Deno.test(`${name}: Frame.layerNorm() normalises rows`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, columns] of ROWS) {
+      for (const [mean, half] of SIGNALS) {
+        await compare(
+          backend,
+          `${rows} × ${columns} of ${mean} ± ${half}`,
+          (t) => {
+            const x = t.floatsIn(mean - half, mean + half, rows, columns);
+            const [weight, bias] = [t.floats(columns), t.floats(columns)];
+            return t.frame.layerNorm(x, { weight, bias, eps: 1e-5 });
+          },
+          TOLERANCE,
+        );
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.adaLayerNorm() scales and shifts by the row of a timestep`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, columns] of ROWS) {
+      for (const timestep of [0, 1, 6]) {
+        await compare(
+          backend,
+          `${rows} × ${columns} at ${timestep}`,
+          (t) => {
+            const x = t.floatsIn(0, 4, rows, columns);
+            const table = t.floats(7, 2 * columns);
+            return t.frame.adaLayerNorm(x, { table, timestep: t.ids([timestep], 1), eps: 1e-5 });
+          },
+          TOLERANCE,
+        );
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.groupNorm() normalises groups of channels`, async () => {
+    await using backend = await makeBackend();
+    for (const [batch, height, width, channels, groups] of IMAGES) {
+      for (const [mean, half] of SIGNALS) {
+        for (const silu of [false, true]) {
+          await compare(
+            backend,
+            `${batch} × ${height} × ${width} × ${channels} of ${mean} ± ${half}, ` +
+              `${groups} groups, silu ${silu}`,
+            (t) => {
+              const x = t.floatsIn(mean - half, mean + half, batch, height, width, channels);
+              const [weight, bias] = [t.floats(channels), t.floats(channels)];
+              return t.frame.groupNorm(x, { weight, bias, groups, eps: 1e-6, silu });
+            },
+            TOLERANCE,
+          );
+        }
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.normalizeRows() divides by the norm`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, columns] of ROWS) {
+      for (const size of [1, 1e-4, 1e4]) {
+        await compare(
+          backend,
+          `${rows} × ${columns} up to ${size}`,
+          (t) => t.frame.normalizeRows(t.floatsIn(-size, size, rows, columns)),
+          // Half the relative error of a sum of squares, which are of one sign.
+          { absolute: 0, relative: ROUNDOFF * (8 + Math.sqrt(columns)) },
+        );
+      }
+    }
+  });
+}

@@ -1,0 +1,139 @@
+// Tests of Backend.upload() and of Frame.embedding(), transpose(), repeat(), nearestCode() and
+// logSoftmax().
+
+import { assert, assertEquals } from "@std/assert";
+import { nearestCode } from "../naive/rows.ts";
+import { compare, type MakeBackend, Random, result, ROUNDOFF, sumTolerance } from "./trial.ts";
+
+const EXACT = { absolute: 0 };
+
+/** Registers the tests. */
+export function testRows(name: string, makeBackend: MakeBackend): void {
+  Deno.test(`${name}: Backend.upload() widens what checkpoints store`, async () => {
+    await using backend = await makeBackend();
+    for (const dtype of ["f32", "f16", "bf16", "i8"] as const) {
+      for (const [rows, columns] of [[1, 1], [3, 5], [8, 16], [7, 33]] as const) {
+        await compare(
+          backend,
+          `${dtype} ${rows} × ${columns}`,
+          (t) => t.frame.repeat(t.own(t.backend.upload(t.array(dtype, rows, columns))), 1),
+          EXACT,
+        );
+      }
+    }
+  });
+
+  Deno.test(`${name}: Backend.upload() widens tiny, huge and signed zero float16`, async () => {
+    await using backend = await makeBackend();
+    const data = Uint16Array.of(0x0001, 0x83ff, 0x0400, 0x7bff, 0x8000, 0x3c01, 0x7c00, 0xfc00);
+    using tensor = backend.upload({ shape: [8], dtype: "f16", data });
+    assertEquals(await tensor.data(), Float32Array.from(new Float16Array(data.buffer)));
+  });
+
+  Deno.test(`${name}: Frame.embedding() looks rows up and adds positions`, async () => {
+    await using backend = await makeBackend();
+    for (const columns of [1, 3, 8, 22, 65]) {
+      for (const [batch, length] of [[1, 1], [2, 7], [3, 64]] as const) {
+        for (const positioned of [false, true]) {
+          await compare(
+            backend,
+            `${batch} × ${length} of ${columns}, position ${positioned}`,
+            (t) => {
+              const ids = t.ids(t.random.ints(batch * length, 11), batch, length);
+              const position = positioned ? t.floats(length, columns) : undefined;
+              return t.frame.embedding(ids, t.floats(11, columns), position);
+            },
+            EXACT,
+          );
+        }
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.transpose() exchanges rows and columns of each matrix`, async () => {
+    await using backend = await makeBackend();
+    for (const shape of [[1, 1, 1], [2, 3, 5], [1, 8, 4], [3, 33, 7], [2, 64, 65], [1, 1, 130]]) {
+      await compare(backend, `${shape}`, (t) => t.frame.transpose(t.floats(...shape)), EXACT);
+    }
+  });
+
+  Deno.test(`${name}: Frame.repeat() copies the whole tensor`, async () => {
+    await using backend = await makeBackend();
+    for (const shape of [[1], [3, 5], [2, 7, 9], [1, 64, 33]]) {
+      for (const times of [1, 2, 5]) {
+        await compare(
+          backend,
+          `${shape} × ${times}`,
+          (t) => t.frame.repeat(t.floats(...shape), times),
+          EXACT,
+        );
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.nearestCode() finds the nearest code`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, codes, columns] of CODEBOOKS) {
+      const { shape, data } = await result(backend, (t) => {
+        const x = t.floats(1, rows, columns);
+        return t.frame.nearestCode(x, t.floats(codes, columns));
+      });
+      const random = new Random(1);
+      const x = random.floats(rows * columns);
+      const expected = nearestCode(x, random.floats(codes * columns), columns);
+      assertEquals(shape, [1, rows]);
+      data.forEach((code, r) => {
+        const distance = (k: number) => expected.distances[r * codes + k]!;
+        // Three sums make a distance; one of them twice.
+        const tolerance = 4 * sumTolerance(columns);
+        assert(
+          distance(code) - distance(expected.indices[r]!) <= tolerance,
+          `${rows} × ${columns} of ${codes}: row ${r} took ${code} for ${expected.indices[r]}`,
+        );
+      });
+    }
+  });
+
+  Deno.test(`${name}: Frame.nearestCode() takes the first of equals`, async () => {
+    await using backend = await makeBackend();
+    for (const columns of [1, 4, 7]) {
+      await compare(
+        backend,
+        `${columns} columns`,
+        (t) => {
+          // Small whole numbers, so that distances are exact in any order of summation.
+          const x = t.tensor(t.random.ints(29 * columns, 5), 29, columns);
+          const code = t.random.ints(20 * columns, 5);
+          return t.frame.nearestCode(x, t.tensor([...code, ...code], 40, columns));
+        },
+        EXACT,
+      );
+    }
+  });
+
+  Deno.test(`${name}: Frame.logSoftmax() normalises rows in the log domain`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, columns] of [[1, 1], [3, 2], [7, 13], [5, 64], [2, 1025], [3, 4096]]) {
+      for (const [low, high] of [[-1, 1], [-15, 15], [999, 1000], [-1000, 1000]] as const) {
+        await compare(
+          backend,
+          `${rows} × ${columns} in ${low}…${high}`,
+          (t) => t.frame.logSoftmax(t.floatsIn(low, high, rows!, columns!)),
+          // The sum is exact to float32, so that the subtraction's operands alone count.
+          { absolute: 8 * ROUNDOFF * (Math.max(-low, high) + Math.log(columns!)) },
+        );
+      }
+    }
+  });
+}
+
+// Rows, codes, columns.
+const CODEBOOKS: readonly [number, number, number][] = [
+  [1, 1, 1],
+  [5, 7, 3],
+  [8, 16, 4],
+  [33, 31, 5],
+  [64, 128, 16],
+  [17, 1025, 9],
+  [3, 40, 130],
+];

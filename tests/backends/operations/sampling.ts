@@ -1,0 +1,160 @@
+// Tests of Frame.posterior() and Frame.sampleStep().
+
+import { assert, assertEquals } from "@std/assert";
+import type { Backend, Tensor } from "../../../src/backends/backend.ts";
+import { noiseSchedules, scheduleRows } from "../../../src/schedulers/noise_schedules.ts";
+import { logSoftmax } from "../naive/rows.ts";
+import { posterior, sampleStep } from "../naive/sampling.ts";
+import { assertClose, type MakeBackend, Random, result, Trial } from "./trial.ts";
+
+const TIMESTEPS = 100;
+
+// Batch, pixels, classes with the mask.
+const SHAPES: readonly [number, number, number][] = [
+  [1, 1, 2],
+  [1, 5, 3],
+  [2, 8, 13],
+  [3, 7, 65],
+  [1, 9, 130],
+  [2, 3, 1025],
+];
+
+/** Registers the tests. */
+export function testSampling(name: string, makeBackend: MakeBackend): void {
+  Deno.test(`${name}: Frame.posterior() is that of the oracle`, async () => {
+    await using backend = await makeBackend();
+    for (const sizes of SHAPES) {
+      for (const timestep of [0, 1, 2, 50, TIMESTEPS - 1]) {
+        await comparePosterior(backend, new Step(sizes, timestep));
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() draws the tokens of the oracle`, async () => {
+    await using backend = await makeBackend();
+    for (const sizes of SHAPES) {
+      for (const timestep of [0, 1, 37, TIMESTEPS - 1]) {
+        for (const guidanceScale of [undefined, 5]) {
+          for (const truncationRate of [undefined, 0.5, 0.86, 1]) {
+            const step = new Step(sizes, timestep, guidanceScale, truncationRate);
+            await compareStep(backend, step);
+          }
+        }
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() keeps the best class at any truncation rate`, async () => {
+    await using backend = await makeBackend();
+    for (const rate of [0, 1e-6]) {
+      await compareStep(backend, new Step([2, 16, 33], 0, undefined, rate));
+    }
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() takes the first of equals`, async () => {
+    await using backend = await makeBackend();
+    const step = new Step([1, 6, 18], 0);
+    step.logProbs.fill(-Math.log(17));
+    step.noise.fill(0.5);
+    const { data } = await result(backend, (t) => step.record(t));
+    assertEquals([...data], [0, 0, 0, 0, 0, 0]);
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() takes the extremes of uniform noise`, async () => {
+    await using backend = await makeBackend();
+    for (const timestep of [0, 60]) {
+      const step = new Step([1, 40, 21], timestep);
+      const extremes = [0, 2 ** -24, 1 - 2 ** -24, 1 - 2 ** -23, 0.5];
+      step.noise.set(step.noise.map((value) => extremes[Math.floor(value * 5)]!));
+      await compareStep(backend, step);
+    }
+  });
+}
+
+/** Inputs of a step: about half of the tokens masked, predictions of all sharpnesses. */
+class Step {
+  readonly batch: number;
+  readonly pixels: number;
+  readonly classes: number;
+  readonly schedule: Float32Array;
+  readonly logProbs: Float32Array;
+  readonly latents: Int32Array;
+  readonly noise: Float32Array;
+
+  constructor(
+    [batch, pixels, classes]: readonly [number, number, number],
+    readonly timestep: number,
+    readonly guidanceScale?: number,
+    readonly truncationRate?: number,
+  ) {
+    [this.batch, this.pixels, this.classes] = [batch, pixels, classes];
+    const random = new Random(classes + timestep);
+    const rows = (guidanceScale === undefined ? 1 : 2) * batch * pixels;
+    const logits = random.floats(rows * (classes - 1), -4, 4);
+    const sharpness = (i: number) => 1 + Math.floor(i / (classes - 1)) % 5;
+    this.logProbs = logSoftmax(logits.map((value, i) => value * sharpness(i)), classes - 1);
+    this.latents = random.ints(batch * pixels, 2 * classes).map((id) => Math.min(id, classes - 1));
+    this.noise = random.floats(batch * classes * pixels, 0, 1);
+    this.schedule = scheduleRows(noiseSchedules({
+      numVecClasses: classes,
+      numTrainTimesteps: TIMESTEPS,
+      alphaCumStart: 0.99999,
+      alphaCumEnd: 0.000009,
+      gammaCumStart: 0.000009,
+      gammaCumEnd: 0.99999,
+    }));
+  }
+
+  get label(): string {
+    return `${this.batch} × ${this.pixels} of ${this.classes} at ${this.timestep}, ` +
+      `guidance ${this.guidanceScale}, truncation ${this.truncationRate}`;
+  }
+
+  inputs(t: Trial) {
+    return {
+      logProbs: t.tensor(
+        this.logProbs,
+        this.logProbs.length / this.pixels / (this.classes - 1),
+        this.pixels,
+        this.classes - 1,
+      ),
+      latents: t.ids(this.latents, this.batch, this.pixels),
+      schedule: t.tensor(this.schedule, TIMESTEPS + 1, 6),
+      timestep: t.ids([this.timestep], 1),
+    };
+  }
+
+  record(t: Trial): Tensor<"i32"> {
+    const { logProbs, ...inputs } = this.inputs(t);
+    t.frame.sampleStep(logProbs, {
+      ...inputs,
+      noise: t.tensor(this.noise, this.batch, this.classes, this.pixels),
+      ...(this.guidanceScale !== undefined && { guidanceScale: this.guidanceScale }),
+      ...(this.truncationRate !== undefined && { truncationRate: this.truncationRate }),
+    });
+    return inputs.latents;
+  }
+}
+
+async function comparePosterior(backend: Backend, step: Step): Promise<void> {
+  const expected = posterior(step.logProbs, step.latents, step);
+  using trial = new Trial(backend);
+  const { logProbs, latents, ...options } = step.inputs(trial);
+  const out = trial.frame.posterior(logProbs, latents, options);
+  await trial.frame.run();
+  assertEquals([...out.shape], [step.batch, step.pixels, step.classes]);
+  // Tolerance of the reference: ten times the error of float32 in it, twice that for logarithms
+  // below −60, whose spacing is twice as wide.
+  assertClose(await out.data(), expected, { absolute: 5e-5, relative: 8e-7 }, step.label);
+}
+
+/** Tokens have to be the oracle's, or as good: float32 may tip a near tie of noised logits. */
+async function compareStep(backend: Backend, step: Step): Promise<void> {
+  const expected = sampleStep(step.logProbs, step.latents, step);
+  const { data } = await result(backend, (t) => step.record(t));
+  data.forEach((token, i) => {
+    const best = expected.tokens[i]!;
+    const lost = expected.noised[i]![best]! - (expected.noised[i]![token] ?? -Infinity);
+    assert(lost <= 2e-4, `${step.label}: row ${i} took ${token} for ${best}`);
+  });
+}

@@ -273,6 +273,8 @@ export interface Frame extends Disposable {
   conv2d(x: Tensor, weight: ConvWeight, options?: ConvOptions): Tensor;
   /** (b, r, c) → (b, c, r). */
   transpose(x: Tensor): Tensor;
+  /** The elements of x in another shape: the same memory, which stays that of x. */
+  reshape(x: Tensor, shape: readonly number[]): Tensor;
   /** The whole of x, `times` times in a row: (a, …) → (times · a, …). */
   repeat(x: Tensor, times: number): Tensor;
   /** x divided by its L2 norm, for each row. */

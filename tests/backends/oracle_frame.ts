@@ -202,6 +202,13 @@ export class OracleFrame implements Frame {
     );
   }
 
+  reshape(x: Tensor, shape: readonly number[]): Tensor {
+    const input = this.#floats("reshape", x);
+    const natural = shape.every((length) => Number.isSafeInteger(length) && length >= 0);
+    check(natural && input.values.length === elements(shape), "reshape", "shape", shape);
+    return this.#keep(new OracleTensor(this.#backend, this.#memory, shape, "f32", input));
+  }
+
   repeat(x: Tensor, times: number): Tensor {
     const input = this.#floats("repeat", x);
     check(Number.isSafeInteger(times) && times >= 1, "repeat", "times", [times]);
@@ -277,8 +284,12 @@ export class OracleFrame implements Frame {
   }
 
   #make<D extends DType>(shape: readonly number[], dtype: D): OracleTensor<D> {
+    return this.#keep(new OracleTensor(this.#backend, this.#memory, shape, dtype));
+  }
+
+  /** Gives a tensor to the open scope. */
+  #keep<D extends DType>(tensor: OracleTensor<D>): OracleTensor<D> {
     if (this.#disposed) throw new ReferenceError("The frame was disposed of");
-    const tensor = new OracleTensor(this.#backend, this.#memory, shape, dtype);
     this.#scopes.at(-1)!.push(tensor as unknown as OracleTensor<DType>);
     return tensor;
   }

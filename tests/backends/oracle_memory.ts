@@ -38,33 +38,38 @@ export class OracleTensor<D extends DType> implements Tensor<D> {
   readonly values: DataOf<D>;
   readonly #memory: OracleMemory;
   readonly #release: () => void;
+  readonly #viewed: OracleTensor<D> | undefined;
   #disposed = false;
 
-  constructor(backend: Backend, memory: OracleMemory, shape: readonly number[], dtype: D) {
+  /** @param viewed Tensor of the same type and size whose memory it shares. */
+  constructor(
+    backend: Backend,
+    memory: OracleMemory,
+    shape: readonly number[],
+    dtype: D,
+    viewed?: OracleTensor<D>,
+  ) {
     this.backend = backend;
     this.shape = [...shape];
     this.dtype = dtype;
-    const size = elements(shape);
-    const values = dtype === "f32"
-      ? new Float32Array(size).fill(NaN)
-      : new Int32Array(size).fill(-(2 ** 31));
-    this.values = values as DataOf<D>;
     this.#memory = memory;
-    this.#release = memory.reserve(values.byteLength);
+    this.#viewed = viewed;
+    this.values = viewed?.values ?? undefinedValues(elements(shape), dtype);
+    this.#release = viewed === undefined ? memory.reserve(this.values.byteLength) : () => {};
   }
 
   /** Whether its memory was given back. */
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#disposed || (this.#viewed?.disposed ?? false);
   }
 
   data(): Promise<DataOf<D>> {
-    if (this.#disposed) return Promise.reject(new ReferenceError("The tensor was disposed of"));
+    if (this.disposed) return Promise.reject(new ReferenceError("The tensor was disposed of"));
     return this.#memory.submit(() => this.values.slice() as DataOf<D>);
   }
 
   write(values: DataOf<D>): void {
-    if (this.#disposed) throw new ReferenceError("The tensor was disposed of");
+    if (this.disposed) throw new ReferenceError("The tensor was disposed of");
     if (values.length !== this.values.length) {
       throw new RangeError(
         `Cannot write ${values.length} values to a tensor of shape [${this.shape.join(", ")}]`,
@@ -82,6 +87,14 @@ export class OracleTensor<D extends DType> implements Tensor<D> {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Elements that nothing has been written to, which no test should see. */
+function undefinedValues<D extends DType>(size: number, dtype: D): DataOf<D> {
+  const values = dtype === "f32"
+    ? new Float32Array(size).fill(NaN)
+    : new Int32Array(size).fill(-(2 ** 31));
+  return values as DataOf<D>;
 }
 
 /** Number of elements of a shape. */

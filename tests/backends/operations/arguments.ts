@@ -133,6 +133,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (t, f) => f.conv2d(t.floats(1, 1, 4, 4), t.conv(2, 4, 3), { stride: 2 }),
   ],
   transpose: [(t, f) => f.transpose(t.floats(3, 4))],
+  reshape: [
+    (t, f) => f.reshape(t.floats(3, 4), [3, 5]),
+    (t, f) => f.reshape(t.floats(3, 4), [-3, -4]),
+  ],
   repeat: [
     (t, f) => f.repeat(t.floats(3, 4), 0),
     (t, f) => f.repeat(t.floats(3, 4), 1.5),

@@ -58,7 +58,7 @@ export function testLinear(name: string, makeBackend: MakeBackend): void {
   Deno.test(`${name}: Frame.linear() combines biases, activations and addTo`, async () => {
     await using backend = await makeBackend();
     for (const activation of ACTIVATIONS) {
-      for (const add of [false, true]) {
+      for (const add of activation === "none" ? [false, true] : [false]) {
         for (const [outs, bias] of BIASES) {
           const total = outs.reduce((a, b) => a + b, 0);
           await compare(

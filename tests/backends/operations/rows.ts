@@ -1,5 +1,5 @@
-// Tests of Backend.upload() and of Frame.embedding(), transpose(), repeat(), nearestCode() and
-// logSoftmax().
+// Tests of Backend.upload() and of Frame.embedding(), transpose(), reshape(), repeat(),
+// nearestCode() and logSoftmax().
 
 import { assert, assertEquals } from "@std/assert";
 import { nearestCode } from "../naive/rows.ts";
@@ -55,6 +55,30 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
     for (const shape of [[1, 1, 1], [2, 3, 5], [1, 8, 4], [3, 33, 7], [2, 64, 65], [1, 1, 130]]) {
       await compare(backend, `${shape}`, (t) => t.frame.transpose(t.floats(...shape)), EXACT);
     }
+  });
+
+  Deno.test(`${name}: Frame.reshape() shares the memory of its argument`, async () => {
+    await using backend = await makeBackend();
+    await compare(
+      backend,
+      "of an input and of a result",
+      (t) => {
+        const rows = t.frame.reshape(t.floats(2, 3, 4, 5), [2, 3, 20]);
+        return t.frame.reshape(t.frame.transpose(rows), [2, 4, 5, 3]);
+      },
+      EXACT,
+    );
+    await compare(
+      backend,
+      "in place",
+      (t) => {
+        const x = t.frame.repeat(t.floats(6, 4), 1);
+        const y = t.frame.reshape(x, [2, 3, 4]);
+        t.frame.linear(t.floats(6, 5), t.linear([4], 5), { addTo: y });
+        return x;
+      },
+      { absolute: sumTolerance(5) },
+    );
   });
 
   Deno.test(`${name}: Frame.repeat() copies the whole tensor`, async () => {

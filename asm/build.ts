@@ -1,0 +1,67 @@
+/**
+ * Compiles the kernels to `wasm/`: two variants as base64 in TypeScript modules, so that importing
+ * them needs no permission, and the bindings that `asc` generates.
+ *
+ * Usage: `deno task build` writes them, `deno task build --check` fails if they are not fresh.
+ */
+
+import { main as asc } from "npm:assemblyscript@0.28.20/asc";
+import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+
+const root = new URL("../", import.meta.url);
+
+const options = [
+  ["-O3", "--noAssert", "--runtime", "stub", "--bindings", "raw"],
+  ["--enable", "simd", "--enable", "threads"],
+  // The host makes the memory: 1 MiB at first, up to 4 GiB, shared by the threads.
+  ["--importMemory", "--sharedMemory", "--initialMemory", "16", "--maximumMemory", "65536"],
+].flat();
+
+const variants = {
+  relaxed_simd: ["--enable", "relaxed-simd"],
+  simd: [],
+};
+
+const header = "// Made from asm/ by `deno task build`; do not edit.\n";
+
+async function compile(flags: string[]): Promise<Map<string, string | Uint8Array>> {
+  const files = new Map<string, string | Uint8Array>();
+  const { error, stderr } = await asc(["kernels.ts", ...options, ...flags, "-o", "out.wasm"], {
+    readFile: (name: string) => Deno.readTextFile(new URL(`asm/${name}`, root)).catch(() => null),
+    writeFile: (name: string, data: string | Uint8Array) => void files.set(name, data),
+    listFiles: () => [],
+  });
+  if (error) throw new Error(`Cannot compile the kernels: ${error.message}\n${stderr}`);
+  return files;
+}
+
+/** Contents of the files of `wasm/`, by name. */
+async function build(): Promise<Map<string, string>> {
+  const outputs = new Map<string, string>();
+  for (const [name, flags] of Object.entries(variants)) {
+    const files = await compile(flags);
+    const base64 = encodeBase64(files.get("out.wasm") as Uint8Array).replace(/.{100}/g, "$&\\\n");
+    outputs.set(
+      `${name}.ts`,
+      `${header}\n/** The module, base64. */\nexport const base64: string = \`\\\n${base64}\`;\n`,
+    );
+    for (const extension of ["js", "d.ts"]) {
+      outputs.set(`bindings.${extension}`, header + files.get(`out.${extension}`));
+    }
+  }
+  return outputs;
+}
+
+const outputs = await build();
+const stale: string[] = [];
+for (const [name, text] of outputs) {
+  const path = new URL(`wasm/${name}`, root);
+  if (await Deno.readTextFile(path).catch(() => "") === text) continue;
+  stale.push(name);
+  if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);
+}
+if (Deno.args.includes("--check") && stale.length > 0) {
+  console.error(`Not what asm/ builds: ${stale.join(", ")} in wasm/; run \`deno task build\``);
+  Deno.exit(1);
+}
+console.log(stale.length > 0 ? `Wrote ${stale.join(", ")}` : "wasm/ is what asm/ builds");

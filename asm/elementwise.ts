@@ -1,0 +1,193 @@
+// Operations that move or combine elements: embedding, gated GELU, transposition, repetition, nearest
+// code, log-softmax.
+
+import { exp4, gelu4 } from "./math";
+import { ceilDiv, floats, fma, maxLanes, smaller, splat, sumLanes, sumLanesF64 } from "./simd";
+import { claim, Control } from "./threads";
+import { RowsCommand } from "./norms";
+
+@unmanaged
+export class EmbeddingCommand {
+  opcode: i32;
+  ids: usize;
+  table: usize;
+  /** 0, or rows that are added in turn. */
+  position: usize;
+  out: usize;
+  count: i32;
+  columns: i32;
+  positions: i32;
+  /** Rows of the table: ids outside are taken as the nearest inside. */
+  tableRows: i32;
+}
+
+export function embedding(command: EmbeddingCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns);
+  for (let i = claim(control); i < command.count; i = claim(control)) {
+    const id = min(max(load<i32>(command.ids + floats(i)), 0), command.tableRows - 1);
+    const from = command.table + <usize> id * bytes, out = command.out + <usize> i * bytes;
+    if (!command.position) {
+      memory.copy(out, from, bytes);
+      continue;
+    }
+    const position = command.position + <usize> (i % command.positions) * bytes;
+    let at: usize = 0;
+    for (const end = floats(columns & ~3); at < end; at += 16) {
+      v128.store(out + at, f32x4.add(v128.load(from + at), v128.load(position + at)));
+    }
+    for (; at < bytes; at += 4) {
+      store<f32>(out + at, load<f32>(from + at) + load<f32>(position + at));
+    }
+  }
+}
+
+/** a · gelu(b) for rows (a, b); `columns` counts those of the result. */
+export function geglu(command: RowsCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns);
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const a = command.x + <usize> row * 2 * bytes,
+      b = a + bytes,
+      out = command.out + <usize> row * bytes;
+    let at: usize = 0;
+    for (const end = floats(columns & ~3); at < end; at += 16) {
+      v128.store(out + at, f32x4.mul(v128.load(a + at), gelu4(v128.load(b + at))));
+    }
+    for (; at < bytes; at += 4) {
+      const gate = f32x4.extract_lane(gelu4(splat(load<f32>(b + at))), 0);
+      store<f32>(out + at, load<f32>(a + at) * gate);
+    }
+  }
+}
+
+@unmanaged
+export class TransposeCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  batch: i32;
+  rows: i32;
+  columns: i32;
+}
+
+/** Side of the square blocks that a transposition moves, so that both sides use whole cache lines. */
+const BLOCK: i32 = 16;
+
+/** (batch, rows, columns) → (batch, columns, rows) */
+export function transpose(command: TransposeCommand, control: Control): void {
+  const rows = command.rows, columns = command.columns;
+  const perImage = ceilDiv(rows, BLOCK);
+  const chunks = command.batch * perImage;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const image = <usize> (chunk / perImage) * <usize> rows * floats(columns);
+    const first = chunk % perImage * BLOCK, last = smaller(rows, first + BLOCK);
+    for (let column = 0; column < columns; column++) {
+      let from = command.x + image + <usize> first * floats(columns) + floats(column);
+      let to = command.out + image + <usize> column * floats(rows) + floats(first);
+      for (let row = first; row < last; row++, from += floats(columns), to += 4) {
+        store<f32>(to, load<f32>(from));
+      }
+    }
+  }
+}
+
+/** Copies x `rows` times in a row; `columns` counts its elements. */
+export function repeat(command: RowsCommand, control: Control): void {
+  const bytes = floats(command.columns);
+  for (let i = claim(control); i < command.rows; i = claim(control)) {
+    memory.copy(command.out + <usize> i * bytes, command.x, bytes);
+  }
+}
+
+@unmanaged
+export class NearestCodeCommand {
+  opcode: i32;
+  x: usize;
+  codebook: usize;
+  out: usize;
+  rows: i32;
+  columns: i32;
+  codes: i32;
+}
+
+/** Index of the row e of the codebook with the least |z|² + |e|² − 2 z·e; the first of equals. */
+export function nearestCode(command: NearestCodeCommand, control: Control): void {
+  const columns = command.columns;
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const z = command.x + <usize> row * floats(columns);
+    const length = dot(z, z, columns);
+    let best: f32 = Infinity, index = 0, e = command.codebook;
+    for (let code = 0; code < command.codes; code++, e += floats(columns)) {
+      const distance = length + dot(e, e, columns) - 2 * dot(z, e, columns);
+      if (distance < best) best = distance, index = code;
+    }
+    store<i32>(command.out + floats(row), index);
+  }
+}
+
+function dot(a: usize, b: usize, count: i32): f32 {
+  let sum = splat(0), i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    sum = fma(v128.load(a + i), v128.load(b + i), sum);
+  }
+  let total = sumLanes(sum);
+  for (; i < floats(count); i += 4) total += load<f32>(a + i) * load<f32>(b + i);
+  return total;
+}
+
+/** x − log Σ exp x for each row, the sum in float64. */
+export function logSoftmax(command: RowsCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns), vectors = floats(columns & ~3);
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const x = command.x + <usize> row * bytes, out = command.out + <usize> row * bytes;
+    const highest = maxOf(x, columns);
+    const top = splat(highest);
+    let sum0 = f64x2.splat(0), sum1 = f64x2.splat(0);
+    for (let i: usize = 0; i < vectors; i += 16) {
+      const e = exp4(f32x4.sub(v128.load(x + i), top));
+      sum0 = f64x2.add(sum0, f64x2.promote_low_f32x4(e));
+      sum1 = f64x2.add(
+        sum1,
+        f64x2.promote_low_f32x4(
+          i8x16.swizzle(e, i8x16(8, 9, 10, 11, 12, 13, 14, 15, 0, 0, 0, 0, 0, 0, 0, 0)),
+        ),
+      );
+    }
+    const both = f64x2.add(sum0, sum1);
+    let sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+    for (let i = vectors; i < bytes; i += 4) {
+      sum += <f64> f32x4.extract_lane(exp4(splat(load<f32>(x + i) - highest)), 0);
+    }
+    const total = <f64> highest + Math.log(sum);
+    const totals = f64x2.splat(total);
+    let i: usize = 0;
+    for (; i + 8 <= bytes; i += 8) {
+      const value = f64x2.sub(f64x2.promote_low_f32x4(v128.load64_zero(x + i)), totals);
+      v128.store64_lane(out + i, f32x4.demote_f64x2_zero(value), 0);
+    }
+    if (i < bytes) store<f32>(out + i, <f32> (<f64> load<f32>(x + i) - total));
+  }
+}
+
+export function maxOf(x: usize, count: i32): f32 {
+  let highest = splat(-Infinity), i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    highest = f32x4.max(highest, v128.load(x + i));
+  }
+  let result = maxLanes(highest);
+  for (; i < floats(count); i += 4) result = max(result, load<f32>(x + i));
+  return result;
+}
+
+/** log Σ exp x */
+export function logSumExp(x: usize, count: i32): f32 {
+  const highest = maxOf(x, count), top = splat(highest);
+  let sum = splat(0), i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    sum = f32x4.add(sum, exp4(f32x4.sub(v128.load(x + i), top)));
+  }
+  let total = sumLanesF64(sum);
+  for (; i < floats(count); i += 4) {
+    total += <f64> f32x4.extract_lane(exp4(splat(load<f32>(x + i) - highest)), 0);
+  }
+  return highest + <f32> Math.log(total);
+}

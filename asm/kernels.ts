@@ -1,0 +1,7 @@
+// What the Wasm module exports.
+
+export { packPanels, widen } from "./convert";
+export { packPanelsI8, packPanelsQ8 } from "./linear_q8";
+export { groupNormBlocks } from "./norms";
+export { quantizedRowBytes } from "./linear_q8";
+export { COMMAND_BYTES, run, scratchBytes } from "./program";

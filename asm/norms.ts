@@ -1,0 +1,252 @@
+// Layer norms (plain and adaptive), group norm, and L2 normalisation of rows.
+
+import { silu4 } from "./math";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { claim, Control } from "./threads";
+
+@unmanaged
+export class LayerNormCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  rows: i32;
+  columns: i32;
+  eps: f32;
+  /** Factor on each column; the adaptive norm's table of (timesteps, 2 · columns). */
+  weight: usize;
+  /** Added to each column; the address of the adaptive norm's timestep. */
+  bias: usize;
+  /** 1 for the adaptive norm, whose factor is 1 + scale. */
+  adaptive: i32;
+  /** Rows of the adaptive norm's table: a timestep outside is taken as the nearest inside. */
+  timesteps: i32;
+}
+
+const NORM_ROWS: i32 = 8;
+
+export function layerNorm(command: LayerNormCommand, control: Control): void {
+  let weight = command.weight, bias = command.bias;
+  if (command.adaptive) {
+    const timestep = min(max(load<i32>(command.bias), 0), command.timesteps - 1);
+    weight = command.weight + <usize> timestep * floats(2 * command.columns);
+    bias = weight + floats(command.columns);
+  }
+  const rowBytes = floats(command.columns);
+  const chunks = ceilDiv(command.rows, NORM_ROWS);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const first = chunk * NORM_ROWS;
+    const last = smaller(command.rows, first + NORM_ROWS);
+    for (let row = first; row < last; row++) {
+      const at = <usize> row * rowBytes;
+      normRow(
+        command.x + at,
+        command.out + at,
+        command.columns,
+        command.eps,
+        weight,
+        bias,
+        <f32> command.adaptive,
+      );
+    }
+  }
+}
+
+/** out = (x − mean) / sqrt(variance + eps) · (weight + offset) + bias */
+function normRow(
+  x: usize,
+  out: usize,
+  columns: i32,
+  eps: f32,
+  weight: usize,
+  bias: usize,
+  offset: f32,
+): void {
+  const vectors = floats(columns & ~7), end = floats(columns);
+  let sum0 = splat(0), sum1 = splat(0);
+  for (let i: usize = 0; i < vectors; i += 32) {
+    sum0 = f32x4.add(sum0, v128.load(x + i));
+    sum1 = f32x4.add(sum1, v128.load(x + i, 16));
+  }
+  let sum = sumLanes(f32x4.add(sum0, sum1));
+  for (let i = vectors; i < end; i += 4) sum += load<f32>(x + i);
+  const mean = sum / <f32> columns;
+
+  const center = splat(mean);
+  sum0 = splat(0), sum1 = splat(0);
+  for (let i: usize = 0; i < vectors; i += 32) {
+    const d0 = f32x4.sub(v128.load(x + i), center), d1 = f32x4.sub(v128.load(x + i, 16), center);
+    sum0 = fma(d0, d0, sum0);
+    sum1 = fma(d1, d1, sum1);
+  }
+  sum = sumLanes(f32x4.add(sum0, sum1));
+  for (let i = vectors; i < end; i += 4) {
+    const d = load<f32>(x + i) - mean;
+    sum += d * d;
+  }
+  const inverse: f32 = 1 / sqrt<f32>(sum / <f32> columns + eps);
+
+  const factor = splat(inverse), plus = splat(offset);
+  for (let i: usize = 0; i < vectors; i += 16) {
+    const normed = f32x4.mul(f32x4.sub(v128.load(x + i), center), factor);
+    v128.store(out + i, fma(normed, f32x4.add(v128.load(weight + i), plus), v128.load(bias + i)));
+  }
+  for (let i = vectors; i < end; i += 4) {
+    const normed = (load<f32>(x + i) - mean) * inverse;
+    store<f32>(out + i, normed * (load<f32>(weight + i) + offset) + load<f32>(bias + i));
+  }
+}
+
+@unmanaged
+export class GroupNormCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  /** (batch, blocks, 2, channels) doubles: sums and sums of squares over a block of pixels. */
+  sums: usize;
+  weight: usize;
+  bias: usize;
+  batch: i32;
+  pixels: i32;
+  channels: i32;
+  groups: i32;
+  eps: f32;
+  silu: i32;
+}
+
+/** Pixels of a block: fixed, so that sums are the same for any number of threads. */
+const BLOCK_PIXELS: i32 = 128;
+
+export function groupNormBlocks(pixels: i32): i32 {
+  return ceilDiv(pixels, BLOCK_PIXELS);
+}
+
+/** First pass: sums of each channel over blocks of pixels, in float64 as mean² may exceed the variance. */
+export function groupNormSums(command: GroupNormCommand, control: Control): void {
+  const channels = command.channels;
+  const blocks = groupNormBlocks(command.pixels);
+  const chunks = command.batch * blocks;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const sums = command.sums + <usize> chunk * <usize> channels * 16;
+    const squares = sums + <usize> channels * 8;
+    memory.fill(sums, 0, <usize> channels * 16);
+    const first = chunk % blocks * BLOCK_PIXELS;
+    const last = smaller(command.pixels, first + BLOCK_PIXELS);
+    let x = command.x + <usize> (chunk / blocks * command.pixels + first) * floats(channels);
+    for (let pixel = first; pixel < last; pixel++, x += floats(channels)) {
+      let c = 0;
+      for (; c + 2 <= channels; c += 2) {
+        const value = f64x2.promote_low_f32x4(v128.load64_zero(x + floats(c)));
+        const at = <usize> c << 3;
+        v128.store(sums + at, f64x2.add(v128.load(sums + at), value));
+        v128.store(squares + at, f64x2.add(v128.load(squares + at), f64x2.mul(value, value)));
+      }
+      if (c < channels) {
+        const value = <f64> load<f32>(x + floats(c)), at = <usize> c << 3;
+        store<f64>(sums + at, load<f64>(sums + at) + value);
+        store<f64>(squares + at, load<f64>(squares + at) + value * value);
+      }
+    }
+  }
+}
+
+/** Bytes of scratch: a factor and a summand for each channel. */
+export function groupNormScratch(channels: i32): usize {
+  return floats(2 * channels);
+}
+
+/** Second pass: normalises a block of pixels by factor and summand of each channel. */
+export function groupNormApply(command: GroupNormCommand, control: Control, scratch: usize): void {
+  const channels = command.channels;
+  const blocks = groupNormBlocks(command.pixels);
+  const chunks = command.batch * blocks;
+  const factors = scratch, summands = scratch + floats(channels);
+  let prepared = -1;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const image = chunk / blocks;
+    if (image != prepared) prepareGroups(command, image, blocks, factors, summands);
+    prepared = image;
+    const first = chunk % blocks * BLOCK_PIXELS;
+    const pixels = smaller(command.pixels, first + BLOCK_PIXELS) - first;
+    const at = <usize> (image * command.pixels + first) * floats(channels);
+    applyGroups(command, command.x + at, command.out + at, pixels, factors, summands);
+  }
+}
+
+function prepareGroups(
+  command: GroupNormCommand,
+  image: i32,
+  blocks: i32,
+  factors: usize,
+  summands: usize,
+): void {
+  const channels = command.channels, size = channels / command.groups;
+  const sums = command.sums + <usize> (image * blocks) * <usize> channels * 16;
+  const count = <f64> size * <f64> command.pixels;
+  for (let group = 0; group < command.groups; group++) {
+    let sum: f64 = 0, squares: f64 = 0;
+    for (let block = 0; block < blocks; block++) {
+      let at = sums + <usize> (block * 2 * channels + group * size) * 8;
+      for (let c = 0; c < size; c++, at += 8) {
+        sum += load<f64>(at);
+        squares += load<f64>(at + <usize> channels * 8);
+      }
+    }
+    const mean = sum / count;
+    const inverse = 1 / sqrt<f64>(max<f64>(squares / count - mean * mean, 0) + <f64> command.eps);
+    for (let c = group * size; c < (group + 1) * size; c++) {
+      const factor = inverse * <f64> load<f32>(command.weight + floats(c));
+      store<f32>(factors + floats(c), <f32> factor);
+      store<f32>(
+        summands + floats(c),
+        <f32> (<f64> load<f32>(command.bias + floats(c)) - mean * factor),
+      );
+    }
+  }
+}
+
+function applyGroups(
+  command: GroupNormCommand,
+  x: usize,
+  out: usize,
+  pixels: i32,
+  factors: usize,
+  summands: usize,
+): void {
+  const channels = command.channels, silu = command.silu;
+  for (let pixel = 0; pixel < pixels; pixel++, x += floats(channels), out += floats(channels)) {
+    let c: usize = 0;
+    for (const end = floats(channels & ~3); c < end; c += 16) {
+      const value = fma(v128.load(x + c), v128.load(factors + c), v128.load(summands + c));
+      v128.store(out + c, silu ? silu4(value) : value);
+    }
+    for (; c < floats(channels); c += 4) {
+      const value = splat(load<f32>(x + c) * load<f32>(factors + c) + load<f32>(summands + c));
+      store<f32>(out + c, f32x4.extract_lane(silu ? silu4(value) : value, 0));
+    }
+  }
+}
+
+@unmanaged
+export class RowsCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  rows: i32;
+  columns: i32;
+}
+
+/** Divides each row by its L2 norm. */
+export function normalizeRows(command: RowsCommand, control: Control): void {
+  const columns = command.columns;
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const x = command.x + <usize> row * floats(columns),
+      out = command.out + <usize> row * floats(columns);
+    let sum: f64 = 0;
+    for (let c = 0; c < columns; c++) {
+      const value = <f64> load<f32>(x + floats(c));
+      sum += value * value;
+    }
+    const norm = <f32> sqrt<f64>(sum);
+    for (let c = 0; c < columns; c++) store<f32>(out + floats(c), load<f32>(x + floats(c)) / norm);
+  }
+}

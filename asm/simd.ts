@@ -1,0 +1,57 @@
+// The few vector idioms that differ between the variants or recur everywhere. "Relaxed" means built
+// with relaxed SIMD: fused multiply-add and the int8 dot product.
+
+// @ts-ignore: decorator
+
+export function fma(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}
+
+// @ts-ignore: decorator
+
+export function sumLanes(v: v128): f32 {
+  return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) +
+    (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
+}
+
+// @ts-ignore: decorator
+
+export function maxLanes(v: v128): f32 {
+  return max(
+    max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
+  );
+}
+
+// Sum of four floats as a double.
+// @ts-ignore: decorator
+
+export function sumLanesF64(v: v128): f64 {
+  return (<f64> f32x4.extract_lane(v, 0) + <f64> f32x4.extract_lane(v, 1)) +
+    (<f64> f32x4.extract_lane(v, 2) + <f64> f32x4.extract_lane(v, 3));
+}
+
+// @ts-ignore: decorator
+
+export function splat(x: f32): v128 {
+  return f32x4.splat(x);
+}
+
+// Bytes of `count` floats.
+// @ts-ignore: decorator
+
+export function floats(count: i32): usize {
+  return <usize> count << 2;
+}
+
+// @ts-ignore: decorator
+
+export function smaller(a: i32, b: i32): i32 {
+  return a < b ? a : b;
+}
+
+// @ts-ignore: decorator
+
+export function ceilDiv(a: i32, b: i32): i32 {
+  return (a + b - 1) / b;
+}

@@ -1,0 +1,49 @@
+// How threads share the work of one program: each operation is cut into numbered chunks that threads
+// claim one by one, and a barrier separates it from the next. Which thread does a chunk never
+// changes its result.
+//
+// The state lies in memory that all instances share; Wasm globals and data belong to one instance.
+
+@unmanaged
+export class Control {
+  /** Next chunk of the current operation. */
+  nextChunk: i32;
+  /** Threads that have arrived at the barrier. */
+  arrived: i32;
+  /** Counts barriers; threads sleep on it. */
+  generation: i32;
+  /** Set by the host to stop at the next barrier. */
+  abort: i32;
+  /** What the last thread saw in `abort`, so that all threads decide alike. */
+  stopped: i32;
+}
+
+// Turns of the short wait before a thread sleeps: about two microseconds. Longer ones steal time from
+// the very thread that is waited for when cores are shared.
+const SPINS: i32 = 400;
+
+// @ts-ignore: decorator
+
+export function claim(control: Control): i32 {
+  return atomic.add<i32>(changetype<usize>(control) + offsetof<Control>("nextChunk"), 1);
+}
+
+/** Waits for all threads; false if the run is to stop. */
+export function barrier(control: Control, threads: i32): bool {
+  const base = changetype<usize>(control);
+  const generationAt = base + offsetof<Control>("generation");
+  const generation = atomic.load<i32>(generationAt);
+  if (atomic.add<i32>(base + offsetof<Control>("arrived"), 1) == threads - 1) {
+    control.arrived = 0;
+    control.nextChunk = 0;
+    control.stopped = atomic.load<i32>(base + offsetof<Control>("abort"));
+    atomic.add<i32>(generationAt, 1);
+    if (threads > 1) atomic.notify(generationAt);
+  } else {
+    let spins = SPINS;
+    while (atomic.load<i32>(generationAt) == generation) {
+      if (spins-- <= 0) atomic.wait<i32>(generationAt, generation, -1);
+    }
+  }
+  return control.stopped == 0;
+}

@@ -1,0 +1,83 @@
+/**
+ * The compiled kernels: which variant this engine runs, and an instance of it.
+ *
+ * @module
+ */
+
+import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { instantiate } from "../../../wasm/bindings.js";
+
+/** Functions that the module exports. */
+export type Kernels = Awaited<ReturnType<typeof instantiate>>;
+
+/** Instruction set of a variant: relaxed SIMD has fused multiply-add and an int8 dot product. */
+export type SimdVariant = "relaxed-simd" | "simd";
+
+/** A compiled module and the variant that it is. */
+export interface KernelModule {
+  /** Instruction set it needs. */
+  readonly simd: SimdVariant;
+  /** The module. */
+  readonly module: WebAssembly.Module;
+}
+
+/** A function that splats an int32 to i8x16 and returns relaxed swizzle's result's lane: valid only with relaxed SIMD. */
+// deno-fmt-ignore
+const RELAXED_SIMD_PROBE = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0,
+  65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
+]);
+
+/** The best variant that this engine accepts. */
+export function bestSimd(): SimdVariant {
+  return WebAssembly.validate(RELAXED_SIMD_PROBE) ? "relaxed-simd" : "simd";
+}
+
+const compiled = new Map<SimdVariant, Promise<WebAssembly.Module>>();
+
+/**
+ * Compiles the embedded module, once a process.
+ *
+ * @throws {WebAssembly.CompileError} If the engine forbids compiling or lacks SIMD.
+ */
+export function compileKernels(simd: SimdVariant = bestSimd()): Promise<KernelModule> {
+  let module = compiled.get(simd);
+  if (!module) {
+    module = compileVariant(simd);
+    compiled.set(simd, module);
+  }
+  return module.then((module) => ({ simd, module }));
+}
+
+async function compileVariant(simd: SimdVariant): Promise<WebAssembly.Module> {
+  const { base64 } = simd === "relaxed-simd"
+    ? await import("../../../wasm/relaxed_simd.ts")
+    : await import("../../../wasm/simd.ts");
+  return await WebAssembly.compile(decodeBase64(base64));
+}
+
+/** Pages of 64 KiB that the module asks for at first. */
+const INITIAL_PAGES = 16;
+/** Largest sizes to try: some engines cannot reserve 4 GiB. */
+const MAXIMUM_PAGES = [65536, 32768, 16384, 4096];
+
+/** Makes the memory that instances share. */
+export function createMemory(): WebAssembly.Memory {
+  let failure: unknown;
+  for (const maximum of MAXIMUM_PAGES) {
+    try {
+      return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** Makes an instance on a memory. */
+export function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<Kernels> {
+  return instantiate(module, { env: { memory } });
+}

@@ -1,0 +1,244 @@
+/**
+ * The CPU backend: SIMD kernels in WebAssembly, on as many threads as there are.
+ *
+ * @module
+ */
+
+import type {
+  Backend,
+  DataOf,
+  DeviceInfo,
+  DType,
+  Frame,
+  HostArray,
+  MemoryUse,
+  Tensor,
+  WeightDType,
+} from "../backend.ts";
+import { checkShape, elements, refuse, shapeText } from "../shapes.ts";
+import { Allocator, type Block } from "./allocator.ts";
+import { WasmFrame } from "./frame.ts";
+import { InlineRunner } from "./inline_runner.ts";
+import {
+  compileKernels,
+  createMemory,
+  instantiateKernels,
+  type KernelModule,
+  type Kernels,
+  type SimdVariant,
+} from "./kernels.ts";
+import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
+import { WasmTensor } from "./tensor.ts";
+import { WasmConvWeight, WasmLinearWeight, widened } from "./weights.ts";
+import { WorkerPool } from "./worker_pool.ts";
+
+/** Options of {@linkcode createWasmBackend}. */
+export interface WasmBackendOptions {
+  /** Number of threads; 1 computes on the calling thread. Default: the number of processors, at most 16. */
+  readonly threads?: number;
+  /** Instruction set. Default: the best this engine accepts. */
+  readonly simd?: SimdVariant;
+  /** The kernels, compiled by the caller, where compiling from bytes is forbidden. */
+  readonly module?: KernelModule;
+  /** Why this backend was taken, for `device.reason`. */
+  readonly reason?: string;
+}
+
+/** First address behind the modules' static data. */
+const HEAP_START = 4096;
+const MOST_THREADS = 16;
+
+/**
+ * Makes a CPU backend.
+ *
+ * @throws {RangeError} If `threads` is not a whole number from 1 on.
+ */
+export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
+  const asked = options.threads;
+  if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1)) {
+    throw new RangeError(
+      `Cannot create a backend: threads is a whole number from 1 on, got ${asked}`,
+    );
+  }
+  const { simd, module } = options.module ?? await compileKernels(options.simd);
+  const memory = createMemory();
+  const kernels = await instantiateKernels(module, memory);
+  const allocator = new Allocator(memory, HEAP_START);
+  const control = allocator.allocate(CONTROL_BYTES).address;
+  const threads = Math.min(asked ?? navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+  let runner: Runner = new InlineRunner(kernels, control);
+  let lack = "";
+  if (threads > 1) {
+    try {
+      runner = await WorkerPool.start(module, memory, control, threads);
+    } catch (error) {
+      lack = `; no threads: ${error instanceof Error ? error.message : error}`;
+    }
+  }
+  const count = runner.threads === 1 ? "1 thread" : `${runner.threads} threads`;
+  const device: DeviceInfo = {
+    type: "wasm",
+    name: `Wasm, ${simd === "simd" ? "plain" : "relaxed"} SIMD, ${count}`,
+    reason: (options.reason ?? "asked for") + lack,
+    threads: runner.threads,
+  };
+  return new WasmBackend(device, kernels, memory, allocator, runner);
+}
+
+/** The CPU backend. Made by {@linkcode createWasmBackend}. */
+export class WasmBackend implements Backend {
+  readonly device: DeviceInfo;
+  /** An instance of the kernels on the calling thread. */
+  readonly kernels: Kernels;
+  /** Hands out the memory. */
+  readonly allocator: Allocator;
+  readonly #memory: WebAssembly.Memory;
+  readonly #runner: Runner;
+  #tail: Promise<unknown> = Promise.resolve();
+  #pending = 0;
+  #scratch: Block | undefined;
+  #disposed = false;
+
+  /** Use {@linkcode createWasmBackend}. */
+  constructor(
+    device: DeviceInfo,
+    kernels: Kernels,
+    memory: WebAssembly.Memory,
+    allocator: Allocator,
+    runner: Runner,
+  ) {
+    this.device = device;
+    this.kernels = kernels;
+    this.allocator = allocator;
+    this.#memory = memory;
+    this.#runner = runner;
+  }
+
+  /** Whether nothing is submitted that has not ended. */
+  get idle(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** Calls `work` after all that was submitted before. */
+  submit<T>(work: () => T | Promise<T>): Promise<T> {
+    this.#pending++;
+    const result = this.#tail.then(work).finally(() => this.#pending--);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+
+  /** Like {@linkcode submit}, but at once if nothing is pending. */
+  async whenIdle<T>(work: () => T): Promise<T> {
+    return this.idle ? work() : await this.submit(work);
+  }
+
+  /** Gives a block back once nothing submitted can use it any more. */
+  release(block: Block): void {
+    if (this.idle) this.allocator.release(block);
+    else this.submit(() => this.allocator.release(block));
+  }
+
+  /** The elements at an address; valid until the memory grows. */
+  view<D extends DType>(dtype: D, address: number, count: number): DataOf<D> {
+    const { buffer } = this.#memory;
+    return (dtype === "f32"
+      ? new Float32Array(buffer, address, count)
+      : new Int32Array(buffer, address, count)) as DataOf<D>;
+  }
+
+  /** The bytes at an address; valid until the memory grows. */
+  bytes(address: number, count: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, address, count);
+  }
+
+  /** Runs a program after all that was submitted before; false if it was aborted. */
+  run(
+    job: Pick<Job, "program" | "count" | "scratchBytes">,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    return this.submit(() => {
+      const scratchBytes = Allocator.room(job.scratchBytes);
+      const scratch = this.#reserveScratch(scratchBytes * this.#runner.threads);
+      return this.#runner.run({ ...job, scratch, scratchBytes }, signal);
+    });
+  }
+
+  #reserveScratch(bytes: number): number {
+    if (this.#scratch && this.#scratch.bytes < bytes) {
+      this.allocator.release(this.#scratch);
+      this.#scratch = undefined;
+    }
+    this.#scratch ??= this.allocator.allocate(bytes);
+    return this.#scratch.address;
+  }
+
+  tensor(data: Float32Array, shape: readonly number[]): WasmTensor;
+  tensor(data: Int32Array, shape: readonly number[]): WasmTensor<"i32">;
+  tensor(data: Float32Array | Int32Array, shape: readonly number[]): Tensor<DType> {
+    this.#expectAlive();
+    checkShape("tensor", shape);
+    if (data.length !== elements(shape)) {
+      refuse(
+        "tensor",
+        `${elements(shape)} values for shape ${shapeText(shape)}`,
+        `${data.length}`,
+      );
+    }
+    const dtype = data instanceof Int32Array ? "i32" : "f32";
+    const block = this.allocator.allocate(4 * data.length);
+    this.view(dtype, block.address, data.length).set(data);
+    return new WasmTensor<DType>(this, shape, dtype, block, (block) => this.release(block));
+  }
+
+  upload(array: HostArray): WasmTensor {
+    return this.tensor(widened(this, array), array.shape);
+  }
+
+  linearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype: WeightDType = storedAs(weights),
+  ): WasmLinearWeight {
+    this.#expectAlive();
+    return new WasmLinearWeight(this, weights, biases, dtype);
+  }
+
+  convWeight(weight: HostArray, bias: HostArray): WasmConvWeight {
+    this.#expectAlive();
+    return new WasmConvWeight(this, weight, bias);
+  }
+
+  frame(): Frame {
+    this.#expectAlive();
+    return new WasmFrame(this);
+  }
+
+  memoryUse(): MemoryUse {
+    const { bytes, allocations } = this.allocator.use;
+    // The scratch memory of the threads and the control block are the backend's own.
+    const own = Allocator.room(CONTROL_BYTES) + (this.#scratch?.bytes ?? 0);
+    return {
+      bytes: bytes - own,
+      allocations: allocations - 1 - Number(this.#scratch !== undefined),
+    };
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.submit(() => this.#runner.dispose());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  #expectAlive(): void {
+    if (this.#disposed) throw new ReferenceError("Cannot use the backend: it was disposed of");
+  }
+}
+
+function storedAs(weights: readonly HostArray[]): WeightDType {
+  if (weights.every(({ dtype }) => dtype === "i8")) return "q8";
+  return weights.every(({ dtype }) => dtype === "f16") ? "fp16" : "fp32";
+}

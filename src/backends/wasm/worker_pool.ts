@@ -1,0 +1,191 @@
+/**
+ * Runs programs on a pool of workers that share one Wasm memory. The calling thread stays free.
+ *
+ * Workers come from inlined source: a worker's URL must be of the page's own origin, and a module
+ * imported from elsewhere has none. Between jobs they sleep in `Atomics.wait`.
+ *
+ * @module
+ */
+
+import { CONTROL_BYTES, ControlWord, type Job, type Runner } from "./runner.ts";
+
+/** What a worker needs to begin. */
+interface WorkerStart {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly control: number;
+  readonly index: number;
+  readonly threads: number;
+}
+
+/** A message of a worker: ready, the end of a job, or the text of a failure. */
+type WorkerMessage = "ready" | boolean | string;
+
+/** Body of a worker; `start` and `post` are defined before it. */
+const WORKER_BODY = `
+const W = ${JSON.stringify(ControlWord)};
+const serve = async ({ module, memory, control, index, threads }) => {
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  const words = new Int32Array(memory.buffer, control, ${CONTROL_BYTES / 4});
+  post("ready");
+  for (let job = 0;; job++) {
+    Atomics.wait(words, W.job, job);
+    if (Atomics.load(words, W.quit)) return;
+    const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
+    const ended = exports.run(words[W.program], words[W.count], control, threads, scratch);
+    if (index === 0) post(Boolean(ended));
+  }
+};
+start.then(serve).catch((error) => post(String(error)));
+`;
+
+/** For Deno and Node, whose own workers let the process end while they sleep. */
+const NODE_WORKER = `
+const { parentPort, workerData } = require("node:worker_threads");
+const post = (message) => parentPort.postMessage(message);
+const start = Promise.resolve(workerData);
+${WORKER_BODY}`;
+
+const WEB_WORKER = `
+const post = (message) => self.postMessage(message);
+const start = new Promise((resolve) => self.onmessage = (event) => resolve(event.data));
+${WORKER_BODY}`;
+
+/** What the two kinds of workers have in common. */
+interface PoolWorker {
+  terminate(): void;
+}
+
+type Listener = (message: WorkerMessage) => void;
+
+/** The part of `node:worker_threads` that is used here. */
+interface NodeWorkerThreads {
+  Worker: new (source: string, options: { eval: true; workerData: WorkerStart }) => {
+    on(event: "message", listener: Listener): void;
+    on(event: "error", listener: (error: Error) => void): void;
+    unref(): void;
+    terminate(): Promise<number>;
+  };
+}
+
+function nodeWorkerThreads(): NodeWorkerThreads | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?(name: string): NodeWorkerThreads | undefined };
+  };
+  return process?.getBuiltinModule?.("node:worker_threads");
+}
+
+function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
+  const node = nodeWorkerThreads();
+  if (node) {
+    const worker = new node.Worker(NODE_WORKER, { eval: true, workerData: start });
+    worker.on("message", listener);
+    worker.on("error", (error) => listener(String(error)));
+    worker.unref();
+    return { terminate: () => void worker.terminate() };
+  }
+  const url = URL.createObjectURL(new Blob([WEB_WORKER], { type: "text/javascript" }));
+  try {
+    const worker = new Worker(url, { type: "module" });
+    worker.onmessage = (event: MessageEvent<WorkerMessage>) => listener(event.data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      listener(event.message);
+    };
+    worker.postMessage(start);
+    return worker;
+  } finally {
+    // The worker has taken the source when its first message comes; browsers may fetch it late.
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  }
+}
+
+/** A pool of workers. */
+export class WorkerPool implements Runner {
+  readonly threads: number;
+  readonly #workers: PoolWorker[] = [];
+  readonly #words: Int32Array;
+  #settle: ((message: WorkerMessage) => void) | undefined;
+  /** Keeps the process alive while a job runs: sleeping workers do not. */
+  #keepAlive: number | undefined;
+
+  private constructor(memory: WebAssembly.Memory, control: number, threads: number) {
+    this.threads = threads;
+    this.#words = new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
+  }
+
+  /**
+   * Starts the workers.
+   *
+   * @param control Address of the control block, all zeros.
+   * @throws {Error} If workers cannot be had here.
+   */
+  static async start(
+    module: WebAssembly.Module,
+    memory: WebAssembly.Memory,
+    control: number,
+    threads: number,
+  ): Promise<WorkerPool> {
+    const pool = new WorkerPool(memory, control, threads);
+    try {
+      await pool.#startAll(module, memory, control);
+    } catch (error) {
+      pool.dispose();
+      throw error;
+    }
+    return pool;
+  }
+
+  async #startAll(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number) {
+    const { threads } = this;
+    const keepAlive = setInterval(() => {}, 1000);
+    try {
+      await Promise.all(Array.from({ length: threads }, (_, index) => {
+        return new Promise<void>((resolve, reject) => {
+          const worker = startWorker({ module, memory, control, index, threads }, (message) => {
+            if (message === "ready") resolve();
+            else if (this.#settle) this.#settle(message);
+            else reject(new Error(`Cannot start a worker: ${message}`));
+          });
+          this.#workers.push(worker);
+        });
+      }));
+    } finally {
+      clearInterval(keepAlive);
+    }
+  }
+
+  async run(job: Job, signal?: AbortSignal): Promise<boolean> {
+    if (signal?.aborted) return false;
+    const words = this.#words;
+    words[ControlWord.abort] = 0;
+    words[ControlWord.stopped] = 0;
+    words[ControlWord.program] = job.program;
+    words[ControlWord.count] = job.count;
+    words[ControlWord.scratch] = job.scratch;
+    words[ControlWord.scratchBytes] = job.scratchBytes;
+    const abort = () => Atomics.store(words, ControlWord.abort, 1);
+    signal?.addEventListener("abort", abort);
+    this.#keepAlive = setInterval(() => {}, 60_000);
+    try {
+      const message = await new Promise<WorkerMessage>((resolve) => {
+        this.#settle = resolve;
+        Atomics.add(words, ControlWord.job, 1);
+        Atomics.notify(words, ControlWord.job);
+      });
+      if (typeof message === "string") throw new Error(`A worker failed: ${message}`);
+      return message === true;
+    } finally {
+      this.#settle = undefined;
+      signal?.removeEventListener("abort", abort);
+      clearInterval(this.#keepAlive);
+    }
+  }
+
+  dispose(): void {
+    Atomics.store(this.#words, ControlWord.quit, 1);
+    Atomics.add(this.#words, ControlWord.job, 1);
+    Atomics.notify(this.#words, ControlWord.job);
+    for (const worker of this.#workers.splice(0)) worker.terminate();
+  }
+}

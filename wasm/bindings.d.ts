@@ -1,0 +1,98 @@
+// Made from asm/ by `deno task build`; do not edit.
+declare namespace __AdaptedExports {
+  /** Exported memory */
+  export const memory: WebAssembly.Memory;
+  /**
+   * convert/packPanels
+   * @param from `usize`
+   * @param rows `i32`
+   * @param k `i32`
+   * @param to `usize`
+   * @param first `i32`
+   * @param half `i32`
+   */
+  export function packPanels(from: number, rows: number, k: number, to: number, first: number, half: number): void;
+  /**
+   * convert/widen
+   * @param from `usize`
+   * @param format `i32`
+   * @param to `usize`
+   * @param count `i32`
+   * @param scale `usize`
+   * @param columns `i32`
+   */
+  export function widen(from: number, format: number, to: number, count: number, scale: number, columns: number): void;
+  /**
+   * linear_q8/packPanelsI8
+   * @param from `usize`
+   * @param fromScales `usize`
+   * @param rows `i32`
+   * @param k `i32`
+   * @param to `usize`
+   * @param first `i32`
+   * @param scales `usize`
+   * @param offsets `usize`
+   */
+  export function packPanelsI8(from: number, fromScales: number, rows: number, k: number, to: number, first: number, scales: number, offsets: number): void;
+  /**
+   * linear_q8/packPanelsQ8
+   * @param from `usize`
+   * @param rows `i32`
+   * @param k `i32`
+   * @param to `usize`
+   * @param first `i32`
+   * @param scales `usize`
+   * @param offsets `usize`
+   */
+  export function packPanelsQ8(from: number, rows: number, k: number, to: number, first: number, scales: number, offsets: number): void;
+  /**
+   * norms/groupNormBlocks
+   * @param pixels `i32`
+   * @returns `i32`
+   */
+  export function groupNormBlocks(pixels: number): number;
+  /**
+   * linear_q8/quantizedRowBytes
+   * @param k `i32`
+   * @returns `usize`
+   */
+  export function quantizedRowBytes(k: number): number;
+  /** program/COMMAND_BYTES */
+  export const COMMAND_BYTES: {
+    /** @type `i32` */
+    get value(): number
+  };
+  /**
+   * program/run
+   * @param program `usize`
+   * @param count `i32`
+   * @param control `threads/Control`
+   * @param threads `i32`
+   * @param scratch `usize`
+   * @returns `bool`
+   */
+  export function run(program: number, count: number, control: __Record0<undefined>, threads: number, scratch: number): boolean;
+  /**
+   * program/scratchBytes
+   * @param command `usize`
+   * @returns `usize`
+   */
+  export function scratchBytes(command: number): number;
+}
+/** threads/Control */
+declare interface __Record0<TOmittable> {
+  /** @type `i32` */
+  nextChunk: number | TOmittable;
+  /** @type `i32` */
+  arrived: number | TOmittable;
+  /** @type `i32` */
+  generation: number | TOmittable;
+  /** @type `i32` */
+  abort: number | TOmittable;
+  /** @type `i32` */
+  stopped: number | TOmittable;
+}
+/** Instantiates the compiled WebAssembly module with the given imports. */
+export declare function instantiate(module: WebAssembly.Module, imports: {
+  env: unknown,
+}): Promise<typeof __AdaptedExports>;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkPath, checkRange, joinPath, missingFile } from "./paths.ts";
+import { checkPath, checkRange, joinPath, missingFile, readTextOf } from "./paths.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /**
@@ -60,14 +60,15 @@ class MemoryFolder implements ModelFolder {
     return joinPath(this.#root, this.#prefix);
   }
 
-  has(path: string): Promise<boolean> {
-    return Promise.resolve(this.#files.has(joinPath(this.#prefix, checkPath(path))));
+  // deno-lint-ignore require-await -- so that errors reject
+  async has(path: string): Promise<boolean> {
+    return this.#files.has(joinPath(this.#prefix, checkPath(path)));
   }
 
-  // deno-lint-ignore require-await -- so that errors reject
   async readText(path: string): Promise<string> {
     const content = this.#content(path);
-    return typeof content === "string" ? content : new TextDecoder().decode(content);
+    if (typeof content === "string") return content;
+    return await readTextOf(memoryFile(joinPath(this.description, path), content));
   }
 
   // deno-lint-ignore require-await -- so that errors reject

@@ -4,8 +4,11 @@
  * @module
  */
 
+import type { FileSource } from "./source.ts";
+
 /** A file of a model is not there. */
 export class MissingFileError extends Error {
+  /** Always `"MissingFileError"`. */
   override readonly name = "MissingFileError";
 }
 
@@ -54,5 +57,30 @@ export function checkRange(
     throw new RangeError(
       `Cannot read ${length} bytes at ${offset} of ${description}: it is ${size} bytes long`,
     );
+  }
+}
+
+/** Longest text file that is read: no config or vocabulary comes near it. */
+const MAX_TEXT_BYTES = 64 * 2 ** 20;
+
+/**
+ * Reads a whole file as text and closes it.
+ *
+ * @throws {RangeError} If it is longer than any config or vocabulary.
+ * @throws {SyntaxError} If it is not UTF-8.
+ */
+export async function readTextOf(file: FileSource): Promise<string> {
+  await using source = file;
+  const { description, size } = source;
+  if (size > MAX_TEXT_BYTES) {
+    throw new RangeError(
+      `Cannot read ${description}: it is ${size} bytes long, a text may be ${MAX_TEXT_BYTES}`,
+    );
+  }
+  const bytes = await source.read(0, size);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read ${description}: it is not UTF-8`, { cause });
   }
 }

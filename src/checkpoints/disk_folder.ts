@@ -1,0 +1,170 @@
+/**
+ * Folders on disk. Needs `Deno`, and says so where there is none.
+ *
+ * @module
+ */
+
+import { checkPath, checkRange, joinPath, missingFile, readTextOf } from "./paths.ts";
+import { FileProgress, type OnProgress } from "./progress.ts";
+import type { FileSource, ModelFolder } from "./source.ts";
+
+/** How to read a folder, and whom to tell about it. */
+export interface DiskFolderOptions {
+  /** Stops reading. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told about every file. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
+/**
+ * Throws where there is no file system.
+ *
+ * @throws {TypeError} If this is not Deno.
+ */
+export function requireDeno(what: string): void {
+  if (typeof Deno === "undefined") {
+    throw new TypeError(`Cannot ${what}: files can only be used in Deno, give an http(s) URL`);
+  }
+}
+
+/** Path of a `file:` URL. */
+export function pathOfUrl(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+}
+
+/**
+ * A folder on disk. Needs permission to read it.
+ *
+ * @throws {TypeError} If this is not Deno.
+ */
+export function diskFolder(path: string, options: DiskFolderOptions = {}): ModelFolder {
+  requireDeno(`read ${path}`);
+  return new DiskFolder(path, "", options);
+}
+
+/**
+ * Opens a file on disk for reading in parts. Needs permission to read it.
+ *
+ * @throws {MissingFileError} If there is none.
+ * @throws {TypeError} If it is a folder, or this is not Deno.
+ */
+export async function openDiskFile(
+  path: string,
+  progress: FileProgress,
+  signal?: AbortSignal,
+): Promise<FileSource> {
+  requireDeno(`read ${path}`);
+  signal?.throwIfAborted();
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw missingFile(path, error);
+    throw error;
+  }
+  const { size, isDirectory } = await file.stat();
+  if (isDirectory) {
+    file.close();
+    throw new TypeError(`Cannot read ${path}: it is a folder, expected a file`);
+  }
+  progress.total = size;
+  return new DiskFile(path, size, file, progress, signal);
+}
+
+class DiskFolder implements ModelFolder {
+  readonly #root: string;
+  readonly #prefix: string;
+  readonly #options: DiskFolderOptions;
+
+  constructor(root: string, prefix: string, options: DiskFolderOptions) {
+    this.#root = root;
+    this.#prefix = prefix;
+    this.#options = options;
+  }
+
+  get description(): string {
+    return joinPath(this.#root, this.#prefix);
+  }
+
+  async has(path: string): Promise<boolean> {
+    try {
+      return (await Deno.stat(joinPath(this.description, checkPath(path)))).isFile;
+    } catch (error) {
+      const missing = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.NotADirectory;
+      if (missing) return false;
+      throw error;
+    }
+  }
+
+  async readText(path: string): Promise<string> {
+    return await readTextOf(await this.open(path));
+  }
+
+  async open(path: string): Promise<FileSource> {
+    const location = joinPath(this.description, checkPath(path));
+    const progress = new FileProgress(joinPath(this.#prefix, path), this.#options.onProgress);
+    return await openDiskFile(location, progress, this.#options.signal);
+  }
+
+  folder(path: string): ModelFolder {
+    return new DiskFolder(this.#root, joinPath(this.#prefix, checkPath(path)), this.#options);
+  }
+}
+
+class DiskFile implements FileSource {
+  readonly description: string;
+  readonly size: number;
+  readonly #file: Deno.FsFile;
+  readonly #progress: FileProgress;
+  readonly #signal: AbortSignal | undefined;
+  #queue: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(
+    path: string,
+    size: number,
+    file: Deno.FsFile,
+    progress: FileProgress,
+    signal: AbortSignal | undefined,
+  ) {
+    this.description = path;
+    this.size = size;
+    this.#file = file;
+    this.#progress = progress;
+    this.#signal = signal;
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    // One after another: the position in the file is shared.
+    const result = this.#queue.then(() => this.#read(offset, length));
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#queue;
+    this.#file.close();
+    this.#progress.done();
+  }
+
+  async #read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#signal?.throwIfAborted();
+    checkRange(this.description, this.size, offset, length);
+    const bytes = new Uint8Array(length);
+    await this.#file.seek(offset, Deno.SeekMode.Start);
+    let done = 0;
+    while (done < length) {
+      const count = await this.#file.read(bytes.subarray(done));
+      if (count === null) {
+        throw new RangeError(`Cannot read ${this.description}: it has become shorter meanwhile`);
+      }
+      done += count;
+    }
+    this.#progress.add(length);
+    return bytes;
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * A file behind a URL.
+ *
+ * @module
+ */
+
+import {
+  bodyOf,
+  contentLength,
+  contentRange,
+  describeUrl,
+  HttpError,
+  type HttpOptions,
+  messageOf,
+  request,
+  Retries,
+} from "./http.ts";
+import { checkRange, missingFile } from "./paths.ts";
+import type { FileProgress } from "./progress.ts";
+import type { FileSource } from "./source.ts";
+
+/** Unit of range requests: big enough that small arrays do not cost a request each. */
+const BLOCK_BYTES = 8 * 2 ** 20;
+
+/** Blocks kept for later reads. */
+const MAX_BLOCKS = 4;
+
+/** Longest file that is held in memory because its server cannot give parts. */
+const MAX_WHOLE_BYTES = 8 * 2 ** 30;
+
+/**
+ * Opens a file behind a URL. It is read by range requests, or held whole in memory if the server does
+ * not allow them.
+ *
+ * @throws {MissingFileError} If there is none.
+ * @throws {HttpError} If the server refuses it.
+ * @throws {Error} If the server cannot be reached.
+ */
+export async function openHttpFile(
+  url: URL,
+  progress: FileProgress,
+  options: HttpOptions,
+): Promise<FileSource> {
+  const headers = { range: `bytes=0-${BLOCK_BYTES - 1}` };
+  const response = await request(url, { headers }, options);
+  if (response.status === 206) {
+    const range = contentRange(response);
+    if (range?.begin === 0) return new RangedFile(url, range.size, response, progress, options);
+    // Not visible to scripts of other origins unless the server says so.
+    await response.body?.cancel();
+    return await downloadToMemory(url, await request(url, {}, options), progress, options);
+  }
+  if (response.status === 416 && response.headers.get("content-range") === "bytes */0") {
+    await response.body?.cancel();
+    return new WholeFile(url, []);
+  }
+  return await downloadToMemory(url, response, progress, options);
+}
+
+/** Throws unless the answer holds a file. */
+async function checkFound(url: URL, response: Response): Promise<void> {
+  if (response.ok) return;
+  await response.body?.cancel();
+  if (response.status === 404 || response.status === 410) throw missingFile(describeUrl(url));
+  throw new HttpError(`Cannot read ${describeUrl(url)}`, response);
+}
+
+async function downloadToMemory(
+  url: URL,
+  response: Response,
+  progress: FileProgress,
+  options: HttpOptions,
+): Promise<FileSource> {
+  const retries = new Retries(options);
+  while (true) {
+    await checkFound(url, response);
+    try {
+      return new WholeFile(url, await chunksOf(url, response, progress, options));
+    } catch (error) {
+      if (error instanceof RangeError || !await retries.next(messageOf(error))) throw error;
+      progress.restart();
+      response = await request(url, {}, options);
+    }
+  }
+}
+
+async function chunksOf(
+  url: URL,
+  response: Response,
+  progress: FileProgress,
+  options: HttpOptions,
+): Promise<Uint8Array<ArrayBuffer>[]> {
+  const total = contentLength(response);
+  const limit = Math.min(total ?? MAX_WHOLE_BYTES, MAX_WHOLE_BYTES);
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let loaded = 0;
+  progress.total = total;
+  progress.download();
+  for await (const chunk of bodyOf(response, options)) {
+    chunks.push(chunk);
+    loaded += chunk.length;
+    if (loaded > limit) {
+      throw new RangeError(`Cannot read ${describeUrl(url)}: more than ${limit} bytes came`);
+    }
+    progress.add(chunk.length);
+  }
+  if (total !== undefined && loaded < total) {
+    throw new Error(`Cannot read ${describeUrl(url)}: ${loaded} of ${total} bytes came`);
+  }
+  progress.done();
+  return chunks;
+}
+
+/** A file that was downloaded into memory, in the pieces in which it came. */
+class WholeFile implements FileSource {
+  readonly description: string;
+  readonly size: number;
+  readonly #chunks: readonly Uint8Array<ArrayBuffer>[];
+
+  constructor(url: URL, chunks: readonly Uint8Array<ArrayBuffer>[]) {
+    this.description = describeUrl(url);
+    this.size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#chunks = chunks;
+  }
+
+  // deno-lint-ignore require-await -- so that errors reject
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(this.description, this.size, offset, length);
+    const bytes = new Uint8Array(length);
+    let begin = 0;
+    for (const chunk of this.#chunks) {
+      const part = chunk.subarray(
+        Math.max(0, offset - begin),
+        Math.max(0, offset + length - begin),
+      );
+      if (part.length > 0) bytes.set(part, Math.max(0, begin - offset));
+      begin += chunk.length;
+      if (begin >= offset + length) break;
+    }
+    return bytes;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** A file that is read by range requests, small reads by way of blocks that are kept for a while. */
+class RangedFile implements FileSource {
+  readonly description: string;
+  readonly size: number;
+  readonly #url: URL;
+  readonly #options: HttpOptions;
+  readonly #progress: FileProgress;
+  readonly #etag: string | undefined;
+  readonly #blocks = new Map<number, Promise<Uint8Array<ArrayBuffer>>>();
+
+  /** @param first The answer to the request of the first block. */
+  constructor(
+    url: URL,
+    size: number,
+    first: Response,
+    progress: FileProgress,
+    options: HttpOptions,
+  ) {
+    this.description = describeUrl(url);
+    this.size = size;
+    this.#url = url;
+    this.#options = options;
+    this.#progress = progress;
+    const etag = first.headers.get("etag");
+    this.#etag = etag?.startsWith('"') ? etag : undefined;
+    progress.total = size;
+    progress.download();
+    this.#keep(0, this.#fetch(0, Math.min(size, BLOCK_BYTES), first));
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(this.description, this.size, offset, length);
+    if (length > BLOCK_BYTES) return await this.#fetch(offset, offset + length);
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const index = Math.floor((offset + done) / BLOCK_BYTES);
+      const block = await this.#block(index);
+      const begin = offset + done - index * BLOCK_BYTES;
+      const part = block.subarray(begin, begin + length - done);
+      bytes.set(part, done);
+      done += part.length;
+    }
+    return bytes;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#blocks.clear();
+    this.#progress.done();
+    return Promise.resolve();
+  }
+
+  #block(index: number): Promise<Uint8Array<ArrayBuffer>> {
+    const begin = index * BLOCK_BYTES;
+    const block = this.#blocks.get(index) ??
+      this.#fetch(begin, Math.min(this.size, begin + BLOCK_BYTES));
+    this.#keep(index, block);
+    return block;
+  }
+
+  #keep(index: number, block: Promise<Uint8Array<ArrayBuffer>>): void {
+    this.#blocks.delete(index);
+    this.#blocks.set(index, block);
+    block.catch(() => this.#blocks.delete(index));
+    for (const oldest of this.#blocks.keys()) {
+      if (this.#blocks.size <= MAX_BLOCKS) break;
+      this.#blocks.delete(oldest);
+    }
+  }
+
+  /** Downloads a range; goes on where it stopped if the connection is lost. */
+  async #fetch(begin: number, end: number, first?: Response): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(end - begin);
+    const retries = new Retries(this.#options);
+    let done = 0;
+    let response = first;
+    while (done < bytes.length) {
+      response ??= await this.#request(begin + done, end);
+      try {
+        for await (const chunk of bodyOf(response, this.#options)) {
+          bytes.set(chunk.subarray(0, bytes.length - done), done);
+          done = Math.min(bytes.length, done + chunk.length);
+          this.#progress.add(chunk.length);
+          retries.reset();
+        }
+        if (done < bytes.length) throw new Error("the connection was closed early");
+      } catch (cause) {
+        if (!await retries.next(messageOf(cause))) {
+          throw new Error(`Cannot read ${this.description}: the connection was lost`, { cause });
+        }
+      }
+      response = undefined;
+    }
+    return bytes;
+  }
+
+  async #request(begin: number, end: number): Promise<Response> {
+    const headers = new Headers({ range: `bytes=${begin}-${end - 1}` });
+    if (this.#etag !== undefined) headers.set("if-range", this.#etag);
+    const response = await request(this.#url, { headers }, this.#options);
+    await checkFound(this.#url, response);
+    const range = contentRange(response);
+    const same = response.status === 206 &&
+      (range === undefined || range.begin === begin && range.size === this.size);
+    if (!same) {
+      await response.body?.cancel();
+      throw new Error(`Cannot read ${this.description}: it has changed meanwhile`);
+    }
+    return response;
+  }
+}

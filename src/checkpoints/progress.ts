@@ -1,0 +1,89 @@
+/**
+ * What is told about the loading of a model while it goes on.
+ *
+ * @module
+ */
+
+/**
+ * A moment in the loading of a model; the names are those of transformers.js.
+ *
+ * - `initiate`: a file is about to be opened.
+ * - `download`: the first bytes of a file arrive over the network.
+ * - `progress`: `loaded` of `total` bytes of a file have been read.
+ * - `done`: all that was wanted of a file has been read.
+ * - `total`: `loaded` of `total` bytes of all files known so far have been read.
+ * - `notice`: something the user should know, such as a cache that cannot be written.
+ * - `ready`: the model can be used.
+ *
+ * Files are named by their paths in the model's folder. `total` is undefined where a server does
+ * not tell it.
+ */
+export type LoadEvent =
+  | { readonly type: "initiate"; readonly file: string }
+  | { readonly type: "download"; readonly file: string; readonly total: number | undefined }
+  | {
+    readonly type: "progress";
+    readonly file: string;
+    readonly loaded: number;
+    readonly total: number | undefined;
+  }
+  | { readonly type: "done"; readonly file: string }
+  | { readonly type: "total"; readonly loaded: number; readonly total: number }
+  | { readonly type: "notice"; readonly message: string }
+  | { readonly type: "ready" };
+
+/** Takes the events of a loading model. */
+export type OnProgress = (event: LoadEvent) => void;
+
+/** Counts the bytes read of one file and tells about them. */
+export class FileProgress {
+  readonly #file: string;
+  readonly #onProgress: OnProgress | undefined;
+  #total: number | undefined;
+  #loaded = 0;
+  #done = false;
+
+  /**
+   * Tells that a file is about to be opened.
+   *
+   * @param file Path of the file in the model's folder.
+   */
+  constructor(file: string, onProgress: OnProgress | undefined) {
+    this.#file = file;
+    this.#onProgress = onProgress;
+    onProgress?.({ type: "initiate", file });
+  }
+
+  /** Sets the length of the file, once it is known. */
+  set total(bytes: number | undefined) {
+    this.#total = bytes;
+  }
+
+  /** Tells that bytes begin to arrive over the network. */
+  download(): void {
+    this.#onProgress?.({ type: "download", file: this.#file, total: this.#total });
+  }
+
+  /** Counts more bytes. Bytes that are read again do not lead beyond the length of the file. */
+  add(bytes: number): void {
+    this.#loaded = Math.min(this.#loaded + bytes, this.#total ?? Infinity);
+    this.#onProgress?.({
+      type: "progress",
+      file: this.#file,
+      loaded: this.#loaded,
+      total: this.#total,
+    });
+  }
+
+  /** Begins to count again from a number of bytes. */
+  restart(loaded = 0): void {
+    this.#loaded = loaded;
+  }
+
+  /** Tells that nothing more is wanted of the file. */
+  done(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#onProgress?.({ type: "done", file: this.#file });
+  }
+}

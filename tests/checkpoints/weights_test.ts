@@ -1,0 +1,67 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
+import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
+import { DIFFUSERS_WEIGHTS, openWeights } from "../../src/checkpoints/weights.ts";
+
+const INDEX = "diffusion_pytorch_model.safetensors.index.json";
+
+function array(...values: number[]): StoredArray {
+  const data = new Float32Array(values);
+  return { dtype: "F32", shape: [values.length], bytes: new Uint8Array(data.buffer) };
+}
+
+function index(map: Record<string, unknown>): string {
+  return JSON.stringify({ metadata: { total_size: 12 }, weight_map: map });
+}
+
+Deno.test("openWeights() takes the first file that is there", async () => {
+  const folder = memoryFolder({
+    "diffusion_pytorch_model.safetensors": encodeSafetensors([["a", array(1)]]),
+    "other.safetensors": encodeSafetensors([["b", array(1)]]),
+  });
+  await using weights = await openWeights(folder, ["x.safetensors", ...DIFFUSERS_WEIGHTS]);
+  assertEquals(weights.names(), ["a"]);
+  assertEquals(weights.description, "memory/diffusion_pytorch_model.safetensors");
+});
+
+Deno.test("openWeights() says what it looked for", async () => {
+  await assertRejects(
+    () => openWeights(memoryFolder({}, "model").folder("vqvae"), ["a.safetensors", "b.bin"]),
+    MissingFileError,
+    "Cannot find the weights in model/vqvae: looked for a.safetensors, b.bin",
+  );
+});
+
+Deno.test("openWeights() loads arrays from the files that an index names", async () => {
+  const folder = memoryFolder({
+    [INDEX]: index({ a: "one.safetensors", b: "two.safetensors", c: "two.safetensors" }),
+    "one.safetensors": encodeSafetensors([["a", array(1)]]),
+    "two.safetensors": encodeSafetensors([["b", array(2, 3)], ["c", array(4)]]),
+  });
+  await using weights = await openWeights(folder, DIFFUSERS_WEIGHTS);
+  assertEquals(weights.names(), ["a", "b", "c"]);
+  assertEquals(weights.shape("b"), [2]);
+  assertEquals(weights.dtype("b"), "F32");
+  assertEquals((await weights.load("b")).data, new Float32Array([2, 3]));
+  assertEquals(typedArray(await weights.loadStored("c")), new Float32Array([4]));
+  assertEquals(weights.shape("d"), undefined);
+  await assertRejects(() => weights.load("d"), RangeError, "has no such array");
+});
+
+Deno.test("openWeights() refuses a damaged index", async () => {
+  const shard = encodeSafetensors([["a", array(1)]]);
+  const open = (text: string) =>
+    openWeights(memoryFolder({ [INDEX]: text, "one.safetensors": shard }), DIFFUSERS_WEIGHTS);
+  await assertRejects(() => open("{}"), SyntaxError, "has no weight_map");
+  await assertRejects(() => open(`{"weight_map":[]}`), SyntaxError, "has no weight_map");
+  await assertRejects(() => open(index({ a: 1 })), SyntaxError, "a is not in a file");
+  await assertRejects(() => open(index({ b: "one.safetensors" })), SyntaxError, "b is not in one");
+  await assertRejects(() => open(index({ a: "two.safetensors" })), MissingFileError, "two.safet");
+  await assertRejects(
+    () => open(index({ a: "../one.safetensors" })),
+    RangeError,
+    "inside the folder",
+  );
+});

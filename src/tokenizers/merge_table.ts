@@ -1,0 +1,114 @@
+/**
+ * The merges of a byte-pair encoding: `merges.txt`.
+ *
+ * @module
+ */
+
+import { damaged } from "./tokenizer_files.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+/** Slot of the hash table that holds no pair. */
+const EMPTY = -1;
+
+/**
+ * The pairs of tokens that may be joined. The rank of a pair is its place in the list: lower ones
+ * are joined first.
+ *
+ * A hash table with linear probing over typed arrays: a `Map` would need a string or a number on the
+ * heap for each of the 48894 pairs, and start-up time counts.
+ */
+export class MergeTable {
+  readonly #mask: number;
+  readonly #left: Int32Array;
+  readonly #right: Int32Array;
+  readonly #rank: Int32Array;
+  readonly #merged: Int32Array;
+
+  /** Makes an empty table with room for so many pairs. */
+  constructor(capacity: number) {
+    // At most half of the slots are taken, so that a search ends soon.
+    const slots = 2 ** Math.ceil(Math.log2(2 * capacity + 2));
+    this.#mask = slots - 1;
+    this.#left = new Int32Array(slots).fill(EMPTY);
+    this.#right = new Int32Array(slots);
+    this.#rank = new Int32Array(slots);
+    this.#merged = new Int32Array(capacity);
+  }
+
+  /** Adds a pair of ids and the id of what they make. A pair that is there gets the new rank. */
+  set(left: number, right: number, rank: number, merged: number): void {
+    const slot = this.#slot(left, right);
+    this.#left[slot] = left;
+    this.#right[slot] = right;
+    this.#rank[slot] = rank;
+    this.#merged[rank] = merged;
+  }
+
+  /** Rank of a pair of ids, or −1 if they may not be joined. */
+  rank(left: number, right: number): number {
+    const slot = this.#slot(left, right);
+    return this.#left[slot] === EMPTY ? -1 : this.#rank[slot]!;
+  }
+
+  /** Id of what the pair of a rank makes. */
+  merged(rank: number): number {
+    return this.#merged[rank]!;
+  }
+
+  /** The slot of a pair, or the empty one where it belongs. */
+  #slot(left: number, right: number): number {
+    let slot = (Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca77)) >>> 0;
+    // The high bits of a product depend on all bits of the factor, the low ones do not.
+    slot = (slot >>> 15) & this.#mask;
+    while (
+      this.#left[slot] !== EMPTY && (this.#left[slot] !== left || this.#right[slot] !== right)
+    ) {
+      slot = (slot + 1) & this.#mask;
+    }
+    return slot;
+  }
+}
+
+/**
+ * Reads `merges.txt`: on each line two tokens with a space between them; lines that begin with
+ * `#version` do not count.
+ *
+ * @param file What the text is, for error messages.
+ * @throws {SyntaxError} If a line is anything else, or names tokens that the vocabulary lacks.
+ */
+export function parseMerges(text: string, vocabulary: Vocabulary, file: string): MergeTable {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  const table = new MergeTable(lines.length);
+  let rank = 0;
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]!.endsWith("\r") ? lines[i]!.slice(0, -1) : lines[i]!;
+    if (line.startsWith("#version")) continue;
+    const space = line.indexOf(" ");
+    const left = line.slice(0, space);
+    const right = line.slice(space + 1);
+    const leftId = vocabulary.id(left);
+    const rightId = vocabulary.id(right);
+    const mergedId = vocabulary.id(left + right);
+    if (
+      space < 1 || leftId === undefined || rightId === undefined || mergedId === undefined
+    ) {
+      throw damaged(file, `line ${i + 1} ${fault(line, vocabulary)}`);
+    }
+    table.set(leftId, rightId, rank++, mergedId);
+  }
+  return table;
+}
+
+/** What is wrong with a line of `merges.txt`. */
+function fault(line: string, vocabulary: Vocabulary): string {
+  const [left, right, ...others] = line.split(" ");
+  if (!left || !right || others.length > 0) return `is ${quote(line)}, expected two tokens`;
+  const missing = [left, right].find((token) => vocabulary.id(token) === undefined);
+  return `needs the token ${quote(missing ?? left + right)}, which vocab.json lacks`;
+}
+
+/** A text for an error message, cut if it is long. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? text.slice(0, 40) + "…" : text);
+}

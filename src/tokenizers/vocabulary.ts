@@ -1,0 +1,70 @@
+/**
+ * The tokens of a byte-pair encoding: `vocab.json`.
+ *
+ * @module
+ */
+
+import { damaged, parseJsonObject } from "./tokenizer_files.ts";
+
+/** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
+const ID_LIMIT = 2 ** 20;
+
+/** The tokens of a vocabulary and their ids, both ways. */
+export class Vocabulary {
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #tokens: readonly (string | undefined)[];
+
+  /**
+   * Takes the tokens over.
+   *
+   * @param ids Id of each token. No id may occur twice.
+   * @param tokens The token of each id.
+   */
+  constructor(ids: ReadonlyMap<string, number>, tokens: readonly (string | undefined)[]) {
+    this.#ids = ids;
+    this.#tokens = tokens;
+  }
+
+  /** Number of tokens. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /** Id of a token, or undefined if there is no such token. */
+  id(token: string): number | undefined {
+    return this.#ids.get(token);
+  }
+
+  /** The token of an id, or undefined if there is none. */
+  token(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+}
+
+/**
+ * Reads `vocab.json`: an object of ids by token.
+ *
+ * @param file What the text is, for error messages.
+ * @throws {SyntaxError} If it is anything else, or an id occurs twice.
+ */
+export function parseVocabulary(text: string, file: string): Vocabulary {
+  const json = parseJsonObject(text, file);
+  const ids = new Map<string, number>();
+  const tokens: string[] = [];
+  // Not Object.entries: making 49408 arrays would double the time.
+  for (const token in json) {
+    const id = json[token];
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ID_LIMIT) {
+      throw damaged(file, `the id of ${JSON.stringify(token)} is ${JSON.stringify(id)}`);
+    }
+    if (tokens[id] !== undefined) {
+      throw damaged(
+        file,
+        `${JSON.stringify(tokens[id])} and ${JSON.stringify(token)} have id ${id}`,
+      );
+    }
+    ids.set(token, id);
+    tokens[id] = token;
+  }
+  return new Vocabulary(ids, tokens);
+}

@@ -10,17 +10,26 @@ import { readJson } from "./config.ts";
 import { checkPath, joinPath, MissingFileError } from "./paths.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
+import { isTorchFile, openTorchFile } from "./torch_file.ts";
 
 /** Names of the weights of a model of diffusers, in order of preference. */
 export const DIFFUSERS_WEIGHTS: readonly string[] = [
   "diffusion_pytorch_model.safetensors",
   "diffusion_pytorch_model.safetensors.index.json",
+  "diffusion_pytorch_model.bin",
+  "diffusion_pytorch_model.bin.index.json",
+  "diffusion_pytorch_model.fp16.safetensors",
+  "diffusion_pytorch_model.fp16.bin",
 ];
 
 /** Names of the weights of a model of transformers, in order of preference. */
 export const TRANSFORMERS_WEIGHTS: readonly string[] = [
   "model.safetensors",
   "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+  "model.fp16.safetensors",
+  "pytorch_model.fp16.bin",
 ];
 
 /**
@@ -52,13 +61,22 @@ export async function openWeights(
 }
 
 /**
- * Opens a file of arrays. It is closed with the source, and if it cannot be read.
+ * Opens a file of arrays, of safetensors or of `torch.save`: its content tells which. It is closed
+ * with the source, and if it cannot be read.
  *
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If an element type is not supported.
+ * @throws {TypeError} If an element type is not supported, or a torch file uses a name that is not
+ * allowed.
  */
 export async function openArrays(file: FileSource): Promise<ArraySource> {
-  return await openSafetensors(file);
+  let prefix: Uint8Array;
+  try {
+    prefix = await file.read(0, Math.min(4, file.size));
+  } catch (error) {
+    await file[Symbol.asyncDispose]();
+    throw error;
+  }
+  return await (isTorchFile(prefix) ? openTorchFile(file) : openSafetensors(file));
 }
 
 async function openSharded(folder: ModelFolder, indexName: string): Promise<ArraySource> {

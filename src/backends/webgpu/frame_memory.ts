@@ -1,0 +1,79 @@
+/**
+ * Memory of a frame: buffers for results, used again once their scope has closed.
+ *
+ * @module
+ */
+
+import type { Device } from "./device.ts";
+import { STORAGE_USAGE } from "./tensor.ts";
+
+/** Something that goes with its scope. */
+interface Owned {
+  dispose(): void;
+}
+
+/** Hands out buffers, of which those given back serve later operations. */
+export class FrameMemory {
+  readonly #device: Device;
+  readonly #buffers: GPUBuffer[] = [];
+  readonly #free: GPUBuffer[] = [];
+  /** What was made in the frame and, above it, in each open scope. */
+  readonly #scopes: Owned[][] = [[]];
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** A buffer of its own, that never serves anything else. */
+  reserve(bytes: number, operation: string): GPUBuffer {
+    const buffer = this.#device.allocate(bytes, STORAGE_USAGE, operation);
+    this.#buffers.push(buffer);
+    return buffer;
+  }
+
+  /** The smallest free buffer that is large enough, or a new one. */
+  take(bytes: number, operation: string): GPUBuffer {
+    const fits = this.#free.filter((buffer) => buffer.size >= bytes);
+    if (fits.length === 0) return this.reserve(bytes, operation);
+    const best = fits.reduce((a, b) => b.size < a.size ? b : a);
+    this.#free.splice(this.#free.indexOf(best), 1);
+    return best;
+  }
+
+  /** Takes a buffer back for later operations, which run later too. */
+  giveBack(buffer: GPUBuffer): void {
+    this.#free.push(buffer);
+  }
+
+  /** Adds something to the innermost open scope. */
+  own(value: Owned): void {
+    this.#scopes.at(-1)!.push(value);
+  }
+
+  /**
+   * Opens a scope, whose closing disposes of what was added to it.
+   *
+   * @throws {TypeError} When closed while a scope inside it is open.
+   */
+  scope(): Disposable {
+    const owned: Owned[] = [];
+    this.#scopes.push(owned);
+    return {
+      [Symbol.dispose]: () => {
+        if (!this.#scopes.includes(owned)) return;
+        if (this.#scopes.at(-1) !== owned) {
+          throw new TypeError("Cannot close a scope while one inside it is open");
+        }
+        this.#scopes.pop();
+        owned.forEach((value) => value.dispose());
+      },
+    };
+  }
+
+  /** Gives all memory back to the device. */
+  dispose(): void {
+    this.#scopes.splice(0).flat().forEach((value) => value.dispose());
+    this.#buffers.splice(0).forEach((buffer) => this.#device.free(buffer));
+    this.#free.length = 0;
+  }
+}

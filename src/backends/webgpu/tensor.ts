@@ -1,0 +1,134 @@
+/**
+ * Arrays in GPU memory.
+ *
+ * @module
+ */
+
+import type { Backend, DataOf, DType, Tensor } from "../backend.ts";
+import type { Device } from "./device.ts";
+import { BUFFER_USAGE } from "./flags.ts";
+import { formatShape } from "./format.ts";
+
+/** A part of a buffer, as bound to a kernel. */
+export interface BufferSlice {
+  /** The buffer. */
+  readonly buffer: GPUBuffer;
+  /** First byte; a multiple of 256. Default 0. */
+  readonly offset?: number;
+  /** Bytes. */
+  readonly bytes: number;
+}
+
+/**
+ * Number of elements of a shape.
+ *
+ * @throws {RangeError} If the lengths are not natural numbers.
+ */
+export function elementCount(shape: readonly number[]): number {
+  if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
+    throw new RangeError(`Expected a shape of whole numbers, got ${formatShape(shape)}`);
+  }
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/** Usage of buffers that hold tensors and weights. */
+export const STORAGE_USAGE: GPUBufferUsageFlags = BUFFER_USAGE.storage |
+  BUFFER_USAGE.copySource | BUFFER_USAGE.copyDestination;
+
+/** A tensor in a buffer. */
+export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferSlice {
+  /** Backend whose memory it lies in. */
+  readonly backend: Backend;
+  /** Lengths of the dimensions. */
+  readonly shape: readonly number[];
+  /** Element type. */
+  readonly dtype: D;
+  /** Its buffer, which may be longer. */
+  readonly buffer: GPUBuffer;
+  /** Number of elements. */
+  readonly size: number;
+  readonly #device: Device;
+  readonly #release: () => void;
+  readonly #owner: WebGpuTensor | undefined;
+  #disposed = false;
+
+  /**
+   * @param release Takes the buffer back.
+   * @param owner Tensor whose memory this is, if not its own.
+   */
+  constructor(
+    backend: Backend,
+    device: Device,
+    buffer: GPUBuffer,
+    shape: readonly number[],
+    dtype: D,
+    release: () => void,
+    owner?: WebGpuTensor,
+  ) {
+    this.backend = backend;
+    this.#device = device;
+    this.buffer = buffer;
+    this.shape = [...shape];
+    this.size = elementCount(shape);
+    this.dtype = dtype;
+    this.#release = release;
+    this.#owner = owner;
+  }
+
+  /** Number of bytes. */
+  get bytes(): number {
+    return this.size * 4;
+  }
+
+  /** Whether its memory was given back. */
+  get disposed(): boolean {
+    return this.#disposed || this.#owner?.disposed === true;
+  }
+
+  /** The same memory in another shape; it stays this tensor's. */
+  view(shape: readonly number[]): WebGpuTensor<D> {
+    const { backend, buffer, dtype } = this;
+    return new WebGpuTensor(backend, this.#device, buffer, shape, dtype, () => {}, this);
+  }
+
+  /**
+   * Reads the elements.
+   *
+   * @throws {ReferenceError} If the tensor or its backend was disposed of.
+   * @throws {DeviceLostError} If the GPU was lost.
+   */
+  async data(): Promise<DataOf<D>> {
+    this.#assertAlive();
+    const bytes = await this.#device.read(this.buffer, this.bytes);
+    const data = this.dtype === "f32" ? new Float32Array(bytes) : new Int32Array(bytes);
+    return data as DataOf<D>;
+  }
+
+  /** Replaces all elements; without effect on a lost GPU, of which the next run tells. */
+  write(values: DataOf<D>): void {
+    this.#assertAlive();
+    if (values.length !== this.size) {
+      throw new RangeError(
+        `Cannot write ${values.length} values to a tensor of shape ${formatShape(this.shape)}`,
+      );
+    }
+    if (this.#device.closed) throw new ReferenceError("The WebGPU backend was disposed of");
+    this.#device.write(this.buffer, 0, values);
+  }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#release();
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #assertAlive(): void {
+    if (this.disposed) throw new ReferenceError("The tensor was disposed of");
+  }
+}

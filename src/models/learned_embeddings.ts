@@ -1,0 +1,106 @@
+/**
+ * The learned embeddings of "no text".
+ *
+ * @module
+ */
+
+import type { Backend, Tensor } from "../backends/backend.ts";
+import { booleanField, type Config, integerField } from "../checkpoints/config.ts";
+import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
+import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
+import type { Parameter } from "./model_weights.ts";
+import { supportOnly } from "./support.ts";
+
+/** Config of a `LearnedClassifierFreeSamplingEmbeddings`, by the names of diffusers. */
+export interface LearnedEmbeddingsConfig {
+  /** Whether there are learned embeddings; without, the empty prompt takes their place. */
+  readonly learnable: boolean;
+  /** Columns of an embedding; undefined if there are none. */
+  readonly hiddenSize: number | undefined;
+  /** Number of embeddings; undefined if there are none. */
+  readonly length: number | undefined;
+  /** The config as it was read. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Embeddings that were learned in place of those of an empty prompt (Tang et al., arXiv 2205.16007),
+ * for guidance; diffusers' class of the same name. They are used as stored, not normalised.
+ */
+export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbeddingsConfig> {
+  readonly #embeddings: Parameter<Tensor> | undefined;
+
+  private constructor(backend: Backend, config: LearnedEmbeddingsConfig, weights: TensorSource) {
+    super(backend, config, weights);
+    const { learnable, length, hiddenSize } = config;
+    this.#embeddings = learnable
+      ? this.memory.tensor("embeddings", [length!, hiddenSize!])
+      : undefined;
+  }
+
+  /**
+   * Makes the component of its parts.
+   *
+   * @param config Config as in diffusers' `config.json`.
+   * @param weights The array `embeddings`; closed with the component, or if this fails. Not read if
+   *   the embeddings are not learned.
+   * @throws {TypeError} If a field of the config or the array is missing or does not fit.
+   * @throws {RangeError} If a field of the config is out of range.
+   */
+  static create(
+    backend: Backend,
+    config: Config,
+    weights: TensorSource,
+    options: CreateModelOptions = {},
+  ): Promise<LearnedClassifierFreeSamplingEmbeddings> {
+    return Model.loaded(
+      weights,
+      () => new LearnedClassifierFreeSamplingEmbeddings(backend, parseConfig(config), weights),
+      options,
+      // An empty array is stored if there is nothing learned.
+      config.values["learnable"] === true ? undefined : /^embeddings$/,
+    );
+  }
+
+  /**
+   * Loads the component from a folder in the layout of diffusers.
+   *
+   * @param source Path, `file:` or `http(s):` URL, or an open folder.
+   * @throws {TypeError} If the config or the weights do not fit.
+   */
+  static fromPretrained(
+    source: string | URL | ModelFolder,
+    options: ModelFromPretrainedOptions = {},
+  ): Promise<LearnedClassifierFreeSamplingEmbeddings> {
+    return Model.open(
+      source,
+      options,
+      DIFFUSERS_WEIGHTS,
+      (backend, config, weights) =>
+        LearnedClassifierFreeSamplingEmbeddings.create(backend, config, weights, options),
+    );
+  }
+
+  /** Whether there are learned embeddings. */
+  get learnable(): boolean {
+    return this.config.learnable;
+  }
+
+  /** The embeddings (length, hiddenSize), which stay the component's, or undefined if there are none. */
+  get embeddings(): Tensor | undefined {
+    return this.#embeddings?.value;
+  }
+}
+
+function parseConfig(config: Config): LearnedEmbeddingsConfig {
+  supportOnly(config, "_class_name", ["LearnedClassifierFreeSamplingEmbeddings"]);
+  const learnable = booleanField(config, "learnable");
+  const size = (key: string) => learnable ? integerField(config, key, { min: 1 }) : undefined;
+  return {
+    learnable,
+    hiddenSize: size("hidden_size"),
+    length: size("length"),
+    json: config.values,
+  };
+}

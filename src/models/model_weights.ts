@@ -1,0 +1,238 @@
+/**
+ * The weights of a model: declared first, checked against a checkpoint as a whole, then loaded one
+ * after the other.
+ *
+ * @module
+ */
+
+import type {
+  Backend,
+  ConvWeight,
+  HostArray,
+  LinearWeight,
+  Tensor,
+  WeightDType,
+} from "../backends/backend.ts";
+import type { TensorSource } from "../checkpoints/source.ts";
+
+/** A weight that has been declared and has a value once it is loaded. */
+export interface Parameter<T> {
+  /**
+   * The weight in the memory of the device.
+   *
+   * @throws {ReferenceError} If it is not loaded.
+   */
+  readonly value: T;
+}
+
+/** Factor and shift of a normalisation. */
+export interface NormParameters {
+  /** One factor for each column or channel. */
+  readonly weight: Tensor;
+  /** One summand for each column or channel. */
+  readonly bias: Tensor;
+}
+
+/** Options of {@linkcode ModelWeights.load}. */
+export interface LoadWeightsOptions {
+  /** How the weights of linear layers are held. Default: as stored. */
+  readonly dtype?: WeightDType | undefined;
+  /** Stops loading between two arrays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of {@linkcode ModelWeights.linear}. */
+export interface LinearDeclaration {
+  /** Whether there is a bias. Default true. */
+  readonly bias?: boolean;
+  /** Whether the weight is that of a 1×1 convolution. Default false. */
+  readonly pointwise?: boolean;
+  /** Whether it is held in float16 where int8 is asked for, since much depends on it. Default false. */
+  readonly precise?: boolean;
+}
+
+/** What makes a weight of arrays that have been loaded. */
+type Make<T> = (
+  backend: Backend,
+  arrays: readonly HostArray[],
+  dtype: WeightDType | undefined,
+) => T | Promise<T>;
+
+/** Names and shapes of arrays of a checkpoint. */
+type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
+
+/** Declares the weights of a model, loads them and owns their memory. */
+export class ModelWeights implements Disposable {
+  readonly #slots: Slot<Disposable>[] = [];
+
+  /** A tensor, widened to float32. */
+  tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
+    return this.derived([[name, shape]], (backend, [array]) => backend.upload(array!));
+  }
+
+  /** `name.weight` and `name.bias` of a normalisation. */
+  norm(name: string, columns: number): NormParameters {
+    const weight = this.tensor(`${name}.weight`, [columns]);
+    const bias = this.tensor(`${name}.bias`, [columns]);
+    return {
+      get weight() {
+        return weight.value;
+      },
+      get bias() {
+        return bias.value;
+      },
+    };
+  }
+
+  /**
+   * A linear layer, or several of the same argument that are joined into one.
+   *
+   * @param names Layers, whose arrays are `name.weight` and `name.bias`.
+   * @param outFeatures Columns of the result of each of them.
+   */
+  linear(
+    names: readonly string[],
+    outFeatures: number,
+    inFeatures: number,
+    options: LinearDeclaration = {},
+  ): Parameter<LinearWeight> {
+    const { bias = true, pointwise = false, precise = false } = options;
+    const shape = pointwise ? [outFeatures, inFeatures, 1, 1] : [outFeatures, inFeatures];
+    const weights = names.map((name) => [`${name}.weight`, shape] as const);
+    const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
+    return this.derived(
+      [...weights, ...biases],
+      (backend, arrays, dtype) =>
+        backend.linearWeight(
+          arrays.slice(0, names.length),
+          arrays.slice(names.length),
+          precise && dtype === "q8" ? "fp16" : dtype,
+        ),
+    );
+  }
+
+  /** `name.weight` and `name.bias` of a convolution. */
+  conv(
+    name: string,
+    outChannels: number,
+    inChannels: number,
+    kernelSize: 1 | 3,
+  ): Parameter<ConvWeight> {
+    const shapes: Shapes = [
+      [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
+      [`${name}.bias`, [outChannels]],
+    ];
+    return this.derived(shapes, (backend, [weight, bias]) => backend.convWeight(weight!, bias!));
+  }
+
+  /** Something made of several arrays, which are not kept. */
+  derived<T extends Disposable>(shapes: Shapes, make: Make<T>): Parameter<T> {
+    const slot = new Slot(shapes, make);
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  /**
+   * Loads what has been declared. If that fails, all memory is given back.
+   *
+   * @param ignored Names of arrays that a checkpoint may hold without need.
+   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them, before
+   *   any memory is taken.
+   */
+  async load(
+    backend: Backend,
+    source: TensorSource,
+    options: LoadWeightsOptions = {},
+    ignored?: RegExp,
+  ): Promise<void> {
+    this.#check(source, ignored);
+    const { dtype, signal } = options;
+    try {
+      for (const slot of this.#slots) {
+        const arrays: HostArray[] = [];
+        for (const [name] of slot.shapes) {
+          signal?.throwIfAborted();
+          arrays.push(await source.load(name));
+        }
+        await slot.fill(backend, arrays, dtype);
+      }
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    for (const slot of this.#slots) slot.empty();
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #check(source: TensorSource, ignored: RegExp | undefined): void {
+    const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
+    const present = new Set(source.names());
+    const missing: string[] = [];
+    const misshapen: string[] = [];
+    for (const [name, shape] of declared) {
+      const found = source.shape(name);
+      if (!present.has(name) || found === undefined) missing.push(name);
+      else if (!sameShape(found, shape)) {
+        misshapen.push(`${name} has shape ${shapeText(found)}, expected ${shapeText(shape)}`);
+      }
+    }
+    const unknown = [...present].filter((name) => !declared.has(name) && !ignored?.test(name));
+    const problems = [
+      ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
+      ...misshapen,
+      ...(unknown.length > 0 ? [`it has the unknown ${unknown.join(", ")}`] : []),
+    ];
+    if (problems.length === 0) return;
+    throw new TypeError(
+      `Cannot load ${source.description}: it does not fit the config: ${problems.join("; ")}`,
+    );
+  }
+}
+
+/** Place of a weight that is loaded later. */
+class Slot<T extends Disposable> implements Parameter<T> {
+  readonly shapes: Shapes;
+  readonly #make: Make<T>;
+  #value: T | undefined;
+
+  constructor(shapes: Shapes, make: Make<T>) {
+    this.shapes = shapes;
+    this.#make = make;
+  }
+
+  get value(): T {
+    if (this.#value === undefined) {
+      throw new ReferenceError(`Cannot use ${this.shapes[0]?.[0]}: the model was disposed of`);
+    }
+    return this.#value;
+  }
+
+  async fill(
+    backend: Backend,
+    arrays: readonly HostArray[],
+    dtype: WeightDType | undefined,
+  ): Promise<void> {
+    this.#value = await this.#make(backend, arrays, dtype);
+  }
+
+  empty(): void {
+    this.#value?.[Symbol.dispose]();
+    this.#value = undefined;
+  }
+}
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((length, i) => length === b[i]);
+}
+
+function shapeText(shape: readonly number[]): string {
+  return `(${shape.join(", ")})`;
+}

@@ -1,0 +1,100 @@
+/**
+ * Config of the image autoencoder.
+ *
+ * @module
+ */
+
+import {
+  type Config,
+  integerField,
+  integerListField,
+  stringListField,
+} from "../checkpoints/config.ts";
+import { supportOnly } from "./support.ts";
+
+/** Kinds of blocks of the encoder. */
+export const DOWN_BLOCK_TYPES = ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"] as const;
+/** Kinds of blocks of the decoder. */
+export const UP_BLOCK_TYPES = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"] as const;
+
+/** Config of a `VQModel`, by the names of diffusers. */
+export interface VQConfig {
+  /** Channels of an image. */
+  readonly inChannels: number;
+  /** Channels of a decoded image. */
+  readonly outChannels: number;
+  /** Kinds of the encoder's blocks, from the image to the latents. */
+  readonly downBlockTypes: readonly (typeof DOWN_BLOCK_TYPES[number])[];
+  /** Kinds of the decoder's blocks, from the latents to the image. */
+  readonly upBlockTypes: readonly (typeof UP_BLOCK_TYPES[number])[];
+  /** Channels of the blocks, from the image to the latents. */
+  readonly blockOutChannels: readonly number[];
+  /** Residual blocks in each block of the encoder; the decoder has one more. */
+  readonly layersPerBlock: number;
+  /** Channels of the encoder's result. */
+  readonly latentChannels: number;
+  /** Number of codes. */
+  readonly numVqEmbeddings: number;
+  /** Columns of a code. */
+  readonly vqEmbedDim: number;
+  /** Number of groups of the group norms. */
+  readonly normNumGroups: number;
+  /** The config as it was read. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Checks the config of an image autoencoder.
+ *
+ * @throws {TypeError} If a field is of the wrong type.
+ * @throws {RangeError} If a field is out of range, does not fit the others or is not supported.
+ */
+export function parseVQConfig(config: Config): VQConfig {
+  supportOnly(config, "_class_name", ["VQModel"]);
+  supportOnly(config, "act_fn", ["silu", "swish"]);
+  supportOnly(config, "norm_type", ["group"]);
+  supportOnly(config, "mid_block_add_attention", [true]);
+  supportOnly(config, "lookup_from_codebook", [false]);
+  const latentChannels = integerField(config, "latent_channels", { min: 1, default: 3 });
+  const parsed: VQConfig = {
+    inChannels: integerField(config, "in_channels", { min: 1, default: 3 }),
+    outChannels: integerField(config, "out_channels", { min: 1, default: 3 }),
+    downBlockTypes: stringListField(config, "down_block_types", {
+      oneOf: DOWN_BLOCK_TYPES,
+      default: ["DownEncoderBlock2D"],
+    }),
+    upBlockTypes: stringListField(config, "up_block_types", {
+      oneOf: UP_BLOCK_TYPES,
+      default: ["UpDecoderBlock2D"],
+    }),
+    blockOutChannels: integerListField(config, "block_out_channels", { min: 1, default: [64] }),
+    layersPerBlock: integerField(config, "layers_per_block", { min: 1, default: 1 }),
+    latentChannels,
+    numVqEmbeddings: integerField(config, "num_vq_embeddings", { min: 1, default: 256 }),
+    vqEmbedDim: integerField(config, "vq_embed_dim", { min: 1, default: latentChannels }),
+    normNumGroups: integerField(config, "norm_num_groups", { min: 1, default: 32 }),
+    json: config.values,
+  };
+  checkBlocks(config, parsed);
+  return parsed;
+}
+
+function checkBlocks(config: Config, parsed: VQConfig): void {
+  const { blockOutChannels, downBlockTypes, upBlockTypes, normNumGroups } = parsed;
+  const levels = blockOutChannels.length;
+  if (levels === 0 || downBlockTypes.length !== levels || upBlockTypes.length !== levels) {
+    throw new RangeError(
+      `Cannot use ${config.description}: block_out_channels, down_block_types and up_block_types ` +
+        `have ${levels}, ${downBlockTypes.length} and ${upBlockTypes.length} elements, expected ` +
+        `equally many and at least one`,
+    );
+  }
+  if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {
+    throw new RangeError(
+      `Cannot use ${config.description}: block_out_channels is ${
+        JSON.stringify(blockOutChannels)
+      }, ` +
+        `expected multiples of norm_num_groups, ${normNumGroups}`,
+    );
+  }
+}

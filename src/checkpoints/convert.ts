@@ -1,0 +1,92 @@
+/**
+ * Converting arrays between the types in which weights are held.
+ *
+ * @module
+ */
+
+import type { HostArray, WeightDType } from "../backends/backend.ts";
+import { elementCount, float32Values } from "./arrays.ts";
+
+/** Greatest float16. */
+const MAX_FLOAT16 = 65504;
+
+/**
+ * An array in another type. Returns the array itself if it is of that type.
+ *
+ * - `"fp32"`: widened.
+ * - `"fp16"`: rounded to the nearest float16, ties to even.
+ * - `"q8"`: int8 with a scale for each row, as {@linkcode quantizeRows} does.
+ *
+ * @param name What it is, for error messages.
+ * @throws {RangeError} If a value is too big for the type, or infinite or NaN for `"q8"`.
+ */
+export function convertArray(array: HostArray, dtype: WeightDType, name: string): HostArray {
+  const { shape } = array;
+  switch (dtype) {
+    case "fp32":
+      return array.dtype === "f32" ? array : { dtype: "f32", shape, data: float32Values(array) };
+    case "fp16":
+      if (array.dtype === "f16") return array;
+      return { dtype: "f16", shape, data: float16Bits(float32Values(array), name) };
+    case "q8":
+      return array.dtype === "i8" ? array : quantizeRows(array, name);
+  }
+}
+
+/**
+ * An array as int8 with one scale for each row (output channel): w ≈ scale · q, symmetric, with
+ * scale = max |w| / 127. Scales of rows of zeros are 1.
+ *
+ * @param name What it is, for error messages.
+ * @throws {RangeError} If it has no rows, or a value is infinite or NaN.
+ */
+export function quantizeRows(array: HostArray, name: string): HostArray & { readonly dtype: "i8" } {
+  const rows = array.shape[0] ?? 0;
+  const columns = elementCount(array.shape.slice(1));
+  if (array.shape.length < 2) {
+    throw new RangeError(
+      `Cannot hold ${name} as int8: expected a matrix, got the shape (${array.shape})`,
+    );
+  }
+  const values = float32Values(array);
+  const data = new Int8Array(values.length);
+  const scale = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const end = (row + 1) * columns;
+    let max = 0;
+    for (let i = row * columns; i < end; i++) {
+      const magnitude = Math.abs(values[i] ?? 0);
+      if (!(magnitude < Infinity)) {
+        throw new RangeError(
+          `Cannot hold ${name} as int8: its row ${row} has the value ${values[i]}`,
+        );
+      }
+      if (magnitude > max) max = magnitude;
+    }
+    const step = Math.fround(max / 127) || 1;
+    scale[row] = step;
+    for (let i = row * columns; i < end; i++) {
+      data[i] = Math.max(-127, Math.min(127, roundToEven((values[i] ?? 0) / step)));
+    }
+  }
+  return { dtype: "i8", shape: array.shape, data, scale };
+}
+
+/** Bits of the nearest float16 numbers. Infinities and NaN are kept. */
+function float16Bits(values: Float32Array, name: string): Uint16Array {
+  const halves = Float16Array.from(values);
+  for (let i = 0; i < halves.length; i++) {
+    if (Math.abs(halves[i] ?? 0) === Infinity && Math.abs(values[i] ?? 0) !== Infinity) {
+      throw new RangeError(
+        `Cannot hold ${name} as float16: it has the value ${values[i]}, beyond ${MAX_FLOAT16}`,
+      );
+    }
+  }
+  return new Uint16Array(halves.buffer);
+}
+
+/** The nearest integer, the even one of two, as torch.round does. */
+function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}

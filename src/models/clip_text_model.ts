@@ -5,6 +5,8 @@
  */
 
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import { expectTensor } from "../backends/expect_tensor.ts";
+import { submit } from "../backends/submit.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
 import { TRANSFORMERS_WEIGHTS } from "../checkpoints/weights.ts";
@@ -12,8 +14,6 @@ import { SelfAttention } from "./attention.ts";
 import { CLIP_ACTIVATIONS, type CLIPTextConfig, parseCLIPTextConfig } from "./clip_text_config.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
-import { submit } from "./submit.ts";
-import { expectTensor } from "./support.ts";
 
 /** Buffers of old checkpoints that hold 0, 1, 2, … */
 const BUFFERS = /(^|\.)position_ids$/;

@@ -5,14 +5,14 @@
  */
 
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import { expectTensor } from "../backends/expect_tensor.ts";
+import { submit } from "../backends/submit.ts";
 import { float32Values } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
-import { submit } from "./submit.ts";
-import { expectTensor } from "./support.ts";
 import { parseTransformer2DConfig, type Transformer2DConfig } from "./transformer_2d_config.ts";
 import { LAYER_NORM_EPS, TransformerBlock } from "./transformer_block.ts";
 

@@ -5,14 +5,14 @@
  */
 
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import { expectTensor } from "../backends/expect_tensor.ts";
+import { submit } from "../backends/submit.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { Parameter } from "./model_weights.ts";
-import { submit } from "./submit.ts";
-import { expectTensor } from "./support.ts";
 import { parseVQConfig, type VQConfig } from "./vq_config.ts";
 import { VQDecoder } from "./vq_decoder.ts";
 import { VQEncoder } from "./vq_encoder.ts";

@@ -57,9 +57,14 @@ export class GoldenCase {
     return backend.tensor(data, shape);
   }
 
+  /** A text file. */
+  async text(file: string): Promise<string> {
+    return await Deno.readTextFile(new URL(file, this.#folder));
+  }
+
   /** The config. */
   async config(file = "config.json"): Promise<Config> {
-    const text = await Deno.readTextFile(new URL(file, this.#folder));
+    const text = await this.text(file);
     return await readConfig(memoryFolder({ [file]: text }, this.path), file);
   }
 

@@ -1,10 +1,10 @@
 /**
- * Running what a model records, for callers that have no frame of their own.
+ * Running what a model or scheduler records, for callers that have no frame of their own.
  *
  * @module
  */
 
-import type { Backend, DataOf, DType, Frame, Tensor } from "../backends/backend.ts";
+import type { Backend, DataOf, DType, Frame, Tensor } from "./backend.ts";
 
 /**
  * Records operations on a frame of their own and submits them. The results own the frame: it goes

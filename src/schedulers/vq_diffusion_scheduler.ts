@@ -1,0 +1,263 @@
+/**
+ * The scheduler: noise schedules and the denoising step.
+ *
+ * @module
+ */
+
+import type { Backend, Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
+import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
+import { expectTensor } from "../backends/expect_tensor.ts";
+import { submit } from "../backends/submit.ts";
+import { readConfig } from "../checkpoints/config.ts";
+import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
+import type { Generator } from "../random/generator.ts";
+import { TorchGenerator } from "../random/torch_generator.ts";
+import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
+import {
+  parseSchedulerConfig,
+  schedulerConfig,
+  type VQDiffusionSchedulerConfig,
+  type VQDiffusionSchedulerOptions,
+} from "./vq_diffusion_config.ts";
+
+/** Name of the config in a scheduler's folder. */
+const CONFIG_FILE = "scheduler_config.json";
+
+/** Options of {@linkcode VQDiffusionScheduler.fromPretrained}. */
+export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
+  /** Folder inside `source`, such as `"scheduler"`. Default: `source` itself. */
+  readonly subfolder?: string;
+}
+
+/** Options of {@linkcode VQDiffusionScheduler.step}. */
+export interface SchedulerStepOptions {
+  /** Where the noise comes from. Default: one with a random seed. */
+  readonly generator?: Generator;
+}
+
+/** Result of {@linkcode VQDiffusionScheduler.step}. */
+export interface VQDiffusionSchedulerOutput {
+  /** Tokens x_{t−1} (batch, pixels), to be disposed of by the caller. */
+  readonly prevSample: Tensor<"i32">;
+}
+
+/**
+ * The mask-and-replace diffusion of Gu et al. (arXiv 2111.14822): diffusers' `VQDiffusionScheduler`.
+ * A token is kept with probability α_t, masked with γ_t and replaced by each of the other classes
+ * with β_t.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new VQDiffusionScheduler({ numVecClasses: 4097 });
+ * scheduler.setTimesteps(50);
+ * for (const t of scheduler.timesteps) {
+ *   const { prevSample } = scheduler.step(logPX0, t, xT, { generator });
+ * }
+ * ```
+ */
+export class VQDiffusionScheduler implements NoiseSchedules {
+  /** The checked config. */
+  readonly config: VQDiffusionSchedulerConfig;
+  /** log α_t of every timestep. */
+  readonly logAt: Float32Array;
+  /** log β_t of every timestep. */
+  readonly logBt: Float32Array;
+  /** log γ_t of every timestep. */
+  readonly logCt: Float32Array;
+  /** log ᾱ_t of every timestep, then that of no noise: 0. */
+  readonly logCumprodAt: Float32Array;
+  /** log β̄_t of every timestep, then that of no noise: −∞. */
+  readonly logCumprodBt: Float32Array;
+  /** log γ̄_t of every timestep, then that of no noise: −∞. */
+  readonly logCumprodCt: Float32Array;
+  #timesteps: Int32Array;
+
+  /**
+   * Makes the scheduler and its schedules.
+   *
+   * @throws {TypeError} If an option is missing or not a number.
+   * @throws {RangeError} If an option is out of range, or the options do not make probabilities.
+   */
+  constructor(options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig) {
+    this.config = "json" in options ? options : schedulerConfig(options);
+    const schedules = noiseSchedules(this.config);
+    if (Object.values(schedules).some((values: Float32Array) => values.some(Number.isNaN))) {
+      const { alphaCumStart, alphaCumEnd, gammaCumStart, gammaCumEnd } = this.config;
+      throw new RangeError(
+        `Cannot make a noise schedule that keeps ${alphaCumStart} to ${alphaCumEnd} and masks ` +
+          `${gammaCumStart} to ${gammaCumEnd}: expected the one to fall, the other to rise and ` +
+          `their sum to be at most 1`,
+      );
+    }
+    this.logAt = schedules.logAt;
+    this.logBt = schedules.logBt;
+    this.logCt = schedules.logCt;
+    this.logCumprodAt = schedules.logCumprodAt;
+    this.logCumprodBt = schedules.logCumprodBt;
+    this.logCumprodCt = schedules.logCumprodCt;
+    this.#timesteps = countDown(this.config.numTrainTimesteps);
+  }
+
+  /**
+   * Makes the scheduler of a config as in diffusers' `scheduler_config.json`.
+   *
+   * @throws {TypeError} If a field is missing or not a number.
+   * @throws {RangeError} If a field is out of range.
+   */
+  static fromConfig(
+    values: Readonly<Record<string, unknown>>,
+    description = "the scheduler's config",
+  ): VQDiffusionScheduler {
+    return new VQDiffusionScheduler(parseSchedulerConfig({ description, values }));
+  }
+
+  /**
+   * Loads the scheduler from a folder in the layout of diffusers.
+   *
+   * @param source Path, `file:` or `http(s):` URL, or an open folder.
+   * @throws {TypeError} If a field is missing or not a number.
+   * @throws {RangeError} If a field is out of range.
+   */
+  static async fromPretrained(
+    source: string | URL | ModelFolder,
+    options: SchedulerFromPretrainedOptions = {},
+  ): Promise<VQDiffusionScheduler> {
+    const root = await openFolder(source, options);
+    const folder = options.subfolder === undefined ? root : root.folder(options.subfolder);
+    const { values, description } = await readConfig(folder, CONFIG_FILE);
+    return VQDiffusionScheduler.fromConfig(values, description);
+  }
+
+  /** The timesteps of a run, in order: at first all of the training, from the last to 0. */
+  get timesteps(): Int32Array {
+    return this.#timesteps.slice();
+  }
+
+  /** The class of masked tokens: the last one. */
+  get maskClass(): number {
+    return this.config.numVecClasses - 1;
+  }
+
+  /**
+   * Sets the number of timesteps of a run. As in diffusers they are n − 1, …, 0, not spread over
+   * those of the training.
+   *
+   * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
+   */
+  setTimesteps(n: number): void {
+    const { numTrainTimesteps } = this.config;
+    if (!Number.isSafeInteger(n) || n < 1 || n > numTrainTimesteps) {
+      throw new RangeError(
+        `VQDiffusionScheduler.setTimesteps(): n is ${n}, expected an integer from 1 to ` +
+          `${numTrainTimesteps}`,
+      );
+    }
+    this.#timesteps = countDown(n);
+  }
+
+  /**
+   * Copies the schedules to a device, as `Frame.posterior` and `Frame.sampleStep` read them.
+   *
+   * @returns (timesteps + 1, 6), to be disposed of by the caller.
+   */
+  scheduleTable(backend: Backend): Tensor {
+    return backend.tensor(scheduleRows(this), this.#tableShape());
+  }
+
+  /**
+   * log q(x_{t−1} | x_t, x_0), weighted by the prediction of x_0 (equation 11 of the paper).
+   *
+   * @param logPX0 log p(x0) (batch, classes − 1, pixels).
+   * @param xT Tokens x_t (batch, pixels).
+   * @param t Timestep. At 0, x_{t−1} is taken to be without noise.
+   * @returns (batch, classes, pixels), to be disposed of by the caller.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If an argument is of the wrong shape or out of range.
+   */
+  qPosterior(logPX0: Tensor, xT: Tensor<"i32">, t: number): Tensor {
+    this.#check("VQDiffusionScheduler.qPosterior()", logPX0, xT, t);
+    const record = (frame: Frame) => {
+      const options = this.#recordInputs(frame, t);
+      const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
+      return { result: frame.transpose(logProbs) };
+    };
+    return submit(logPX0.backend, record).result;
+  }
+
+  /**
+   * Draws x_{t−1}: adds Gumbel noise to the posterior, or at timestep 0 to the prediction itself, and
+   * takes the class of the greatest sum.
+   *
+   * @param logPX0 log p(x0) (batch, classes − 1, pixels).
+   * @param t Timestep.
+   * @param xT Tokens x_t (batch, pixels), which stay as they are.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If an argument is of the wrong shape or out of range.
+   */
+  step(
+    logPX0: Tensor,
+    t: number,
+    xT: Tensor<"i32">,
+    { generator = randomGenerator() }: SchedulerStepOptions = {},
+  ): VQDiffusionSchedulerOutput {
+    const what = "VQDiffusionScheduler.step()";
+    this.#check(what, logPX0, xT, t);
+    if (typeof generator?.fill !== "function") {
+      throw new TypeError(`${what}: generator has no method fill, expected a Generator`);
+    }
+    const [batch, pixels] = xT.shape as [number, number];
+    const classes = t === 0 ? this.maskClass : this.maskClass + 1;
+    const record = (frame: Frame) => {
+      const prediction = frame.transpose(logPX0);
+      const logProbs = t === 0
+        ? prediction
+        : frame.posterior(prediction, xT, this.#recordInputs(frame, t));
+      // At timestep 0, sampleStep draws from what it is given, one class more being left out.
+      const noise = frame.empty([batch, classes + 1, pixels], "f32");
+      const uniform = new Float32Array(batch * (classes + 1) * pixels);
+      generator.fill(uniform.subarray(0, batch * classes * pixels));
+      noise.write(uniform);
+      const prevSample = frame.empty([batch, pixels], "i32");
+      frame.sampleStep(logProbs, {
+        ...this.#recordInputs(frame, 0),
+        latents: prevSample,
+        noise,
+      });
+      return { prevSample };
+    };
+    return submit(logPX0.backend, record);
+  }
+
+  /** The schedules and a timestep in the memory of a frame. */
+  #recordInputs(frame: Frame, t: number): PosteriorOptions {
+    const schedule = frame.empty(this.#tableShape(), "f32");
+    schedule.write(scheduleRows(this));
+    const timestep = frame.empty([1], "i32");
+    timestep.write(Int32Array.of(t));
+    return { schedule, timestep };
+  }
+
+  #tableShape(): [number, number] {
+    return [this.config.numTrainTimesteps + 1, SCHEDULE_COLUMNS.length];
+  }
+
+  #check(what: string, logPX0: Tensor, xT: Tensor<"i32">, t: number): void {
+    expectTensor(`${what}: xT`, xT, "i32", ["batch", "pixels"]);
+    const [batch, pixels] = xT.shape as [number, number];
+    expectTensor(`${what}: logPX0`, logPX0, "f32", [batch, this.maskClass, pixels]);
+    const last = this.config.numTrainTimesteps - 1;
+    if (!Number.isSafeInteger(t) || t < 0 || t > last) {
+      throw new RangeError(`${what}: t is ${t}, expected an integer from 0 to ${last}`);
+    }
+  }
+}
+
+/** n − 1, …, 0. */
+function countDown(n: number): Int32Array {
+  return Int32Array.from({ length: n }, (_, i) => n - 1 - i);
+}
+
+function randomGenerator(): Generator {
+  return new TorchGenerator(crypto.getRandomValues(new Uint32Array(1))[0]!);
+}

@@ -1,14 +1,238 @@
-// The WebGPU backend: the suite of operations, and what only a GPU has to show. Runs on whatever
-// adapter there is, software ones too; without one the tests are reported as ignored.
+// The WebGPU backend: the suite of operations, the variants of its kernels, and what it asks of the
+// GPU. Runs on whatever adapter there is, software ones too; without one all is reported as ignored.
 
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import type { Tensor } from "../../src/backends/backend.ts";
+import {
+  createWebGpuBackend,
+  type WebGpuBackend,
+  type WebGpuOptions,
+} from "../../src/backends/webgpu/backend.ts";
+import { MATMUL_TILES } from "../../src/backends/webgpu/matmul.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { selfCheck } from "../../src/backends/webgpu/self_check.ts";
 import { testOperations } from "./operations.ts";
+import { compare, sumTolerance, Trial } from "./operations/trial.ts";
 
 const { adapter } = await probeWebGpu({ allowSoftware: true });
+const ignore = adapter === undefined;
 
-if (adapter) {
-  testOperations("WebGPU", () => createWebGpuBackend({ reason: "asked for", allowSoftware: true }));
-} else {
-  Deno.test.ignore("WebGPU: Frame's operations", () => {});
+function make(options: Partial<WebGpuOptions> = {}): Promise<WebGpuBackend> {
+  return createWebGpuBackend({ reason: "asked for", allowSoftware: true, ...options });
 }
+
+if (ignore) Deno.test.ignore("WebGPU: Frame's operations", () => {});
+else testOperations("WebGPU", make);
+
+/** A small network of every kind of operation that takes scratch memory. */
+function network({ frame, floats, ids, linear, conv }: Bound): Tensor {
+  const image = frame.conv2d(floats(1, 4, 4, 8), conv(8, 8, 3));
+  const parameters = { weight: floats(8), bias: floats(8) };
+  const normed = frame.groupNorm(image, { ...parameters, groups: 2, eps: 1e-6, silu: true });
+  const rows = frame.linear(frame.reshape(normed, [16, 8]), linear([12], 8));
+  const logProbs = frame.logSoftmax(frame.reshape(rows, [1, 16, 12]));
+  frame.sampleStep(logProbs, {
+    latents: ids(new Int32Array(16).fill(12), 1, 16),
+    noise: frame.reshape(floats(13 * 16), [1, 13, 16]),
+    schedule: frame.reshape(floats(18), [3, 6]),
+    timestep: ids([1], 1),
+    truncationRate: 0.9,
+  });
+  return logProbs;
+}
+
+interface Bound {
+  readonly frame: Trial["frame"];
+  readonly floats: Trial["floats"];
+  readonly ids: Trial["ids"];
+  readonly linear: Trial["linear"];
+  readonly conv: Trial["conv"];
+}
+
+function bound(trial: Trial): Bound {
+  return {
+    frame: trial.frame,
+    floats: trial.floats.bind(trial),
+    ids: trial.ids.bind(trial),
+    linear: trial.linear.bind(trial),
+    conv: trial.conv.bind(trial),
+  };
+}
+
+Deno.test({
+  name: "WebGPU: Frame.run() submits once and reads nothing back",
+  ignore,
+  fn: async () => {
+    await using backend = await make();
+    using trial = new Trial(backend);
+    const result = network(bound(trial));
+    await trial.frame.run();
+    const before = backend.stats;
+    for (let i = 0; i < 5; i++) await trial.frame.run();
+    assertEquals(backend.stats, { ...before, submissions: before.submissions + 5 });
+    await result.data();
+    assertEquals(backend.stats.readbacks, before.readbacks + 1);
+  },
+});
+
+Deno.test({
+  name: "WebGPU: Frame.dispose() leaves no buffer behind in hundreds of frames",
+  ignore,
+  fn: async () => {
+    await using backend = await make();
+    let first: WebGpuBackend["stats"] | undefined;
+    for (let i = 0; i < 200; i++) {
+      {
+        using trial = new Trial(backend);
+        network(bound(trial));
+        await trial.frame.run();
+      }
+      first ??= backend.stats;
+      const { buffers, bytes, pipelines } = backend.stats;
+      assertEquals({ buffers, bytes, pipelines }, {
+        buffers: 0,
+        bytes: 0,
+        pipelines: first.pipelines,
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "WebGPU: Frame.linear() joins weights split for the binding limit",
+  ignore,
+  fn: async () => {
+    await using backend = await make({ maxBindingBytes: 4096 });
+    for (const held of ["fp32", "fp16", "q8"] as const) {
+      // 130 rows of 62 columns, in parts of 16, 32 and 64 rows.
+      await compare(
+        backend,
+        held,
+        (t) => {
+          const weight = t.linear([97, 33], 62, { stored: held === "q8" ? "i8" : "f32", held });
+          return t.frame.linear(t.floats(7, 62), weight, { activation: "silu" });
+        },
+        // The oracle quantises activations of q8 too.
+        { absolute: held === "q8" ? 0.15 : 2 * sumTolerance(62) },
+      );
+    }
+    await compare(
+      backend,
+      "conv2d",
+      (t) => t.frame.conv2d(t.floats(1, 5, 3, 20), t.conv(19, 20, 3)),
+      { absolute: sumTolerance(180) },
+    );
+  },
+});
+
+Deno.test({
+  name: "WebGPU: Frame.embedding() looks up tables split for the binding limit",
+  ignore,
+  fn: async () => {
+    await using backend = await make({ maxBindingBytes: 4096 });
+    for (const columns of [3, 24, 64]) {
+      await compare(
+        backend,
+        `${columns} columns`,
+        (t) => {
+          const ids = t.ids(t.random.ints(12, 500), 2, 6);
+          return t.frame.embedding(ids, t.floats(500, columns), t.floats(6, columns));
+        },
+        { absolute: 0 },
+      );
+    }
+  },
+});
+
+Deno.test({
+  name: "WebGPU: Frame refuses what no binding can hold, by name and size",
+  ignore,
+  fn: async () => {
+    await using backend = await make({ maxBindingBytes: 4096 });
+    using trial = new Trial(backend);
+    const error = assertThrows(() => trial.frame.geglu(trial.floats(64, 32)), RangeError);
+    assertStringIncludes(error.message, "geglu on 8.0 KiB at once");
+    assertStringIncludes(error.message, "4.0 KiB");
+    const { maxBufferSize } = adapter!.limits;
+    const shape = [Math.ceil((maxBufferSize + 1) / 4)];
+    const tooLarge = assertThrows(() => trial.frame.empty(shape, "f32"), RangeError);
+    assertStringIncludes(tooLarge.message, "for empty: this GPU allows");
+  },
+});
+
+for (const tile of MATMUL_TILES) {
+  Deno.test({
+    name: `WebGPU: Frame.linear() and conv2d() agree with tiles of ${tile.rows}×${tile.columns}`,
+    ignore,
+    fn: async () => {
+      await using backend = await make({ tuning: { matmulTile: tile } });
+      for (const [rows, inner, outs] of [[1, 5, 3], [130, 68, 66], [65, 33, 129]] as const) {
+        await compare(
+          backend,
+          `${rows} × ${inner} → ${outs}`,
+          (t) => t.frame.linear(t.floats(rows, inner), t.linear([outs], inner)),
+          { absolute: sumTolerance(inner) },
+        );
+      }
+      await compare(
+        backend,
+        "conv2d",
+        (t) => t.frame.conv2d(t.floats(2, 7, 9, 12), t.conv(70, 12, 3), { upsample: true }),
+        { absolute: sumTolerance(108) },
+      );
+    },
+  });
+}
+
+for (const [queries, keys] of [[32, 32], [64, 16], [32, 64]] as const) {
+  Deno.test({
+    name: `WebGPU: Frame.attention() agrees with tiles of ${queries}×${keys}`,
+    ignore,
+    fn: async () => {
+      await using backend = await make({ tuning: { attentionTile: { queries, keys } } });
+      for (const [rows, heads, headDim] of [[70, 2, 22], [33, 1, 88], [20, 1, 200]] as const) {
+        for (const causal of [false, true]) {
+          await compare(
+            backend,
+            `${rows} rows, ${heads} heads of ${headDim}, causal ${causal}`,
+            (t) => {
+              const [q, k, v] = [0, 1, 2].map(() => ({
+                tensor: t.floats(2 * rows, heads * headDim),
+                offset: 0,
+              }));
+              const scale = headDim ** -0.5;
+              return t.frame.attention(q!, k!, v!, { batch: 2, heads, headDim, scale, causal });
+            },
+            { absolute: 8 * sumTolerance(rows) },
+          );
+        }
+      }
+    },
+  });
+}
+
+Deno.test({
+  name: "WebGPU: selfCheck() finds nothing wrong and gives all memory back",
+  ignore,
+  fn: async () => {
+    await using backend = await make();
+    assertEquals(await selfCheck(backend), undefined);
+    assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
+    const { submissions } = backend.stats;
+    await selfCheck(backend);
+    assertEquals(backend.stats.submissions, submissions, "the verdict is kept");
+  },
+});
+
+Deno.test({
+  name: "WebGPU: createWebGpuBackend() refuses software unless it is allowed",
+  ignore: ignore || !adapter.info.isFallbackAdapter,
+  fn: async () => {
+    const found = await probeWebGpu();
+    assertEquals(found.adapter, undefined);
+    assertStringIncludes(found.reason, "computes on the CPU");
+    const error = await createWebGpuBackend({ reason: "asked for" }).catch((error) => error);
+    assert(error instanceof Error);
+    assertStringIncludes(error.message, "computes on the CPU");
+  },
+});

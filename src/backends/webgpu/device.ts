@@ -194,6 +194,8 @@ export class Device {
       });
       await this.until(this.#mapped(staging));
       await this.check();
+      // Of a device lost meanwhile the bytes mean nothing.
+      this.assertUsable();
       return staging.getMappedRange(0, size).slice(0, bytes);
     } finally {
       this.free(staging);

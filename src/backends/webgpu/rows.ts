@@ -76,8 +76,9 @@ export function recordEmbedding(
   y: Floats,
 ): void {
   const [tableRows, columns] = table.shape as [number, number];
-  // A window has to begin at a multiple of 256 bytes.
-  const unit = 64;
+  // A window has to begin at a multiple of 256 bytes: rows of an odd number of columns, at one of 64.
+  let unit = 64;
+  while (unit > 1 && (unit / 2 * columns) % 64 === 0) unit /= 2;
   const fitting = Math.floor(recorder.device.maxBindingBytes / (4 * columns));
   const windowRows = fitting >= tableRows ? tableRows : Math.floor(fitting / unit) * unit;
   if (windowRows < 1) {

@@ -108,7 +108,7 @@ fn truncate(thread: u32, start: u32, bound: vec3u) {
     THREADS,
     `
       let bits = keyOf(values[start + i]) >> shift;
-      if (bits >> 8u == prefix) { addToBin(bits & 255u, preciseExp(values[start + i])); }`,
+      if ((bits >> 8u) == prefix) { addToBin(bits & 255u, preciseExp(values[start + i])); }`,
   )
 }
     workgroupBarrier();
@@ -128,7 +128,7 @@ fn truncate(thread: u32, start: u32, bound: vec3u) {
     }
     workgroupBarrier();
     before = binBefore;
-    prefix = prefix << 8u | bin;
+    prefix = (prefix << 8u) | bin;
   }
   if (thread == 0u) { firstLeftOut = cutEquals(start, prefix, before, binMembers, bound); }
   workgroupBarrier();

@@ -14,22 +14,24 @@ import {
 } from "../backend.ts";
 import { formatShape } from "./format.ts";
 import type { PosteriorInputs } from "./posterior.ts";
-import { elementCount, WebGpuTensor } from "./tensor.ts";
-
-type Floats = WebGpuTensor<"f32">;
-type Ints = WebGpuTensor<"i32">;
+import { elementCount, type FloatTensor, type IntTensor, WebGpuTensor } from "./tensor.ts";
 
 /** Checks the arguments of one call of an operation. */
 export class Arguments {
   readonly #backend: Backend;
   readonly #operation: string;
 
+  /** Checks for a call of `operation`, as error messages call it. */
   constructor(backend: Backend, operation: string) {
     this.#backend = backend;
     this.#operation = operation;
   }
 
-  /** @throws {RangeError} Unless `holds`: says what was expected and what was given. */
+  /**
+   * Fails unless `holds`.
+   *
+   * @throws {RangeError} That says what was expected and what was given.
+   */
   expect(holds: boolean, name: string, expected: string, given: unknown): asserts holds {
     if (holds) return;
     const text = Array.isArray(given) ? `shape ${formatShape(given)}` : String(given);
@@ -43,24 +45,24 @@ export class Arguments {
    *
    * @param shape What its shape has to be; `undefined` stands for any length.
    */
-  floats(name: string, tensor: Tensor, shape?: readonly (number | undefined)[]): Floats {
+  floats(name: string, tensor: Tensor, shape?: readonly (number | undefined)[]): FloatTensor {
     return this.#own(name, tensor, "f32", shape);
   }
 
   /** A tensor of ids of this backend. */
-  ints(name: string, tensor: Tensor<"i32">, shape?: readonly (number | undefined)[]): Ints {
+  ints(name: string, tensor: Tensor<"i32">, shape?: readonly (number | undefined)[]): IntTensor {
     return this.#own(name, tensor, "i32", shape);
   }
 
   /** A tensor of floats with so many elements, in any shape. */
-  vector(name: string, tensor: Tensor, size: number): Floats {
+  vector(name: string, tensor: Tensor, size: number): FloatTensor {
     const own = this.floats(name, tensor);
     this.expect(own.size === size, name, `of ${size} elements`, own.shape);
     return own;
   }
 
   /** A tensor of one id. */
-  scalar(name: string, tensor: Tensor<"i32">): Ints {
+  scalar(name: string, tensor: Tensor<"i32">): IntTensor {
     const own = this.ints(name, tensor);
     this.expect(own.size === 1, name, "of one element", own.shape);
     return own;
@@ -81,7 +83,7 @@ export class Arguments {
   }
 
   /** Columns of a tensor that hold `width` columns, of a number of rows divisible by `batch`. */
-  columns(name: string, columns: Columns, width: number, batch: number): Floats {
+  columns(name: string, columns: Columns, width: number, batch: number): FloatTensor {
     const tensor = this.floats(name, columns.tensor);
     const stride = tensor.shape.at(-1)!;
     const { offset } = columns;
@@ -111,7 +113,7 @@ export class Arguments {
   }
 
   /** What an operation adds to: neither of the tensors that it reads. */
-  target(tensor: Tensor, shape: readonly number[], reads: readonly Floats[]): Floats {
+  target(tensor: Tensor, shape: readonly number[], reads: readonly FloatTensor[]): FloatTensor {
     const size = shape.reduce((a, b) => a * b, 1);
     const own = this.vector("addTo", tensor, size);
     const apart = reads.every(({ buffer }) => buffer !== own.buffer);

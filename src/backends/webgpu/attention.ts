@@ -14,7 +14,7 @@ import type { AttentionOptions, Columns } from "../backend.ts";
 import { type Kernel, unroll } from "./kernel.ts";
 import { multiplyAdd } from "./matmul.ts";
 import type { AttentionTile, Recorder } from "./recorder.ts";
-import type { WebGpuTensor } from "./tensor.ts";
+import type { FloatTensor } from "./tensor.ts";
 
 /** Columns of queries and keys that lie in workgroup memory at a time. */
 const DEPTH = 16;
@@ -249,16 +249,16 @@ export function recordAttention(
   k: Columns,
   v: Columns,
   options: AttentionOptions,
-  y: WebGpuTensor<"f32">,
+  y: FloatTensor,
 ): void {
   const { batch, heads, headDim, scale, causal = false } = options;
-  const [qt, kt, vt] = [q, k, v].map(({ tensor }) => tensor as WebGpuTensor<"f32">) as [
-    WebGpuTensor<"f32">,
-    WebGpuTensor<"f32">,
-    WebGpuTensor<"f32">,
+  const [qt, kt, vt] = [q, k, v].map(({ tensor }) => tensor as FloatTensor) as [
+    FloatTensor,
+    FloatTensor,
+    FloatTensor,
   ];
-  const stride = (tensor: WebGpuTensor<"f32">) => tensor.shape.at(-1)!;
-  const rows = (tensor: WebGpuTensor<"f32">) => tensor.size / stride(tensor) / batch;
+  const stride = (tensor: FloatTensor) => tensor.shape.at(-1)!;
+  const rows = (tensor: FloatTensor) => tensor.size / stride(tensor) / batch;
   const tile = recorder.tuning.attentionTile;
   const slices = Math.ceil(headDim / MAX_WIDTH);
   // Of whole vectors for each thread.

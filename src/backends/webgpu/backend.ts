@@ -21,7 +21,7 @@ import { Device, type GpuStats } from "./device.ts";
 import { formatShape } from "./format.ts";
 import { WebGpuFrame } from "./frame.ts";
 import { float32Values } from "./host_arrays.ts";
-import { describeAdapter, isSoftwareAdapter, probeWebGpu } from "./probe.ts";
+import { describeAdapter, isSoftwareAdapter, probeWebGpu, requestDevice } from "./probe.ts";
 import { Recorder, type Tuning } from "./recorder.ts";
 import { elementCount, STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
 import { WebGpuConvWeight, WebGpuLinearWeight } from "./weights.ts";
@@ -47,16 +47,6 @@ const DEFAULT_TUNING: Tuning = {
   attentionTile: { queries: 64, keys: 32 },
 };
 
-/** Limits of the adapter that are asked for: the defaults are those of small phones. */
-const LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupSizeY",
-] as const;
-
 /** A backend of the WebGPU kind. */
 export class WebGpuBackend implements Backend {
   /** Which GPU this is. */
@@ -64,7 +54,7 @@ export class WebGpuBackend implements Backend {
   readonly #device: Device;
   readonly #tuning: Tuning;
 
-  /** @param device A device whose limits are at least WebGPU's defaults. */
+  /** Wraps a device; {@linkcode createWebGpuBackend} finds one. */
   constructor(device: Device, info: DeviceInfo, tuning: Partial<Tuning> = {}) {
     this.device = info;
     this.#device = device;
@@ -122,6 +112,7 @@ export class WebGpuBackend implements Backend {
     return this.#device.close();
   }
 
+  /** Frees all memory and the device. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
@@ -156,7 +147,8 @@ export class WebGpuBackend implements Backend {
 export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {
   const { reason, allowSoftware = false, maxBindingBytes, tuning } = options;
   const adapter = options.device ? undefined : options.adapter ?? await findAdapter(allowSoftware);
-  const adapterInfo = adapter?.info ?? options.device!.adapterInfo;
+  // Older browsers do not tell of which adapter a device is.
+  const adapterInfo = adapter?.info ?? options.device?.adapterInfo ?? {};
   if (!allowSoftware && isSoftwareAdapter(adapterInfo)) {
     throw new Error(
       `Cannot use WebGPU: ${describeAdapter(adapterInfo)} computes on the CPU`,
@@ -175,9 +167,4 @@ async function findAdapter(allowSoftware: boolean): Promise<GPUAdapter> {
   const { adapter, reason } = await probeWebGpu({ allowSoftware });
   if (adapter === undefined) throw new Error(`Cannot use WebGPU: ${reason}`);
   return adapter;
-}
-
-function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
-  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
-  return adapter.requestDevice({ label: "vq-diffusion", requiredLimits });
 }

@@ -8,7 +8,7 @@
 import type { ConvOptions } from "../backend.ts";
 import { denseFactor, type LeftFactor, recordMatmul } from "./matmul.ts";
 import type { Recorder } from "./recorder.ts";
-import type { WebGpuTensor } from "./tensor.ts";
+import type { FloatTensor } from "./tensor.ts";
 import type { WebGpuConvWeight } from "./weights.ts";
 
 interface Geometry {
@@ -77,9 +77,9 @@ export function convolvedShape(
 /** Records a convolution of x into y, whose elements are those of `outShape`. */
 export function recordConvolution(
   recorder: Recorder,
-  x: WebGpuTensor<"f32">,
+  x: FloatTensor,
   weight: WebGpuConvWeight,
-  y: WebGpuTensor<"f32">,
+  y: FloatTensor,
   outShape: readonly number[],
   options: ConvOptions,
 ): void {

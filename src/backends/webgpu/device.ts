@@ -66,6 +66,7 @@ export class Device {
   #runTime = Infinity;
   #lastDone = 0;
 
+  /** Wraps a device and watches for its loss. */
   constructor(gpu: GPUDevice, options: DeviceOptions) {
     this.gpu = gpu;
     this.#owned = options.owned;

@@ -45,6 +45,7 @@ import { WebGpuConvWeight, WebGpuLinearWeight } from "./weights.ts";
 export class WebGpuFrame implements Frame {
   readonly #recorder: Recorder;
 
+  /** A frame that records to `recorder`. */
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
   }
@@ -68,6 +69,7 @@ export class WebGpuFrame implements Frame {
     this.#recorder.dispose();
   }
 
+  /** Gives all memory back. */
   [Symbol.dispose](): void {
     this.dispose();
   }

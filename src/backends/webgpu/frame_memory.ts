@@ -8,7 +8,8 @@ import type { Device } from "./device.ts";
 import { STORAGE_USAGE } from "./tensor.ts";
 
 /** Something that goes with its scope. */
-interface Owned {
+export interface Owned {
+  /** Ends its use of memory. */
   dispose(): void;
 }
 
@@ -20,6 +21,7 @@ export class FrameMemory {
   /** What was made in the frame and, above it, in each open scope. */
   readonly #scopes: Owned[][] = [[]];
 
+  /** Takes memory from `device` as it is needed. */
   constructor(device: Device) {
     this.#device = device;
   }

@@ -13,7 +13,7 @@ import type { Activation, LinearOptions, WeightDType } from "../backend.ts";
 import { type ElementType, type Kernel, unroll } from "./kernel.ts";
 import { GELU, SIGMOID } from "./math.ts";
 import type { MatmulTile, Recorder } from "./recorder.ts";
-import type { WebGpuTensor } from "./tensor.ts";
+import type { FloatTensor } from "./tensor.ts";
 import type { Matrix } from "./weights.ts";
 
 /** Tiles to choose from, largest first; each fits in the 16 KiB that every GPU has. */
@@ -220,9 +220,9 @@ export function multiplyAdd(sum: string, a: string, b: string): string {
 export function recordMatmul(
   recorder: Recorder,
   left: { readonly factor: LeftFactor; readonly params: Readonly<Record<string, number>> },
-  x: WebGpuTensor<"f32">,
+  x: FloatTensor,
   matrix: Matrix,
-  y: WebGpuTensor<"f32">,
+  y: FloatTensor,
   { activation = "none", addTo }: LinearOptions,
 ): void {
   const rows = y.size / matrix.rows;

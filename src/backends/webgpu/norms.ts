@@ -14,9 +14,7 @@ import {
 } from "./kernel.ts";
 import { SIGMOID } from "./math.ts";
 import type { Recorder } from "./recorder.ts";
-import type { BufferSlice, WebGpuTensor } from "./tensor.ts";
-
-type Floats = WebGpuTensor<"f32">;
+import type { BufferSlice, FloatTensor } from "./tensor.ts";
 
 /** Threads for a row: no more than have something to do, as a power of two. */
 export function threadsFor(columns: number): number {
@@ -82,8 +80,8 @@ ${rowMain(threads)}
 function recordRows(
   recorder: Recorder,
   kind: "plain" | "adaptive",
-  x: Floats,
-  y: Floats,
+  x: FloatTensor,
+  y: FloatTensor,
   buffers: Readonly<Record<string, BufferSlice>>,
   params: { readonly eps: number; readonly lastTimestep: number },
 ): void {
@@ -100,9 +98,9 @@ function recordRows(
 /** Records a layer norm of x into y. */
 export function recordLayerNorm(
   recorder: Recorder,
-  x: Floats,
-  options: LayerNormOptions & { readonly weight: Floats; readonly bias: Floats },
-  y: Floats,
+  x: FloatTensor,
+  options: LayerNormOptions & { readonly weight: FloatTensor; readonly bias: FloatTensor },
+  y: FloatTensor,
 ): void {
   const { weight, bias, eps } = options;
   recordRows(recorder, "plain", x, y, { weight, bias }, { eps, lastTimestep: 0 });
@@ -111,9 +109,9 @@ export function recordLayerNorm(
 /** Records an adaptive layer norm of x into y. */
 export function recordAdaLayerNorm(
   recorder: Recorder,
-  x: Floats,
-  options: AdaLayerNormOptions & { readonly table: Floats; readonly timestep: BufferSlice },
-  y: Floats,
+  x: FloatTensor,
+  options: AdaLayerNormOptions & { readonly table: FloatTensor; readonly timestep: BufferSlice },
+  y: FloatTensor,
 ): void {
   const { table, timestep, eps } = options;
   const lastTimestep = table.shape[0]! - 1;
@@ -227,9 +225,9 @@ fn main(${LINEAR_MAIN_PARAMETERS}) {
 /** Records a group norm of x (batch, height, width, channels) into y. */
 export function recordGroupNorm(
   recorder: Recorder,
-  x: Floats,
-  options: GroupNormOptions & { readonly weight: Floats; readonly bias: Floats },
-  y: Floats,
+  x: FloatTensor,
+  options: GroupNormOptions & { readonly weight: FloatTensor; readonly bias: FloatTensor },
+  y: FloatTensor,
 ): void {
   const { weight, bias, groups, eps, silu = false } = options;
   const [images, channels] = [x.shape[0]!, x.shape.at(-1)!];

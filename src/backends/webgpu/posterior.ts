@@ -10,7 +10,7 @@ import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
 import { EXACT_SUM, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
 import { forColumns, rowMain } from "./norms.ts";
 import type { Recorder } from "./recorder.ts";
-import type { WebGpuTensor } from "./tensor.ts";
+import type { FloatTensor, IntTensor } from "./tensor.ts";
 
 /** Threads of a pixel. */
 export const PIXEL_THREADS = 256;
@@ -129,20 +129,20 @@ ${rowMain(PIXEL_THREADS)}
 /** Tensors of a posterior: see {@linkcode Frame.posterior}. */
 export interface PosteriorInputs {
   /** (batch, pixels, classes − 1). */
-  readonly logProbs: WebGpuTensor<"f32">;
+  readonly logProbs: FloatTensor;
   /** (batch, pixels). */
-  readonly latents: WebGpuTensor<"i32">;
+  readonly latents: IntTensor;
   /** (timesteps + 1, 6). */
-  readonly schedule: WebGpuTensor<"f32">;
+  readonly schedule: FloatTensor;
   /** One element. */
-  readonly timestep: WebGpuTensor<"i32">;
+  readonly timestep: IntTensor;
 }
 
 /** Records the posterior into y (batch, pixels, classes). */
 export function recordPosterior(
   recorder: Recorder,
   inputs: PosteriorInputs,
-  y: WebGpuTensor<"f32">,
+  y: FloatTensor,
 ): void {
   const rows = inputs.latents.size;
   const params = {

@@ -1,5 +1,5 @@
 /**
- * Whether there is a GPU.
+ * Whether there is a GPU, and what to ask of it.
  *
  * @module
  */
@@ -16,14 +16,14 @@ export interface WebGpuProbe {
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|\bwarp\b|\bcpu\b/i;
 
 /** Whether an adapter computes on the CPU. */
-export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
+export function isSoftwareAdapter(info: Partial<GPUAdapterInfo>): boolean {
   const { isFallbackAdapter, vendor, architecture, device, description } = info;
   return isFallbackAdapter === true ||
     SOFTWARE.test([vendor, architecture, device, description].join(" "));
 }
 
 /** Name of an adapter, for people. */
-export function describeAdapter(info: GPUAdapterInfo): string {
+export function describeAdapter(info: Partial<GPUAdapterInfo>): string {
   const { vendor, architecture, device, description } = info;
   if (description) return description;
   return [vendor, architecture, device].filter(Boolean).join(" ") || "unnamed GPU";
@@ -53,4 +53,20 @@ export async function probeWebGpu(
     return { adapter: undefined, reason: `the only WebGPU adapter, ${name}, computes on the CPU` };
   }
   return { adapter, reason: name };
+}
+
+/** Limits of the adapter that are asked for: the defaults are those of small phones. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+] as const;
+
+/** Takes a device of an adapter, with all that it offers of the limits that kernels care for. */
+export function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+  return adapter.requestDevice({ label: "vq-diffusion", requiredLimits });
 }

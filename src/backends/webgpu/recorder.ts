@@ -68,6 +68,7 @@ export class Recorder {
   #operation = "frame";
   #disposed = false;
 
+  /** Begins with an empty list. */
   constructor(backend: Backend, device: Device, tuning: Tuning) {
     this.backend = backend;
     this.device = device;

@@ -14,10 +14,7 @@ import {
 import { EXACT_SUM, GELU, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
 import { forColumns, rowMain, threadsFor } from "./norms.ts";
 import type { Recorder } from "./recorder.ts";
-import type { BufferSlice, WebGpuTensor } from "./tensor.ts";
-
-type Floats = WebGpuTensor<"f32">;
-type Ints = WebGpuTensor<"i32">;
+import type { BufferSlice, FloatTensor, IntTensor } from "./tensor.ts";
 
 const THREADS = 256;
 
@@ -70,10 +67,10 @@ function embeddingKernel(positioned: boolean): Kernel {
 /** Records table[ids] + position into y; a table too large for one binding is cut into windows. */
 export function recordEmbedding(
   recorder: Recorder,
-  ids: Ints,
-  table: Floats,
-  position: Floats | undefined,
-  y: Floats,
+  ids: IntTensor,
+  table: FloatTensor,
+  position: FloatTensor | undefined,
+  y: FloatTensor,
 ): void {
   const [tableRows, columns] = table.shape as [number, number];
   // A window has to begin at a multiple of 256 bytes: rows of an odd number of columns, at one of 64.
@@ -116,7 +113,7 @@ ${
 };
 
 /** Records a · gelu(b) for the rows (a, b) of x into y. */
-export function recordGeglu(recorder: Recorder, x: Floats, y: Floats): void {
+export function recordGeglu(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordElements(recorder, GEGLU, { x, y }, y.size, { columns: y.shape.at(-1)! });
 }
 
@@ -129,7 +126,7 @@ const REPEAT: Kernel = {
 };
 
 /** Records copies of x into y until that is full. */
-export function recordRepeat(recorder: Recorder, x: Floats, y: Floats): void {
+export function recordRepeat(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordElements(recorder, REPEAT, { x, y }, y.size, { size: x.size });
 }
 
@@ -162,7 +159,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 };
 
 /** Records the transposes of the matrices of x (count, rows, columns) into y. */
-export function recordTranspose(recorder: Recorder, x: Floats, y: Floats): void {
+export function recordTranspose(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   const [count, rows, columns] = x.shape as [number, number, number];
   const tiles = (length: number) => Math.ceil(length / TRANSPOSE_TILE);
   recorder.dispatch(TRANSPOSE, { x, y }, { rows, columns }, [tiles(columns), tiles(rows), count]);
@@ -210,8 +207,8 @@ ${rowMain(threads)}
 function recordEachRow(
   recorder: Recorder,
   kernel: (threads: number) => Kernel,
-  x: Floats,
-  y: Floats,
+  x: FloatTensor,
+  y: FloatTensor,
 ): void {
   const columns = x.shape.at(-1)!;
   const rows = x.size / columns;
@@ -220,12 +217,12 @@ function recordEachRow(
 }
 
 /** Records the rows of x, divided by their L2 norms, into y. */
-export function recordNormalizeRows(recorder: Recorder, x: Floats, y: Floats): void {
+export function recordNormalizeRows(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, normalizeKernel, x, y);
 }
 
 /** Records x − log Σ exp x for each row into y. */
-export function recordLogSoftmax(recorder: Recorder, x: Floats, y: Floats): void {
+export function recordLogSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, logSoftmaxKernel, x, y);
 }
 
@@ -269,9 +266,9 @@ ${rowMain(CODE_THREADS)}
 /** Records the index of the nearest row of the codebook for each row of x into y. */
 export function recordNearestCode(
   recorder: Recorder,
-  x: Floats,
-  codebook: Floats,
-  y: Ints,
+  x: FloatTensor,
+  codebook: FloatTensor,
+  y: IntTensor,
 ): void {
   const [codes, columns] = codebook.shape as [number, number];
   const rows = y.size;

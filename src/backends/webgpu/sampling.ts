@@ -15,7 +15,7 @@ import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
 import { forColumns, rowMain } from "./norms.ts";
 import { PIXEL_THREADS, POSTERIOR, type PosteriorInputs } from "./posterior.ts";
 import type { Recorder } from "./recorder.ts";
-import type { WebGpuTensor } from "./tensor.ts";
+import type { FloatTensor } from "./tensor.ts";
 
 const THREADS = PIXEL_THREADS;
 
@@ -280,7 +280,7 @@ export function truncationBound(rate: number): readonly [number, number, number]
 /** Tensors and numbers of a step: see {@linkcode Frame.sampleStep}. */
 export interface StepInputs extends PosteriorInputs {
   /** (batch, classes, pixels). */
-  readonly noise: WebGpuTensor<"f32">;
+  readonly noise: FloatTensor;
   /** Scale of guidance. */
   readonly guidanceScale?: number;
   /** Rate of truncation. */

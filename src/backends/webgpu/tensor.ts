@@ -53,6 +53,8 @@ export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferS
   #disposed = false;
 
   /**
+   * Takes over a buffer.
+   *
    * @param release Takes the buffer back.
    * @param owner Tensor whose memory this is, if not its own.
    */
@@ -132,3 +134,9 @@ export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferS
     if (this.disposed) throw new ReferenceError("The tensor was disposed of");
   }
 }
+
+/** A tensor of floats. */
+export type FloatTensor = WebGpuTensor<"f32">;
+
+/** A tensor of ids or indices. */
+export type IntTensor = WebGpuTensor<"i32">;

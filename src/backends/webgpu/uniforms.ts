@@ -23,6 +23,7 @@ export class Uniforms {
   readonly #device: Device;
   readonly #chunks: Chunk[] = [];
 
+  /** Takes memory from `device` as it is needed. */
   constructor(device: Device) {
     this.#device = device;
   }

@@ -81,7 +81,11 @@ export class WebGpuLinearWeight implements LinearWeight {
   readonly matrix: Matrix;
   readonly #memory: WeightMemory;
 
-  /** @throws {RangeError} If the shapes of weights and biases do not fit. */
+  /**
+   * Packs and uploads.
+   *
+   * @throws {RangeError} If the shapes of weights and biases do not fit.
+   */
   constructor(
     backend: Backend,
     device: Device,
@@ -146,7 +150,11 @@ export class WebGpuConvWeight implements ConvWeight {
   readonly matrix: Matrix;
   readonly #memory: WeightMemory;
 
-  /** @throws {RangeError} If the shapes of weight and bias do not fit. */
+  /**
+   * Packs and uploads.
+   *
+   * @throws {RangeError} If the shapes of weight and bias do not fit.
+   */
   constructor(backend: Backend, device: Device, weight: HostArray, bias: HostArray) {
     const [outChannels, inChannels, size, width] = weight.shape;
     if (

@@ -68,7 +68,7 @@ export async function openDiskFile(
     file.close();
     throw new TypeError(`Cannot read ${path}: it is a folder, expected a file`);
   }
-  progress.total = size;
+  progress.begin(size);
   return new DiskFile(path, size, file, progress, signal);
 }
 

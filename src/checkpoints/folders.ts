@@ -5,16 +5,18 @@
  */
 
 import { diskFolder, pathOfUrl, requireDeno } from "./disk_folder.ts";
-import type { HttpOptions } from "./http.ts";
 import { httpFolder } from "./http_folder.ts";
+import { type HubOptions, isHubId, openHubFolder } from "./hub.ts";
 import { missingFile } from "./paths.ts";
+import { TotalProgress } from "./progress.ts";
 import type { ModelFolder } from "./source.ts";
 
-/** Options of {@linkcode openFolder}. */
-export type OpenFolderOptions = HttpOptions;
+/** How to open the folder of a model: all of it concerns the hub, and the first part any server. */
+export type OpenFolderOptions = HubOptions;
 
 /**
- * Opens the folder of a model: a path, a `file:` or `http(s):` URL, or a folder that is open already.
+ * Opens the folder of a model: a path, a `file:` or `http(s):` URL, or a folder that is open already. A
+ * string `owner/name` that is no folder on disk is a model on the hub.
  *
  * @throws {MissingFileError} If there is no such folder on disk.
  * @throws {TypeError} If `source` is of another kind, or a path is given where there is no file system.
@@ -24,13 +26,17 @@ export async function openFolder(
   options: OpenFolderOptions = {},
 ): Promise<ModelFolder> {
   if (typeof source !== "string" && !(source instanceof URL)) return source;
-  const url = source instanceof URL ? source : urlOf(source);
   options.signal?.throwIfAborted();
-  if (url === undefined) return await openDiskFolder(String(source), options);
+  const url = source instanceof URL ? source : urlOf(source);
+  if (url === undefined) {
+    const path = String(source);
+    if (isHubId(path) && !await isFolder(path)) return openHubFolder(path, options);
+    return await openDiskFolder(path, options);
+  }
   switch (url.protocol) {
     case "http:":
     case "https:":
-      return httpFolder(url, options);
+      return httpFolder(url, withTotal(options));
     case "file:":
       return await openDiskFolder(pathOfUrl(url), options);
     default:
@@ -47,14 +53,31 @@ function urlOf(source: string): URL | undefined {
   return new URL(source);
 }
 
+/** Whether there is such a folder, without asking for a permission: it may well be meant for the hub. */
+async function isFolder(path: string): Promise<boolean> {
+  if (typeof Deno === "undefined") return false;
+  if ((await Deno.permissions.query({ name: "read", path })).state !== "granted") return false;
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 async function openDiskFolder(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
   if (path === "") throw new TypeError("Cannot open a folder: its path is empty");
   requireDeno(`open ${path}`);
   try {
-    if ((await Deno.stat(path)).isDirectory) return diskFolder(path, options);
+    if ((await Deno.stat(path)).isDirectory) return diskFolder(path, withTotal(options));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
     throw error;
   }
   throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
+}
+
+function withTotal(options: OpenFolderOptions): OpenFolderOptions {
+  if (!options.onProgress) return options;
+  return { ...options, onProgress: new TotalProgress(options.onProgress).onProgress };
 }

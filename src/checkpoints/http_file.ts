@@ -52,6 +52,8 @@ export async function openHttpFile(
   }
   if (response.status === 416 && response.headers.get("content-range") === "bytes */0") {
     await response.body?.cancel();
+    progress.begin(0);
+    progress.done();
     return new WholeFile(url, []);
   }
   return await downloadToMemory(url, response, progress, options);
@@ -78,7 +80,6 @@ async function downloadToMemory(
       return new WholeFile(url, await chunksOf(url, response, progress, options));
     } catch (error) {
       if (error instanceof RangeError || !await retries.next(messageOf(error))) throw error;
-      progress.restart();
       response = await request(url, {}, options);
     }
   }
@@ -94,7 +95,7 @@ async function chunksOf(
   const limit = Math.min(total ?? MAX_WHOLE_BYTES, MAX_WHOLE_BYTES);
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let loaded = 0;
-  progress.total = total;
+  progress.begin(total);
   progress.download();
   for await (const chunk of bodyOf(response, options)) {
     chunks.push(chunk);
@@ -170,7 +171,7 @@ class RangedFile implements FileSource {
     this.#progress = progress;
     const etag = first.headers.get("etag");
     this.#etag = etag?.startsWith('"') ? etag : undefined;
-    progress.total = size;
+    progress.begin(size);
     progress.download();
     this.#keep(0, this.#fetch(0, Math.min(size, BLOCK_BYTES), first));
   }

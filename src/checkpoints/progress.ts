@@ -7,7 +7,7 @@
 /**
  * A moment in the loading of a model; the names are those of transformers.js.
  *
- * - `initiate`: a file is about to be opened.
+ * - `initiate`: a file was found and is about to be read.
  * - `download`: the first bytes of a file arrive over the network.
  * - `progress`: `loaded` of `total` bytes of a file have been read.
  * - `done`: all that was wanted of a file has been read.
@@ -44,19 +44,24 @@ export class FileProgress {
   #done = false;
 
   /**
-   * Tells that a file is about to be opened.
+   * Tells nothing yet.
    *
    * @param file Path of the file in the model's folder.
    */
   constructor(file: string, onProgress: OnProgress | undefined) {
     this.#file = file;
     this.#onProgress = onProgress;
-    onProgress?.({ type: "initiate", file });
   }
 
-  /** Sets the length of the file, once it is known. */
-  set total(bytes: number | undefined) {
-    this.#total = bytes;
+  /**
+   * Tells that the file was found and is about to be read.
+   *
+   * @param total Length of the file, if it is known.
+   */
+  begin(total: number | undefined): void {
+    this.#total = total;
+    this.#loaded = 0;
+    this.#onProgress?.({ type: "initiate", file: this.#file });
   }
 
   /** Tells that bytes begin to arrive over the network. */
@@ -66,7 +71,12 @@ export class FileProgress {
 
   /** Counts more bytes. Bytes that are read again do not lead beyond the length of the file. */
   add(bytes: number): void {
-    this.#loaded = Math.min(this.#loaded + bytes, this.#total ?? Infinity);
+    this.set(this.#loaded + bytes);
+  }
+
+  /** Sets the number of bytes that have been read, also back after a failure. */
+  set(loaded: number): void {
+    this.#loaded = Math.min(loaded, this.#total ?? Infinity);
     this.#onProgress?.({
       type: "progress",
       file: this.#file,
@@ -75,15 +85,47 @@ export class FileProgress {
     });
   }
 
-  /** Begins to count again from a number of bytes. */
-  restart(loaded = 0): void {
-    this.#loaded = loaded;
-  }
-
   /** Tells that nothing more is wanted of the file. */
   done(): void {
     if (this.#done) return;
     this.#done = true;
     this.#onProgress?.({ type: "done", file: this.#file });
+  }
+}
+
+/** Adds up what is told about single files, and tells that too. */
+export class TotalProgress {
+  /** Takes the events of the files, and passes them on. */
+  readonly onProgress: OnProgress;
+  readonly #files = new Map<string, { loaded: number; total: number }>();
+  readonly #listener: OnProgress;
+
+  /** Begins without any file. */
+  constructor(listener: OnProgress) {
+    this.#listener = listener;
+    this.onProgress = (event) => this.#take(event);
+  }
+
+  /** Counts a file that is going to be read. */
+  expect(file: string, total: number): void {
+    if (!this.#files.has(file)) this.#files.set(file, { loaded: 0, total });
+  }
+
+  #take(event: LoadEvent): void {
+    this.#listener(event);
+    if (event.type === "progress" && event.total !== undefined) {
+      this.#files.set(event.file, { loaded: event.loaded, total: event.total });
+    } else if (event.type === "done" && this.#files.has(event.file)) {
+      // What was not read of it was not wanted.
+      const { total } = this.#files.get(event.file) ?? { total: 0 };
+      this.#files.set(event.file, { loaded: total, total });
+    } else return;
+    let loaded = 0;
+    let total = 0;
+    for (const file of this.#files.values()) {
+      loaded += file.loaded;
+      total += file.total;
+    }
+    this.#listener({ type: "total", loaded, total });
   }
 }

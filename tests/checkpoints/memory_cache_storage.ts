@@ -1,0 +1,74 @@
+/**
+ * A Cache API that keeps everything in memory.
+ *
+ * @module
+ */
+
+/** Caches in memory. */
+export class MemoryCacheStorage implements CacheStorage {
+  readonly #caches = new Map<string, MemoryCache>();
+
+  delete(name: string): Promise<boolean> {
+    return Promise.resolve(this.#caches.delete(name));
+  }
+
+  has(name: string): Promise<boolean> {
+    return Promise.resolve(this.#caches.has(name));
+  }
+
+  keys(): Promise<string[]> {
+    return Promise.resolve([...this.#caches.keys()]);
+  }
+
+  match(): Promise<Response | undefined> {
+    return Promise.reject(new Error("not needed"));
+  }
+
+  open(name: string): Promise<Cache> {
+    const cache = this.#caches.get(name) ?? new MemoryCache();
+    this.#caches.set(name, cache);
+    return Promise.resolve(cache);
+  }
+
+  /** Loses entries, as browsers do. */
+  forget(which: (url: string) => boolean): void {
+    for (const cache of this.#caches.values()) cache.forget(which);
+  }
+}
+
+class MemoryCache implements Cache {
+  readonly #entries = new Map<string, Uint8Array<ArrayBuffer>>();
+
+  async put(request: RequestInfo | URL, response: Response): Promise<void> {
+    this.#entries.set(String(request), new Uint8Array(await response.arrayBuffer()));
+  }
+
+  match(request: RequestInfo | URL): Promise<Response | undefined> {
+    const bytes = this.#entries.get(String(request));
+    return Promise.resolve(bytes && new Response(bytes));
+  }
+
+  delete(request: RequestInfo | URL): Promise<boolean> {
+    return Promise.resolve(this.#entries.delete(String(request)));
+  }
+
+  forget(which: (url: string) => boolean): void {
+    for (const url of this.#entries.keys()) if (which(url)) this.#entries.delete(url);
+  }
+
+  add(): Promise<void> {
+    return Promise.reject(new Error("not needed"));
+  }
+
+  addAll(): Promise<void> {
+    return Promise.reject(new Error("not needed"));
+  }
+
+  keys(): Promise<readonly Request[]> {
+    return Promise.reject(new Error("not needed"));
+  }
+
+  matchAll(): Promise<readonly Response[]> {
+    return Promise.reject(new Error("not needed"));
+  }
+}

@@ -63,19 +63,21 @@ export const COMMAND_BYTES: i32 = 96;
 /**
  * Runs `count` commands as one of `threads` threads.
  *
+ * @param control Address of the {@link Control} that the threads share.
  * @param scratch Memory of this thread alone, as large as `scratchBytes` says for each command.
  * @returns Whether all were run; false if the run was aborted.
  */
 export function run(
   program: usize,
   count: i32,
-  control: Control,
+  control: usize,
   threads: i32,
   scratch: usize,
 ): bool {
+  const shared = changetype<Control>(control);
   for (let i = 0; i < count; i++, program += COMMAND_BYTES) {
-    execute(program, control, scratch);
-    if (!barrier(control, threads)) return false;
+    execute(program, shared, scratch);
+    if (!barrier(shared, threads)) return false;
   }
   return true;
 }

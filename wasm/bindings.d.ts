@@ -2,6 +2,11 @@
 declare namespace __AdaptedExports {
   /** Exported memory */
   export const memory: WebAssembly.Memory;
+  /** kernels/HEAP_BASE */
+  export const HEAP_BASE: {
+    /** @type `usize` */
+    get value(): number
+  };
   /**
    * convert/packPanels
    * @param from `usize`
@@ -66,12 +71,12 @@ declare namespace __AdaptedExports {
    * program/run
    * @param program `usize`
    * @param count `i32`
-   * @param control `threads/Control`
+   * @param control `usize`
    * @param threads `i32`
    * @param scratch `usize`
    * @returns `bool`
    */
-  export function run(program: number, count: number, control: __Record0<undefined>, threads: number, scratch: number): boolean;
+  export function run(program: number, count: number, control: number, threads: number, scratch: number): boolean;
   /**
    * program/scratchBytes
    * @param command `usize`
@@ -79,20 +84,6 @@ declare namespace __AdaptedExports {
    */
   export function scratchBytes(command: number): number;
 }
-/** threads/Control */
-declare interface __Record0<TOmittable> {
-  /** @type `i32` */
-  nextChunk: number | TOmittable;
-  /** @type `i32` */
-  arrived: number | TOmittable;
-  /** @type `i32` */
-  generation: number | TOmittable;
-  /** @type `i32` */
-  abort: number | TOmittable;
-  /** @type `i32` */
-  stopped: number | TOmittable;
-}
 /** Instantiates the compiled WebAssembly module with the given imports. */
 export declare function instantiate(module: WebAssembly.Module, imports: {
-  env: unknown,
 }): Promise<typeof __AdaptedExports>;

@@ -308,6 +308,22 @@ export class WasmFrame implements Frame {
     return out;
   }
 
+  reshape(x: Tensor, shape: readonly number[]): Tensor {
+    checkShape("reshape", shape);
+    expectElements("reshape", "x", x, elements(shape));
+    const address = this.#at("reshape", x);
+    const view = new WasmTensor(
+      this.#backend,
+      shape,
+      "f32",
+      { address, bytes: 0 },
+      () => {},
+      () => this.#failure,
+    );
+    this.#scopes.at(-1)!.push(view);
+    return view;
+  }
+
   transpose(x: Tensor): Tensor {
     expectShape("transpose", "x", x, [null, null, null]);
     const [batch, rows, columns] = x.shape as [number, number, number];

@@ -44,8 +44,6 @@ export interface WasmBackendOptions {
   readonly reason?: string;
 }
 
-/** First address behind the modules' static data. */
-const HEAP_START = 4096;
 const MOST_THREADS = 16;
 
 /**
@@ -63,8 +61,9 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const { simd, module } = options.module ?? await compileKernels(options.simd);
   const memory = createMemory();
   const kernels = await instantiateKernels(module, memory);
-  const allocator = new Allocator(memory, HEAP_START);
+  const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(CONTROL_BYTES).address;
+  new Uint8Array(memory.buffer, control, CONTROL_BYTES).fill(0);
   const threads = Math.min(asked ?? navigator.hardwareConcurrency ?? 1, MOST_THREADS);
   let runner: Runner = new InlineRunner(kernels, control);
   let lack = "";

@@ -74,9 +74,8 @@ export class WasmLinearWeight implements LinearWeight {
         backend.view("f32", this.scales, columns).fill(0);
         backend.view("i32", this.offsets, columns).fill(0);
       }
-      // Columns past the last are multiplied too, so they must be numbers.
-      const lastPanel = (columns - PANEL_COLUMNS) * bytesPerColumn;
-      backend.bytes(this.panels + lastPanel, PANEL_COLUMNS * bytesPerColumn).fill(0);
+      // What fills up the last panel, and the last group of an int8 row, is multiplied too.
+      backend.bytes(this.panels, columns * bytesPerColumn).fill(0);
       this.#packAll(weights, biases, columns);
     } catch (error) {
       this.#blocks.release();

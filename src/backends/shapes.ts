@@ -145,6 +145,9 @@ export function convShape(x: Tensor, weight: ConvWeight, options: ConvOptions): 
     return upsample ? 2 * length : length;
   };
   const shape = [batch, resized(height), resized(width), weight.outChannels];
+  if (stride === 2 && Math.min(height, width) < 2) {
+    refuse(operation, "at least 2 × 2 pixels for stride 2", shapeText(x.shape));
+  }
   if (addTo) expectElements(operation, "addTo", addTo, elements(shape));
   return shape;
 }

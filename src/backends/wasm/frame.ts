@@ -127,7 +127,7 @@ export class WasmFrame implements Frame {
     const out = this.empty([...ids.shape, columns], "f32");
     this.#program.push(
       Opcode.embedding,
-      this.#at("embedding", ids),
+      this.#at("embedding", ids, "i32"),
       this.#at("embedding", table),
       position ? this.#at("embedding", position) : 0,
       out.address,
@@ -244,7 +244,7 @@ export class WasmFrame implements Frame {
       columnsOf(x),
       float(eps),
       this.#at(operation, weight),
-      this.#at(operation, bias),
+      this.#at(operation, bias, timesteps > 0 ? "i32" : "f32"),
       timesteps > 0,
       timesteps,
     );
@@ -386,10 +386,12 @@ export class WasmFrame implements Frame {
       options,
     );
     const out = this.empty([batch, pixels, classes], "f32");
-    const inputs = [logProbs, latents, options.schedule, options.timestep];
     this.#program.push(
       Opcode.posterior,
-      ...inputs.map((tensor) => this.#at(operation, tensor)),
+      this.#at(operation, logProbs),
+      this.#at(operation, latents, "i32"),
+      this.#at(operation, options.schedule),
+      this.#at(operation, options.timestep, "i32"),
       out.address,
       batch * pixels,
       classes,
@@ -408,10 +410,13 @@ export class WasmFrame implements Frame {
       options,
     );
     expectElements(operation, "noise", noise, batch * classes * pixels);
-    const inputs = [logProbs, latents, noise, schedule, timestep];
     this.#program.push(
       Opcode.sampleStep,
-      ...inputs.map((tensor) => this.#at(operation, tensor)),
+      this.#at(operation, logProbs),
+      this.#at(operation, latents, "i32"),
+      this.#at(operation, noise),
+      this.#at(operation, schedule),
+      this.#at(operation, timestep, "i32"),
       batch,
       pixels,
       classes,
@@ -424,10 +429,18 @@ export class WasmFrame implements Frame {
   }
 
   /** Address of a tensor that an operation was given. */
-  #at(operation: string, tensor: Tensor<DType>): number {
+  #at(operation: string, tensor: Tensor<DType>, dtype: DType = "f32"): number {
     this.#expectAlive();
     if (!(tensor instanceof WasmTensor) || tensor.backend !== this.#backend) {
       throw new TypeError(`Cannot run ${operation}: an argument is not a tensor of this backend`);
+    }
+    if (tensor.dtype !== dtype) {
+      throw new TypeError(
+        `Cannot run ${operation}: expected ${dtype} elements, got ${tensor.dtype}`,
+      );
+    }
+    if (tensor.disposed) {
+      throw new ReferenceError(`Cannot run ${operation}: an argument was disposed of`);
     }
     return tensor.address;
   }

@@ -49,6 +49,11 @@ export class WasmTensor<D extends DType = "f32"> implements Tensor<D> {
     return this.#block.address;
   }
 
+  /** Whether it was disposed of. */
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
   /** Number of elements. */
   get size(): number {
     return elements(this.shape);

@@ -57,7 +57,7 @@ export class WasmLinearWeight implements LinearWeight {
   ) {
     this.backend = backend;
     this.dtype = dtype;
-    this.inFeatures = elements(weights[0]?.shape.slice(1) ?? []);
+    this.inFeatures = weights[0]?.shape[1] ?? 0;
     this.outFeatures = weights.reduce((sum, weight) => sum + weight.shape[0]!, 0);
     checkParts(weights, biases, this.inFeatures);
     this.#blocks = new Blocks(backend);
@@ -203,9 +203,12 @@ function checkParts(
 ): void {
   const shapes = (arrays: readonly HostArray[]) =>
     arrays.map((array) => shapeText(array.shape)).join(", ");
-  const fits = weights.length > 0 &&
-    weights.every(({ shape }) => shape.length >= 2 && elements(shape.slice(1)) === inFeatures);
-  if (!fits) refuse("linearWeight", "matrices of one number of columns", shapes(weights) || "none");
+  const isMatrix = (shape: readonly number[]) =>
+    shape[1] === inFeatures &&
+    (shape.length === 2 || (shape.length === 4 && shape[2] === 1 && shape[3] === 1));
+  if (weights.length === 0 || !weights.every(({ shape }) => isMatrix(shape))) {
+    refuse("linearWeight", "matrices of one number of columns", shapes(weights) || "none");
+  }
   const biasesFit = biases.length === 0 ||
     biases.length === weights.length &&
       biases.every(({ shape }, i) => shape.length === 1 && shape[0] === weights[i]!.shape[0]);

@@ -1,6 +1,7 @@
 // The backends that golden tests run on.
 
 import type { Backend } from "../../src/backends/backend.ts";
+import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createOracle } from "./oracle_backend.ts";
 
 /** A backend that tests are repeated for. */
@@ -16,4 +17,14 @@ export interface TestedBackend {
 /** All backends that can run here. */
 export const BACKENDS: readonly TestedBackend[] = [
   { name: "oracle", slow: true, make: createOracle },
+  {
+    name: "wasm",
+    slow: false,
+    make: () => createWasmBackend({ threads: 2, simd: "relaxed-simd" }),
+  },
+  {
+    name: "wasm, plain SIMD",
+    slow: false,
+    make: () => createWasmBackend({ threads: 1, simd: "simd" }),
+  },
 ];

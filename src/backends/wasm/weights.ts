@@ -63,7 +63,7 @@ export class WasmLinearWeight implements LinearWeight {
     this.#blocks = new Blocks(backend);
     const columns = Math.ceil(this.outFeatures / PANEL_COLUMNS) * PANEL_COLUMNS;
     const bytesPerColumn = dtype === "q8"
-      ? backend.kernels.quantizedRowBytes(this.inFeatures)
+      ? 4 * Math.ceil(this.inFeatures / 4)
       : this.inFeatures * (dtype === "fp16" ? 2 : 4);
     try {
       this.panels = this.#blocks.allocate(columns * bytesPerColumn);

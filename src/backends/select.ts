@@ -1,0 +1,76 @@
+/**
+ * The choice of a device at run time.
+ *
+ * @module
+ */
+
+import type { Backend, DeviceType } from "./backend.ts";
+import type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
+import { createWasmBackend } from "./wasm/wasm_backend.ts";
+
+/** Options of {@linkcode createBackend}. */
+export interface CreateBackendOptions {
+  /**
+   * `"wasm"` computes on the CPU, `"webgpu"` on the GPU (a software adapter too, as it was asked
+   * for). `"auto"`, the default, takes a GPU if a hardware adapter is there and its kernels pass a
+   * check, else the CPU.
+   */
+  readonly device?: DeviceType | "auto";
+  /** Threads of the CPU backend; 1 computes on the calling thread. Default: the number of processors. */
+  readonly threads?: number;
+  /** Instruction set of the CPU backend. Default: the best this engine accepts. */
+  readonly simd?: SimdVariant;
+  /** Compiled kernels of the CPU backend, where compiling from bytes is forbidden. */
+  readonly module?: KernelModule;
+}
+
+/**
+ * Makes the backend that models run on. `backend.device` tells which it is and why.
+ *
+ * @throws {RangeError} If an option is out of range.
+ * @throws {Error} If `"webgpu"` was asked for and there is no adapter, or its kernels compute wrongly.
+ *
+ * @example
+ * ```ts
+ * await using backend = await createBackend({ device: "wasm", threads: 2 });
+ * console.log(backend.device.name);
+ * ```
+ */
+export async function createBackend(options: CreateBackendOptions = {}): Promise<Backend> {
+  const { device = "auto" } = options;
+  if (device !== "auto" && device !== "wasm" && device !== "webgpu") {
+    throw new RangeError(
+      `Cannot create a backend: device is "auto", "wasm" or "webgpu", got ${
+        JSON.stringify(device)
+      }`,
+    );
+  }
+  if (device === "wasm") return await createWasmBackend({ ...options, reason: "asked for" });
+  const gpu = await tryWebGpu(device === "webgpu");
+  if (typeof gpu !== "string") return gpu;
+  if (device === "webgpu") throw new Error(`Cannot use WebGPU: ${gpu}`);
+  return await createWasmBackend({ ...options, reason: gpu });
+}
+
+/** A backend on a GPU that passes the check, or why there is none. */
+async function tryWebGpu(askedFor: boolean): Promise<Backend | string> {
+  if (!globalThis.navigator?.gpu) return "no WebGPU in this runtime";
+  const { createWebGpuBackend, probeWebGpu, selfCheck } = await import("./webgpu/mod.ts");
+  const { adapter, reason } = await probeWebGpu({ allowSoftware: askedFor });
+  if (!adapter) return reason;
+  let backend: Backend | undefined;
+  try {
+    backend = await createWebGpuBackend({
+      adapter,
+      allowSoftware: askedFor,
+      reason: askedFor ? "asked for" : "a hardware WebGPU adapter",
+    });
+    const fault = await selfCheck(backend);
+    if (fault === undefined) return backend;
+    await backend.dispose();
+    return fault;
+  } catch (error) {
+    await backend?.dispose();
+    return error instanceof Error ? error.message : String(error);
+  }
+}

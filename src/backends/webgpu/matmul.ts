@@ -141,7 +141,7 @@ function matmulBody({ left, dtype, bias, activation, add, tile }: MatmulVariant)
   const wCopies = Math.ceil(columns * vectors / threads);
   const item = (i: number) => `(${i * threads}u + thread)`;
   const copy = (name: string, count: number, i: number) => {
-    const at = `${item(i)} / ${vectors}u * ${pitch}u + ${item(i)} % ${vectors}u`;
+    const at = `${item(i)} / ${vectors}u][${item(i)} % ${vectors}u`;
     const guard = (i + 1) * threads > count * vectors
       ? `if (${item(i)} < ${count * vectors}u)`
       : "";
@@ -171,8 +171,8 @@ fn store(m: u32, n: u32, sum: f32) {
   value = ${ACTIVATIONS[activation].expression};
   y[at] = ${add ? "y[at] + value" : "value"};
 }
-var<workgroup> xTile: array<vec4f, ${rows * pitch}>;
-var<workgroup> wTile: array<vec4f, ${columns * pitch}>;
+var<workgroup> xTile: array<array<vec4f, ${pitch}>, ${rows}>;
+var<workgroup> wTile: array<array<vec4f, ${pitch}>, ${columns}>;
 @compute @workgroup_size(${threadsX}, ${threadsY})
 fn main(@builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_id) local: vec3u,
@@ -189,12 +189,10 @@ fn main(@builtin(workgroup_id) group: vec3u,
     workgroupBarrier();
     ${loadNext(`k + ${depth}u`)}
     for (var v = 0u; v < ${vectors}u; v++) {
-      ${
-    unroll(threadRows, (i) => `let a${i} = xTile[(local.y + ${i * threadsY}u) * ${pitch}u + v];`)
-  }
+      ${unroll(threadRows, (i) => `let a${i} = xTile[local.y + ${i * threadsY}u][v];`)}
       ${
     unroll(threadColumns, (j) => `
-      let b${j} = wTile[(local.x + ${j * threadsX}u) * ${pitch}u + v];
+      let b${j} = wTile[local.x + ${j * threadsX}u][v];
       ${unroll(threadRows, (i) => multiplyAdd(`sum${i * threadColumns + j}`, `a${i}`, `b${j}`))}`)
   }
     }

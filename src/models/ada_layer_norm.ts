@@ -29,6 +29,7 @@ export class AdaLayerNorm {
 
   /** Declares the weights, whose names begin with `name`. */
   constructor(weights: ModelWeights, name: string, { columns, timesteps }: AdaLayerNormSizes) {
+    weights.keepPrecise(`${name}.linear`);
     this.#table = weights.derived(
       [
         [`${name}.emb.weight`, [timesteps, columns]],

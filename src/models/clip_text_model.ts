@@ -7,8 +7,9 @@
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
-import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
 import { TRANSFORMERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { SelfAttention } from "./attention.ts";
 import { CLIP_ACTIVATIONS, type CLIPTextConfig, parseCLIPTextConfig } from "./clip_text_config.ts";
@@ -29,12 +30,14 @@ export interface CLIPTextForwardOptions {
  * attends to itself and those before it; padding is attended to like any other token.
  */
 export class CLIPTextModel extends Model<CLIPTextConfig> {
+  /** Name of the file that weights are saved in. */
+  protected override readonly weightsFile = "model.safetensors";
   readonly #tokens: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;
   readonly #layers: readonly EncoderLayer[];
   readonly #finalNorm: NormParameters;
 
-  private constructor(backend: Backend, config: CLIPTextConfig, weights: TensorSource) {
+  private constructor(backend: Backend, config: CLIPTextConfig, weights: ArraySource) {
     super(backend, config, weights);
     const { hiddenSize, vocabSize, maxPositionEmbeddings } = config;
     const embeddings = "text_model.embeddings";
@@ -64,7 +67,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static create(
     backend: Backend,
     config: Config,
-    weights: TensorSource,
+    weights: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<CLIPTextModel> {
     const make = () => new CLIPTextModel(backend, parseCLIPTextConfig(config), weights);

@@ -5,8 +5,9 @@
  */
 
 import type { Backend, Tensor } from "../backends/backend.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import { booleanField, type Config, integerField } from "../checkpoints/config.ts";
-import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { Parameter } from "./model_weights.ts";
@@ -29,9 +30,11 @@ export interface LearnedEmbeddingsConfig {
  * for guidance; diffusers' class of the same name. They are used as stored, not normalised.
  */
 export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbeddingsConfig> {
+  /** Name of the file that weights are saved in. */
+  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   readonly #embeddings: Parameter<Tensor> | undefined;
 
-  private constructor(backend: Backend, config: LearnedEmbeddingsConfig, weights: TensorSource) {
+  private constructor(backend: Backend, config: LearnedEmbeddingsConfig, weights: ArraySource) {
     super(backend, config, weights);
     const { learnable, length, hiddenSize } = config;
     this.#embeddings = learnable
@@ -51,7 +54,7 @@ export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbedd
   static create(
     backend: Backend,
     config: Config,
-    weights: TensorSource,
+    weights: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<LearnedClassifierFreeSamplingEmbeddings> {
     return Model.loaded(

@@ -5,10 +5,13 @@
  */
 
 import type { Backend, DeviceType, WeightDType } from "../backends/backend.ts";
+import { createBackend } from "../backends/select.ts";
 import { type Config, readConfig } from "../checkpoints/config.ts";
-import { openFolder } from "../checkpoints/folders.ts";
-import type { OnProgress } from "../checkpoints/progress.ts";
-import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
+import { type FolderWriter, writeFolder } from "../checkpoints/folder_writer.ts";
+import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
+import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
 import { openWeights } from "../checkpoints/weights.ts";
 import { ModelWeights } from "./model_weights.ts";
 
@@ -18,40 +21,56 @@ export interface CreateModelOptions {
    * How the weights of linear layers are held: float32, float16, or int8 with one scale for each
    * row. Default: as stored. Convolutions, embeddings and norms are always held in float32.
    */
-  readonly dtype?: WeightDType;
+  readonly dtype?: WeightDType | undefined;
   /** Stops loading. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Options of every model's `fromPretrained`. */
-export interface ModelFromPretrainedOptions extends CreateModelOptions {
+/** Options of every model's `fromPretrained`: those of opening a folder, and these. */
+export interface ModelFromPretrainedOptions extends CreateModelOptions, OpenFolderOptions {
+  /** Stops loading. */
+  readonly signal?: AbortSignal | undefined;
   /** Where to compute; stays the caller's. Default: one that the model makes and owns. */
-  readonly backend?: Backend;
+  readonly backend?: Backend | undefined;
   /** Device of the backend that is made. Default `"auto"`. */
-  readonly device?: DeviceType | "auto";
-  /** Threads of the backend that is made. Default: as many as there are cores. */
-  readonly threads?: number;
+  readonly device?: DeviceType | "auto" | undefined;
+  /** Threads of the backend that is made. Default: as many as there are processors. */
+  readonly threads?: number | undefined;
   /** Folder inside `source`, such as `"transformer"`. Default: `source` itself. */
-  readonly subfolder?: string;
-  /** Is told how loading goes on. */
-  readonly onProgress?: OnProgress;
+  readonly subfolder?: string | undefined;
+}
+
+/** Options of every model's `savePretrained`. */
+export interface SaveModelOptions {
+  /** How to store the weights; int8 is for those linear layers only that tolerate it. Default: as loaded. */
+  readonly dtype?: WeightDType | undefined;
+  /** Stops saving; nothing is written then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A config that was read. */
+export interface ModelConfig {
+  /** The config as it was read. */
+  readonly json: Readonly<Record<string, unknown>>;
 }
 
 /** A network with its config and weights. */
-export abstract class Model<C> implements AsyncDisposable {
+export abstract class Model<C extends ModelConfig = ModelConfig> implements AsyncDisposable {
   /** Where it computes. */
   readonly backend: Backend;
   /** The checked config. */
   readonly config: C;
   /** The checkpoint it was loaded from, whose arrays can be read again. */
-  readonly weights: TensorSource;
+  readonly weights: ArraySource;
   /** The weights on the device. */
   protected readonly memory: ModelWeights = new ModelWeights();
+  /** Name of the file that weights are saved in. */
+  protected abstract readonly weightsFile: string;
   #ownedBackend: Backend | undefined;
   #disposed = false;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
-  constructor(backend: Backend, config: C, weights: TensorSource) {
+  constructor(backend: Backend, config: C, weights: ArraySource) {
     this.backend = backend;
     this.config = config;
     this.weights = weights;
@@ -69,6 +88,33 @@ export abstract class Model<C> implements AsyncDisposable {
     await this.#ownedBackend?.dispose();
   }
 
+  /**
+   * Saves config and weights in the layout they are loaded from. The weights are those of the
+   * checkpoint, read again array by array.
+   *
+   * @param target Path of a folder, which is made if need be and in which nothing is changed until
+   *   all is written; or a folder that is being written.
+   * @throws {ReferenceError} If the model was disposed of.
+   * @throws {RangeError} If a weight does not fit the type.
+   */
+  async savePretrained(
+    target: string | FolderWriter,
+    options: SaveModelOptions = {},
+  ): Promise<void> {
+    if (this.#disposed) throw new ReferenceError("Cannot save the model: it was disposed of");
+    if (typeof target === "string") {
+      await using folder = await writeFolder(target);
+      await this.savePretrained(folder, options);
+      return await folder.commit();
+    }
+    const { dtype, signal } = options;
+    checkDType(dtype);
+    const config = configToSave(this.config.json, dtype, this.memory.preciseLinears);
+    await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    const quantize = (name: string) => this.memory.quantizable.has(name);
+    await saveWeights(this.weights, target, this.weightsFile, { dtype, quantize, signal });
+  }
+
   /** Does what `dispose` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
@@ -80,23 +126,30 @@ export abstract class Model<C> implements AsyncDisposable {
    * @param names Names to look for the weights under.
    * @param create Makes the model of config and weights, which it owns from then on.
    */
-  protected static async open<M extends Model<unknown>>(
+  protected static async open<M extends Model>(
     source: string | URL | ModelFolder,
     options: ModelFromPretrainedOptions,
     names: readonly string[],
-    create: (backend: Backend, config: Config, weights: TensorSource) => Promise<M>,
+    create: (backend: Backend, config: Config, weights: ArraySource) => Promise<M>,
   ): Promise<M> {
-    const { signal, onProgress, subfolder } = options;
-    const root = await openFolder(source, {
-      ...(signal && { signal }),
-      ...(onProgress && { onProgress }),
-    });
+    const { subfolder, device, threads } = options;
+    const root = await openFolder(source, options);
     const folder = subfolder === undefined ? root : root.folder(subfolder);
     const config = await readConfig(folder, "config.json");
-    const weights = await openWeights(folder, names);
-    const model = await create(options.backend!, config, weights);
-    onProgress?.({ type: "ready" });
-    return model;
+    const owned = options.backend ? undefined : await createBackend({
+      ...(device !== undefined && { device }),
+      ...(threads !== undefined && { threads }),
+    });
+    try {
+      const weights = await openWeights(folder, names);
+      const model = await create(options.backend ?? owned!, config, weights);
+      model.#ownedBackend = owned;
+      options.onProgress?.({ type: "ready" });
+      return model;
+    } catch (error) {
+      await owned?.dispose();
+      throw error;
+    }
   }
 
   /**
@@ -105,13 +158,14 @@ export abstract class Model<C> implements AsyncDisposable {
    * @param make Calls the constructor.
    * @param ignored Names of arrays that the checkpoint may hold without need.
    */
-  protected static async loaded<M extends Model<unknown>>(
-    weights: TensorSource,
+  protected static async loaded<M extends Model>(
+    weights: ArraySource,
     make: () => M,
     options: CreateModelOptions,
     ignored?: RegExp,
   ): Promise<M> {
     try {
+      checkDType(options.dtype);
       const model = make();
       await model.memory.load(model.backend, weights, options, ignored);
       return model;
@@ -120,4 +174,22 @@ export abstract class Model<C> implements AsyncDisposable {
       throw error;
     }
   }
+}
+
+const DTYPES: readonly unknown[] = ["fp32", "fp16", "q8"] satisfies WeightDType[];
+
+function checkDType(dtype: WeightDType | undefined): void {
+  if (dtype === undefined || DTYPES.includes(dtype)) return;
+  throw new RangeError(`dtype is ${JSON.stringify(dtype)}, expected "fp32", "fp16" or "q8"`);
+}
+
+/** @param ignored Names of linear layers that are not stored in int8. */
+function configToSave(
+  json: Readonly<Record<string, unknown>>,
+  dtype: WeightDType | undefined,
+  ignored: readonly string[],
+): Record<string, unknown> {
+  const { quantization_config: stored, ...config } = json;
+  if (dtype === "q8") return { ...config, quantization_config: quantizationConfig(ignored) };
+  return dtype === undefined && stored !== undefined ? { ...json } : config;
 }

@@ -64,6 +64,18 @@ type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
 /** Declares the weights of a model, loads them and owns their memory. */
 export class ModelWeights implements Disposable {
   readonly #slots: Slot<Disposable>[] = [];
+  readonly #quantizable = new Set<string>();
+  readonly #preciseLinears: string[] = [];
+
+  /** Names of the arrays that may be stored in int8. */
+  get quantizable(): ReadonlySet<string> {
+    return this.#quantizable;
+  }
+
+  /** Names of the linear layers that may not. */
+  get preciseLinears(): readonly string[] {
+    return this.#preciseLinears;
+  }
 
   /** A tensor, widened to float32. */
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
@@ -99,6 +111,8 @@ export class ModelWeights implements Disposable {
     const { bias = true, pointwise = false, precise = false } = options;
     const shape = pointwise ? [outFeatures, inFeatures, 1, 1] : [outFeatures, inFeatures];
     const weights = names.map((name) => [`${name}.weight`, shape] as const);
+    if (precise) this.keepPrecise(...names);
+    else for (const [name] of weights) this.#quantizable.add(name);
     const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
     return this.derived(
       [...weights, ...biases],
@@ -109,6 +123,11 @@ export class ModelWeights implements Disposable {
           precise && dtype === "q8" ? "fp16" : dtype,
         ),
     );
+  }
+
+  /** Notes linear layers that may not be stored in int8. */
+  keepPrecise(...names: readonly string[]): void {
+    this.#preciseLinears.push(...names);
   }
 
   /** `name.weight` and `name.bias` of a convolution. */

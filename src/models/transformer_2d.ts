@@ -7,9 +7,9 @@
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
-import { float32Values } from "../checkpoints/arrays.ts";
+import { type ArraySource, float32Values } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
-import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
@@ -52,6 +52,8 @@ export interface RecordTransformer2DInputs {
  * and the text embeddings.
  */
 export class Transformer2DModel extends Model<Transformer2DConfig> {
+  /** Name of the file that weights are saved in. */
+  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   /** The blocks, in order. */
   readonly transformerBlocks: readonly TransformerBlock[];
   readonly #embedding: Parameter<Tensor>;
@@ -59,7 +61,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   readonly #normOut: NormParameters;
   readonly #out: Parameter<LinearWeight>;
 
-  private constructor(backend: Backend, config: Transformer2DConfig, weights: TensorSource) {
+  private constructor(backend: Backend, config: Transformer2DConfig, weights: ArraySource) {
     super(backend, config, weights);
     const columns = config.numAttentionHeads * config.attentionHeadDim;
     const classes = config.numVectorEmbeds;
@@ -93,7 +95,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   static create(
     backend: Backend,
     config: Config,
-    weights: TensorSource,
+    weights: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<Transformer2DModel> {
     const make = () => new Transformer2DModel(backend, parseTransformer2DConfig(config), weights);

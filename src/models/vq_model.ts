@@ -7,8 +7,9 @@
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
-import type { ModelFolder, TensorSource } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
@@ -53,13 +54,15 @@ export interface Quantized {
  * height, width) with values in −1…1, of any height and width.
  */
 export class VQModel extends Model<VQConfig> {
+  /** Name of the file that weights are saved in. */
+  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   readonly #encoder: VQEncoder;
   readonly #quantConv: Parameter<LinearWeight>;
   readonly #codebook: Parameter<Tensor>;
   readonly #postQuantConv: Parameter<LinearWeight>;
   readonly #decoder: VQDecoder;
 
-  private constructor(backend: Backend, config: VQConfig, weights: TensorSource) {
+  private constructor(backend: Backend, config: VQConfig, weights: ArraySource) {
     super(backend, config, weights);
     const { memory } = this;
     const { latentChannels, vqEmbedDim, numVqEmbeddings } = config;
@@ -82,7 +85,7 @@ export class VQModel extends Model<VQConfig> {
   static create(
     backend: Backend,
     config: Config,
-    weights: TensorSource,
+    weights: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<VQModel> {
     return Model.loaded(

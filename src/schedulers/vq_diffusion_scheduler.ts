@@ -9,6 +9,7 @@ import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import { readConfig } from "../checkpoints/config.ts";
+import { type FolderWriter, writeFolder } from "../checkpoints/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import type { Generator } from "../random/generator.ts";
@@ -27,7 +28,7 @@ const CONFIG_FILE = "scheduler_config.json";
 /** Options of {@linkcode VQDiffusionScheduler.fromPretrained}. */
 export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
   /** Folder inside `source`, such as `"scheduler"`. Default: `source` itself. */
-  readonly subfolder?: string;
+  readonly subfolder?: string | undefined;
 }
 
 /** Options of {@linkcode VQDiffusionScheduler.step}. */
@@ -127,6 +128,20 @@ export class VQDiffusionScheduler implements NoiseSchedules {
     const folder = options.subfolder === undefined ? root : root.folder(options.subfolder);
     const { values, description } = await readConfig(folder, CONFIG_FILE);
     return VQDiffusionScheduler.fromConfig(values, description);
+  }
+
+  /**
+   * Saves the config as diffusers' `scheduler_config.json`.
+   *
+   * @param target Path of a folder, which is made if need be; or a folder that is being written.
+   */
+  async savePretrained(target: string | FolderWriter): Promise<void> {
+    if (typeof target !== "string") {
+      return await target.writeText(CONFIG_FILE, `${JSON.stringify(this.config.json, null, 2)}\n`);
+    }
+    await using folder = await writeFolder(target);
+    await this.savePretrained(folder);
+    await folder.commit();
   }
 
   /** The timesteps of a run, in order: at first all of the training, from the last to 0. */

@@ -1,11 +1,10 @@
 // Golden data of the reference: folders with a config, weights, inputs and expected outputs.
 
-import type { Backend, HostArray, Tensor } from "../../src/backends/backend.ts";
-import { typedArray } from "../../src/checkpoints/arrays.ts";
+import type { Backend, Tensor } from "../../src/backends/backend.ts";
+import { type ArraySource, typedArray } from "../../src/checkpoints/arrays.ts";
 import { type Config, readConfig } from "../../src/checkpoints/config.ts";
 import { memoryFile, memoryFolder } from "../../src/checkpoints/memory_folder.ts";
 import { openSafetensors, parseSafetensors } from "../../src/checkpoints/safetensors.ts";
-import type { TensorSource } from "../../src/checkpoints/source.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 
@@ -69,7 +68,7 @@ export class GoldenCase {
   }
 
   /** The weights. */
-  async weights(file = "diffusion_pytorch_model.safetensors"): Promise<TensorSource> {
+  async weights(file = "diffusion_pytorch_model.safetensors"): Promise<ArraySource> {
     const bytes = await Deno.readFile(new URL(file, this.#folder));
     return await openSafetensors(memoryFile(`${this.path}/${file}`, bytes));
   }
@@ -88,17 +87,6 @@ export function goldenCases(kind: string, only: "all" | "small" = "all"): string
     .map(({ name }) => `${kind}/${name}`)
     .filter((path) => only === "all" || sizeOf(path) < 2 ** 20)
     .sort();
-}
-
-/** A checkpoint in memory. */
-export function memoryWeights(arrays: Readonly<Record<string, HostArray>>): TensorSource {
-  return {
-    description: "memory",
-    names: () => Object.keys(arrays),
-    shape: (name) => arrays[name]?.shape,
-    load: (name) => Promise.resolve(arrays[name]!),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
 }
 
 function sizeOf(path: string): number {

@@ -129,6 +129,19 @@ Deno.test("VQDiffusionScheduler.fromPretrained() reads a folder", async () => {
   await assertRejects(() => VQDiffusionScheduler.fromPretrained(folder), Error, "scheduler_config");
 });
 
+Deno.test("VQDiffusionScheduler.savePretrained() writes what fromPretrained() reads", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const scheduler = new VQDiffusionScheduler({ numVecClasses: 9, gammaCumEnd: 0.9 });
+    await scheduler.savePretrained(path);
+    const copy = await VQDiffusionScheduler.fromPretrained(path);
+    assertEquals(copy.config, scheduler.config);
+    assertEquals(copy.logCumprodBt, scheduler.logCumprodBt);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});
+
 Deno.test("VQDiffusionScheduler refuses options that do not make a schedule", () => {
   const make = (changes: Record<string, unknown>) => () =>
     new VQDiffusionScheduler({ numVecClasses: 13, ...changes });

@@ -18,20 +18,32 @@ export function missingFile(description: string, cause?: unknown): MissingFileEr
 }
 
 /**
- * Checks a path inside a folder: names parted by `/`, none of which leads out of it. Paths may come
+ * Whether a path is inside a folder: names parted by `/`, none of which leads out of it. Paths may come
  * from files that are not trusted.
+ */
+export function isInnerPath(path: string): boolean {
+  return path.split("/").every((name) =>
+    // deno-lint-ignore no-control-regex -- that is what is refused
+    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f]/.test(name)
+  );
+}
+
+/**
+ * Checks a path inside a folder.
  *
  * @throws {RangeError} If it is absolute, empty or leads out of the folder.
  */
 export function checkPath(path: string): string {
-  const sound = path.split("/").every((name) =>
-    // deno-lint-ignore no-control-regex -- that is what is refused
-    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f]/.test(name)
-  );
-  if (!sound) {
-    throw new RangeError(`Expected a path inside the folder, got ${JSON.stringify(path)}`);
-  }
-  return path;
+  if (isInnerPath(path)) return path;
+  throw new RangeError(`Expected a path inside the folder, got ${JSON.stringify(path)}`);
+}
+
+/**
+ * A name from a file that is not trusted, fit for an error message: quoted unless it is simple, and
+ * shortened, without control characters.
+ */
+export function quote(name: string): string {
+  return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
 }
 
 /** One path below another; an empty one is left out. */

@@ -13,6 +13,7 @@ import {
   type StoredArray,
   type StoredDType,
 } from "./arrays.ts";
+import { quote } from "./paths.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "./source.ts";
 import {
@@ -89,7 +90,7 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
     const size = archive.size(`${root}data/${key}`);
     if (size !== length * STORED_DTYPES[dtype]) {
       throw new SyntaxError(
-        `Cannot read ${description}: the storage ${key} of ${length} elements has ${
+        `Cannot read ${description}: the storage ${quote(key)} of ${length} elements has ${
           size ?? "no"
         } bytes`,
       );
@@ -108,7 +109,9 @@ async function checkByteOrder(
   if (archive.size(name) === undefined) return;
   const order = new TextDecoder().decode(await archive.read(name, 16));
   if (order !== "little") {
-    throw new TypeError(`Cannot read ${description}: its byte order is ${order}, expected little`);
+    throw new TypeError(
+      `Cannot read ${description}: its byte order is ${quote(order)}, expected little`,
+    );
   }
 }
 
@@ -134,7 +137,9 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
     const offset = offsets.get(storage.key) ?? 0;
     const prefix = await file.read(offset - LEGACY_PREFIX_BYTES, LEGACY_PREFIX_BYTES);
     if (new DataView(prefix.buffer).getBigUint64(0, true) !== BigInt(storage.length)) {
-      throw new SyntaxError(`Cannot read ${description}: the storage ${storage.key} is damaged`);
+      throw new SyntaxError(
+        `Cannot read ${description}: the storage ${quote(storage.key)} is damaged`,
+      );
     }
     return await file.read(offset + begin, length);
   });
@@ -223,12 +228,14 @@ class TorchFile implements ArraySource {
   }
 
   async load(name: string): Promise<HostArray> {
-    return hostArray(await this.loadStored(name), `${name} of ${this.description}`);
+    return hostArray(await this.loadStored(name), `${quote(name)} of ${this.description}`);
   }
 
   async loadStored(name: string): Promise<StoredArray> {
     const tensor = this.#tensors.get(name);
-    if (!tensor) throw new RangeError(`Cannot load ${name}: ${this.description} has no such array`);
+    if (!tensor) {
+      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+    }
     const { storage: { dtype }, shape } = tensor;
     if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };
     const size = STORED_DTYPES[dtype];

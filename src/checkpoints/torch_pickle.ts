@@ -5,6 +5,7 @@
  */
 
 import { elementCount, type StoredDType } from "./arrays.ts";
+import { quote } from "./paths.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 
 /** The memory of one or more tensors, as a pickle describes it. */
@@ -86,7 +87,7 @@ const OPAQUE_NAMES: readonly string[] = [
 ]);
 
 /** An expanded tensor may have as many elements as this although its storage has few. */
-const MAX_EXPANDED = 2 ** 24;
+const MAX_EXPANDED = 2 ** 20;
 
 /** Most dimensions that a tensor may have. */
 const MAX_DIMENSIONS = 16;
@@ -152,7 +153,7 @@ export class TorchNames implements PickleNames {
       return storage;
     }
     if (known.dtype !== type.dtype || known.length !== length) {
-      throw this.#damaged(`it describes the storage ${key} in two ways`);
+      throw this.#damaged(`it describes the storage ${quote(key)} in two ways`);
     }
     return known;
   }
@@ -203,7 +204,7 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
     }
     if (value instanceof TorchTensor) {
       if (tensors.has(name)) {
-        throw new SyntaxError(`Cannot read ${description}: ${name} occurs twice`);
+        throw new SyntaxError(`Cannot read ${description}: ${quote(name)} occurs twice`);
       }
       tensors.set(name, value);
     }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { quote } from "./paths.ts";
 import { PickleReader } from "./pickle_reader.ts";
 
 /** A tuple of Python. */
@@ -142,7 +143,7 @@ class Machine {
     }
     const value = this.names.find(module, name);
     if (value === undefined) {
-      const label = `${module}.${name}`.slice(0, 200);
+      const label = quote(`${module.slice(0, 100)}.${name.slice(0, 100)}`);
       throw new TypeError(
         `Cannot read ${this.#reader.description}: it uses ${label}, which is not allowed`,
       );

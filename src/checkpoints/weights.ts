@@ -7,7 +7,7 @@
 import type { ArraySource, StoredArray } from "./arrays.ts";
 import type { HostArray } from "../backends/backend.ts";
 import { readJson } from "./config.ts";
-import { checkPath, joinPath, MissingFileError } from "./paths.ts";
+import { isInnerPath, joinPath, MissingFileError, quote } from "./paths.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 import { isTorchFile, openTorchFile } from "./torch_file.ts";
@@ -85,7 +85,7 @@ async function openSharded(folder: ModelFolder, indexName: string): Promise<Arra
   const shards = new Map<string, ArraySource>();
   try {
     for (const file of new Set(shardOf.values())) {
-      shards.set(file, await openArrays(await folder.open(checkPath(file))));
+      shards.set(file, await openArrays(await folder.open(file)));
     }
     return new ShardedWeights(description, shardOf, shards);
   } catch (error) {
@@ -101,8 +101,11 @@ function weightMap(index: unknown, description: string): Map<string, string> {
   const entries: [string, unknown][] = typeof map === "object" && map ? Object.entries(map) : [];
   const shardOf = new Map<string, string>();
   for (const [name, file] of entries) {
-    if (typeof file !== "string") {
-      throw new SyntaxError(`Cannot read ${description}: ${name} is not in a file`);
+    if (typeof file !== "string" || !isInnerPath(file)) {
+      const found = JSON.stringify(file).slice(0, 100);
+      throw new SyntaxError(
+        `Cannot read ${description}: ${quote(name)} is in ${found}, expected a file in the folder`,
+      );
     }
     shardOf.set(name, file);
   }
@@ -126,7 +129,9 @@ class ShardedWeights implements ArraySource {
     for (const [name, file] of shardOf) {
       const shard = shards.get(file);
       if (shard?.shape(name) === undefined) {
-        throw new SyntaxError(`Cannot read ${description}: ${name} is not in ${file}`);
+        throw new SyntaxError(
+          `Cannot read ${description}: ${quote(name)} is not in ${quote(file)}`,
+        );
       }
       this.#sources.set(name, shard);
     }
@@ -161,7 +166,7 @@ class ShardedWeights implements ArraySource {
   #source(name: string): ArraySource {
     const source = this.#sources.get(name);
     if (!source) {
-      throw new RangeError(`Cannot load ${name}: ${this.description} has no such array`);
+      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
     }
     return source;
   }

@@ -30,7 +30,7 @@ export interface CLIPTextForwardOptions {
  * attends to itself and those before it; padding is attended to like any other token.
  */
 export class CLIPTextModel extends Model<CLIPTextConfig> {
-  /** Name of the file that weights are saved in. */
+  /** @ignore */
   protected override readonly weightsFile = "model.safetensors";
   readonly #tokens: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;

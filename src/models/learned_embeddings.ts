@@ -30,7 +30,7 @@ export interface LearnedEmbeddingsConfig {
  * for guidance; diffusers' class of the same name. They are used as stored, not normalised.
  */
 export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbeddingsConfig> {
-  /** Name of the file that weights are saved in. */
+  /** @ignore */
   protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   readonly #embeddings: Parameter<Tensor> | undefined;
 

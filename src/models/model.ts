@@ -62,9 +62,17 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   readonly config: C;
   /** The checkpoint it was loaded from, whose arrays can be read again. */
   readonly weights: ArraySource;
-  /** The weights on the device. */
+  /**
+   * The weights on the device.
+   *
+   * @ignore For the models only.
+   */
   protected readonly memory: ModelWeights = new ModelWeights();
-  /** Name of the file that weights are saved in. */
+  /**
+   * Name of the file that weights are saved in.
+   *
+   * @ignore For the models only.
+   */
   protected abstract readonly weightsFile: string;
   #ownedBackend: Backend | undefined;
   #disposed = false;

@@ -52,14 +52,14 @@ export interface LinearDeclaration {
 }
 
 /** What makes a weight of arrays that have been loaded. */
-type Make<T> = (
+export type MakeParameter<T> = (
   backend: Backend,
   arrays: readonly HostArray[],
   dtype: WeightDType | undefined,
 ) => T | Promise<T>;
 
 /** Names and shapes of arrays of a checkpoint. */
-type Shapes = readonly (readonly [name: string, shape: readonly number[]])[];
+export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
 /** Declares the weights of a model, loads them and owns their memory. */
 export class ModelWeights implements Disposable {
@@ -137,7 +137,7 @@ export class ModelWeights implements Disposable {
     inChannels: number,
     kernelSize: 1 | 3,
   ): Parameter<ConvWeight> {
-    const shapes: Shapes = [
+    const shapes: ArrayShapes = [
       [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
       [`${name}.bias`, [outChannels]],
     ];
@@ -145,7 +145,7 @@ export class ModelWeights implements Disposable {
   }
 
   /** Something made of several arrays, which are not kept. */
-  derived<T extends Disposable>(shapes: Shapes, make: Make<T>): Parameter<T> {
+  derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
     const slot = new Slot(shapes, make);
     this.#slots.push(slot);
     return slot;
@@ -218,11 +218,11 @@ export class ModelWeights implements Disposable {
 
 /** Place of a weight that is loaded later. */
 class Slot<T extends Disposable> implements Parameter<T> {
-  readonly shapes: Shapes;
-  readonly #make: Make<T>;
+  readonly shapes: ArrayShapes;
+  readonly #make: MakeParameter<T>;
   #value: T | undefined;
 
-  constructor(shapes: Shapes, make: Make<T>) {
+  constructor(shapes: ArrayShapes, make: MakeParameter<T>) {
     this.shapes = shapes;
     this.#make = make;
   }

@@ -52,12 +52,11 @@ export interface RecordTransformer2DInputs {
  * and the text embeddings.
  */
 export class Transformer2DModel extends Model<Transformer2DConfig> {
-  /** Name of the file that weights are saved in. */
+  /** @ignore */
   protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
-  /** The blocks, in order. */
-  readonly transformerBlocks: readonly TransformerBlock[];
   readonly #embedding: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;
+  readonly #blocks: readonly TransformerBlock[];
   readonly #normOut: NormParameters;
   readonly #out: Parameter<LinearWeight>;
 
@@ -76,7 +75,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
       activation: config.activationFn,
       timesteps: config.numEmbedsAdaNorm,
     };
-    this.transformerBlocks = Array.from(
+    this.#blocks = Array.from(
       { length: config.numLayers },
       (_, i) => new TransformerBlock(this.memory, `transformer_blocks.${i}`, options),
     );
@@ -154,9 +153,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     expectTensor(what, encoderHiddenStates, "f32", ["batch", "length", crossAttentionDim]);
     return {
       batch: encoderHiddenStates.shape[0]!,
-      keyValues: this.transformerBlocks.map((block) =>
-        block.recordContext(frame, encoderHiddenStates)
-      ),
+      keyValues: this.#blocks.map((block) => block.recordContext(frame, encoderHiddenStates)),
     };
   }
 
@@ -178,7 +175,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
       );
     }
     let x = frame.embedding(sample, this.#embedding.value, this.#positions.value);
-    this.transformerBlocks.forEach((block, i) => {
+    this.#blocks.forEach((block, i) => {
       x = block.record(frame, x, { timestep, keyValues: context.keyValues[i]! });
     });
     const { weight, bias } = this.#normOut;

@@ -40,46 +40,40 @@ export interface TransformerBlockInputs {
  * hidden state; diffusers' `BasicTransformerBlock` with adaptive norms.
  */
 export class TransformerBlock {
-  /** Norm before the attention to pixels. */
-  readonly norm1: AdaLayerNorm;
-  /** Attention to pixels. */
-  readonly attn1: SelfAttention;
-  /** Norm before the attention to the context. */
-  readonly norm2: AdaLayerNorm;
-  /** Attention to the context. */
-  readonly attn2: CrossAttention;
-  /** Norm before the feed-forward part. */
-  readonly norm3: NormParameters;
-  /** Feed-forward part. */
-  readonly ff: FeedForward;
+  readonly #norm1: AdaLayerNorm;
+  readonly #attn1: SelfAttention;
+  readonly #norm2: AdaLayerNorm;
+  readonly #attn2: CrossAttention;
+  readonly #norm3: NormParameters;
+  readonly #ff: FeedForward;
 
   /** Declares the weights, whose names begin with `name`. */
   constructor(weights: ModelWeights, name: string, options: TransformerBlockOptions) {
     const { columns, contextColumns, heads, headDim, attentionBias: bias, timesteps } = options;
     const attn1 = `${name}.attn1`;
-    this.norm1 = new AdaLayerNorm(weights, `${name}.norm1`, { columns, timesteps });
-    this.attn1 = new SelfAttention(weights, {
+    this.#norm1 = new AdaLayerNorm(weights, `${name}.norm1`, { columns, timesteps });
+    this.#attn1 = new SelfAttention(weights, {
       projections: [`${attn1}.to_q`, `${attn1}.to_k`, `${attn1}.to_v`, `${attn1}.to_out.0`],
       columns,
       heads,
       headDim,
       bias,
     });
-    this.norm2 = new AdaLayerNorm(weights, `${name}.norm2`, { columns, timesteps });
-    this.attn2 = new CrossAttention(weights, `${name}.attn2`, {
+    this.#norm2 = new AdaLayerNorm(weights, `${name}.norm2`, { columns, timesteps });
+    this.#attn2 = new CrossAttention(weights, `${name}.attn2`, {
       columns,
       contextColumns,
       heads,
       headDim,
       bias,
     });
-    this.norm3 = weights.norm(`${name}.norm3`, columns);
-    this.ff = new FeedForward(weights, `${name}.ff`, columns, options.activation);
+    this.#norm3 = weights.norm(`${name}.norm3`, columns);
+    this.#ff = new FeedForward(weights, `${name}.ff`, columns, options.activation);
   }
 
   /** What the block needs of a context (copies · batch, length, contextColumns). */
   recordContext(frame: Frame, context: Tensor): Tensor {
-    return this.attn2.recordContext(frame, context);
+    return this.#attn2.recordContext(frame, context);
   }
 
   /**
@@ -91,22 +85,22 @@ export class TransformerBlock {
   record(frame: Frame, x: Tensor, { timestep, keyValues }: TransformerBlockInputs): Tensor {
     {
       using _scope = frame.scope();
-      this.attn1.record(frame, this.norm1.record(frame, x, timestep), x);
+      this.#attn1.record(frame, this.#norm1.record(frame, x, timestep), x);
     }
     const copies = keyValues.shape[0]! / x.shape[0]!;
     const state = copies === 1 ? x : frame.repeat(x, copies);
     {
       using _scope = frame.scope();
-      this.attn2.record(frame, this.norm2.record(frame, x, timestep), keyValues, state);
+      this.#attn2.record(frame, this.#norm2.record(frame, x, timestep), keyValues, state);
     }
     {
       using _scope = frame.scope();
       const normed = frame.layerNorm(state, {
-        weight: this.norm3.weight,
-        bias: this.norm3.bias,
+        weight: this.#norm3.weight,
+        bias: this.#norm3.bias,
         eps: LAYER_NORM_EPS,
       });
-      this.ff.record(frame, normed, state);
+      this.#ff.record(frame, normed, state);
     }
     return state;
   }

@@ -54,7 +54,7 @@ export interface Quantized {
  * height, width) with values in −1…1, of any height and width.
  */
 export class VQModel extends Model<VQConfig> {
-  /** Name of the file that weights are saved in. */
+  /** @ignore */
   protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   readonly #encoder: VQEncoder;
   readonly #quantConv: Parameter<LinearWeight>;

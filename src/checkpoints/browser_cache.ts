@@ -48,6 +48,18 @@ export class BrowserCache implements HubCache {
     return new PartsDownload(store, file, parts);
   }
 
+  /** Whether the hub has said that there is no such file in the commit. */
+  async isAbsent({ repository, commit, path }: CachedFile): Promise<boolean> {
+    const store = new Store(await this.#cache, repository);
+    return commit !== undefined && await store.has(`absent/${commit}/${path}`);
+  }
+
+  /** Remembers that there is no such file in the commit. */
+  async setAbsent({ repository, commit, path }: CachedFile): Promise<void> {
+    if (commit === undefined) return;
+    await new Store(await this.#cache, repository).put(`absent/${commit}/${path}`, "");
+  }
+
   /** The commit that a revision was when the hub was asked last. */
   async commitOf(repository: string, revision: string): Promise<string | undefined> {
     return await new Store(await this.#cache, repository).text(`ref/${revision}`);

@@ -47,6 +47,10 @@ export interface HubCache {
     file: CachedFile & { readonly etag: string },
     signal?: AbortSignal,
   ): Promise<Download | undefined>;
+  /** Whether the hub has said that there is no such file in the commit. */
+  isAbsent(file: CachedFile): Promise<boolean>;
+  /** Remembers that there is no such file in the commit. */
+  setAbsent(file: CachedFile): Promise<void>;
   /** The commit that a revision was when the hub was asked last. */
   commitOf(repository: string, revision: string): Promise<string | undefined>;
   /** Remembers the commit that a revision is. */

@@ -6,6 +6,7 @@
  *   refs/main                 the commit that the branch is
  *   blobs/<etag>              contents, and <etag>.incomplete while they come
  *   snapshots/<commit>/path   links to the contents
+ *   .no_exist/<commit>/path   empty: there is no such file
  * ```
  *
  * Where links cannot be made (on Windows, or with permissions for this folder only) the contents lie in
@@ -82,6 +83,22 @@ export class DiskCache implements HubCache {
     }
   }
 
+  /** Whether the hub has said that there is no such file in the commit. */
+  async isAbsent(file: CachedFile): Promise<boolean> {
+    const marker = this.#pathIn(".no_exist", file);
+    const found = marker === undefined ? undefined : await openIfThere(marker, file.path);
+    await found?.[Symbol.asyncDispose]();
+    return found !== undefined;
+  }
+
+  /** Remembers that there is no such file in the commit. */
+  async setAbsent(file: CachedFile): Promise<void> {
+    const marker = this.#pathIn(".no_exist", file);
+    if (marker === undefined) return;
+    await makeFolderOf(marker);
+    await Deno.writeTextFile(marker, "");
+  }
+
   /** The commit that a revision was when the hub was asked last. */
   async commitOf(repository: string, revision: string): Promise<string | undefined> {
     try {
@@ -114,9 +131,13 @@ export class DiskCache implements HubCache {
     return `${this.#folder(repository)}/blobs/${etag}`;
   }
 
-  #snapshotPath({ repository, commit, path }: CachedFile): string | undefined {
+  #snapshotPath(file: CachedFile): string | undefined {
+    return this.#pathIn("snapshots", file);
+  }
+
+  #pathIn(kind: string, { repository, commit, path }: CachedFile): string | undefined {
     if (commit === undefined) return undefined;
-    return `${this.#folder(repository)}/snapshots/${commit}/${checkPath(path)}`;
+    return `${this.#folder(repository)}/${kind}/${commit}/${checkPath(path)}`;
   }
 }
 

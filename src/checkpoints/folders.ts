@@ -4,19 +4,21 @@
  * @module
  */
 
-import { diskFolder, pathOfUrl, requireDeno } from "./disk_folder.ts";
+import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "./disk_folder.ts";
+import { openHttpFile } from "./http_file.ts";
 import { httpFolder } from "./http_folder.ts";
 import { type HubOptions, isHubId, openHubFolder } from "./hub.ts";
 import { missingFile } from "./paths.ts";
-import { TotalProgress } from "./progress.ts";
-import type { ModelFolder } from "./source.ts";
+import { FileProgress, TotalProgress } from "./progress.ts";
+import type { FileSource, ModelFolder } from "./source.ts";
 
 /** How to open the folder of a model: all of it concerns the hub, and the first part any server. */
 export type OpenFolderOptions = HubOptions;
 
 /**
  * Opens the folder of a model: a path, a `file:` or `http(s):` URL, or a folder that is open already. A
- * string `owner/name` that is no folder on disk is a model on the hub.
+ * string `owner/name` that is no folder on disk, or none that may be read, is a model on the hub;
+ * `./owner/name` never is.
  *
  * @throws {MissingFileError} If there is no such folder on disk.
  * @throws {TypeError} If `source` is of another kind, or a path is given where there is no file system.
@@ -42,6 +44,36 @@ export async function openFolder(
     default:
       throw new TypeError(
         `Cannot open ${source}: expected a folder, or a URL that begins with https:, http: or file:`,
+      );
+  }
+}
+
+/**
+ * Opens a single file, such as a checkpoint: a path, or a `file:` or `http(s):` URL.
+ *
+ * @throws {MissingFileError} If there is no such file.
+ * @throws {TypeError} If `source` is of another kind, or a path is given where there is no file system.
+ */
+export async function openFile(
+  source: string | URL,
+  options: OpenFolderOptions = {},
+): Promise<FileSource> {
+  const url = source instanceof URL ? source : urlOf(source);
+  options.signal?.throwIfAborted();
+  const path = url === undefined ? String(source) : pathOfUrl(url);
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const watched = withTotal(options);
+  const progress = new FileProgress(name, watched.onProgress);
+  switch (url?.protocol) {
+    case "http:":
+    case "https:":
+      return await openHttpFile(url, progress, watched);
+    case "file:":
+    case undefined:
+      return await openDiskFile(path, progress, options.signal);
+    default:
+      throw new TypeError(
+        `Cannot open ${source}: expected a file, or a URL that begins with https:, http: or file:`,
       );
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type HubCache, openCache } from "./cache.ts";
+import { type CachedFile, type HubCache, openCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
 import { type HttpOptions, messageOf } from "./http.ts";
 import { openHttpFile } from "./http_file.ts";
@@ -144,9 +144,9 @@ class HubRepository {
     const early = await this.#openCached(path, this.#fixedCommit());
     if (early) return early;
     const { commit, files, offline } = await this.#revision();
-    if (files && !files.has(path)) throw await this.#missing(path, files);
+    if (files && !files.has(path)) throw await this.#missing(path, commit, files);
     const cached = await this.#openCached(path, commit);
-    if (cached === undefined && offline) throw offline;
+    if (cached === undefined && offline) throw await this.#unreachable(path, commit, offline);
     const file = cached ??
       await (this.#cache
         ? this.#openDownloaded(this.#cache, path, commit, files?.get(path))
@@ -195,12 +195,11 @@ class HubRepository {
 
   async #find(path: string, commit: string | undefined): Promise<FileSource | undefined> {
     if (commit === undefined) return undefined;
-    return await this.#cache?.find({
-      repository: this.#location.id,
-      commit,
-      path,
-      etag: undefined,
-    });
+    return await this.#cache?.find(this.#cachedFile(path, commit));
+  }
+
+  #cachedFile(path: string, commit: string | undefined): CachedFile {
+    return { repository: this.#location.id, commit, path, etag: undefined };
   }
 
   async #openCached(path: string, commit: string | undefined): Promise<FileSource | undefined> {
@@ -221,7 +220,9 @@ class HubRepository {
     try {
       return await openHttpFile(fileUrl(this.#location, commit, path), progress, this.#options);
     } catch (error) {
-      throw error instanceof MissingFileError ? await this.#missing(path, undefined) : error;
+      throw error instanceof MissingFileError
+        ? await this.#missing(path, commit, undefined)
+        : error;
     }
   }
 
@@ -232,8 +233,11 @@ class HubRepository {
     listed: ListedFile | undefined,
   ): Promise<FileSource> {
     const info = await fetchFileInfo(this.#location, commit, path, this.#options);
-    if (!info) throw await this.#missing(path, undefined);
+    if (!info) throw await this.#missing(path, commit, undefined);
     const { etag } = info;
+    if (commit === undefined && info.commit !== undefined) {
+      await cache.setCommit(this.#location.id, this.#location.revision, info.commit);
+    }
     const file = { repository: this.#location.id, commit: commit ?? info.commit, path, etag };
     const known = await cache.find(file); // by another revision
     if (known) return this.#tellCached(path, known);
@@ -281,12 +285,20 @@ class HubRepository {
     }
   }
 
+  /** The error for a file that is not in the cache, when the hub cannot be asked. */
+  async #unreachable(path: string, commit: string | undefined, offline: Error): Promise<Error> {
+    const absent = await this.#cache?.isAbsent(this.#cachedFile(path, commit));
+    return absent ? missingFile(`${path} in ${this.description}`) : offline;
+  }
+
   /** The error for a file that is not there, with what works instead where that is known. */
   async #missing(
     path: string,
+    commit: string | undefined,
     files: ReadonlyMap<string, ListedFile> | undefined,
   ): Promise<MissingFileError> {
     const { id, revision } = this.#location;
+    await this.#cache?.setAbsent(this.#cachedFile(path, commit));
     const plain = missingFile(`${path} in ${this.description}`);
     const component = path.slice(0, Math.max(0, path.indexOf("/")));
     const lacksComponent = files

@@ -45,15 +45,9 @@ export async function openWeights(
   names: readonly string[],
 ): Promise<ArraySource> {
   for (const name of names) {
-    if (name.endsWith(".index.json")) {
-      if (await folder.has(name)) return await openSharded(folder, name);
-      continue;
-    }
-    try {
-      return await openArrays(await folder.open(name));
-    } catch (error) {
-      if (!(error instanceof MissingFileError)) throw error;
-    }
+    if (!await folder.has(name)) continue;
+    if (name.endsWith(".index.json")) return await openSharded(folder, name);
+    return await openArrays(await folder.open(name));
   }
   throw new MissingFileError(
     `Cannot find the weights in ${folder.description}: looked for ${names.join(", ")}`,

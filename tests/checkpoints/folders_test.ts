@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { openFolder } from "../../src/checkpoints/folders.ts";
+import { openFile, openFolder } from "../../src/checkpoints/folders.ts";
 import { HttpError } from "../../src/checkpoints/http.ts";
 import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
 import { MissingFileError } from "../../src/checkpoints/paths.ts";
@@ -76,6 +76,22 @@ Deno.test("openFolder() refuses what is no folder", async () => {
   await assertRejects(() => openFolder("http://"), TypeError, "not a valid URL");
   await assertRejects(() => openFolder(""), TypeError, "its path is empty");
   await assertRejects(() => openFolder("./no/such/folder"), MissingFileError, "./no/such/folder");
+});
+
+Deno.test("openFile() opens a file by path and by URL", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "abc");
+    await using server = serveFiles({ "a b.pth": "abc" });
+    for (const source of [path, new URL(`file://${path}`), new URL("a b.pth", server.url)]) {
+      await using file = await openFile(source);
+      assertEquals(await file.read(1, 2), new Uint8Array([98, 99]));
+    }
+    await assertRejects(() => openFile(`${path}.none`), MissingFileError, ".none");
+    await assertRejects(() => openFile("ftp://host/x"), TypeError, "expected a file, or a URL");
+  } finally {
+    await Deno.remove(path);
+  }
 });
 
 Deno.test("openFolder() keeps the query of a URL for every file", async () => {

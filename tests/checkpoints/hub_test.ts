@@ -326,7 +326,9 @@ Deno.test("openHubFolder() has patience with slow bytes and none with silence", 
 
 Deno.test("openHubFolder() uses the cache when the hub cannot be reached", async () => {
   await withHub(MODEL, async (hub, options) => {
-    await openHubFolder(ID, options).readText("vqvae/config.json");
+    const online = openHubFolder(ID, options);
+    await online.readText("vqvae/config.json");
+    await assertRejects(() => online.open("optional.json"), MissingFileError);
     const fetch = () => Promise.reject(new TypeError("no network"));
     const notices: string[] = [];
     const folder = openHubFolder(ID, {
@@ -339,6 +341,7 @@ Deno.test("openHubFolder() uses the cache when the hub cannot be reached", async
     assert(await folder.has("vqvae/config.json"));
     assert(!await folder.has(WEIGHTS));
     await assertRejects(() => folder.open(WEIGHTS), Error, `Cannot reach ${hub.endpoint}api`);
+    await assertRejects(() => folder.open("optional.json"), MissingFileError, "optional.json");
     await assertRejects(
       () => openHubFolder(ID, { ...options, fetch, revision: "fp16" }).open(WEIGHTS),
       Error,

@@ -76,7 +76,8 @@ Deno.test("openTorchFile() reads over http by ranges only what is asked for", as
   assertEquals((await source.load("small")).data, new Float32Array([1, 2]));
   assertEquals((await source.load("last")).data, new Float32Array([3]));
   assertEquals(server.log.map((line) => line.replace("pytorch_model.bin ", "")), [
-    "GET model.safetensors bytes=0-8388607",
+    "HEAD model.safetensors",
+    "HEAD pytorch_model.bin",
     "GET bytes=0-8388607",
     `GET bytes=16777216-${bytes.length - 1}`,
   ]);

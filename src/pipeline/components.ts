@@ -1,0 +1,192 @@
+/**
+ * The components of a pipeline: loading them together, and whether they fit each other.
+ *
+ * @module
+ */
+
+import type { Backend, WeightDType } from "../backends/backend.ts";
+import { readConfig } from "../checkpoints/config.ts";
+import type { OnProgress } from "../checkpoints/progress.ts";
+import type { ModelFolder } from "../checkpoints/source.ts";
+import { CLIPTextModel } from "../models/clip_text_model.ts";
+import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
+import { Transformer2DModel } from "../models/transformer_2d.ts";
+import { VQModel } from "../models/vq_model.ts";
+import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
+import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
+
+/** The parts of a pipeline, by the names of diffusers. */
+export interface PipelineComponents {
+  /** Decodes tokens to images. */
+  readonly vqvae: VQModel;
+  /** Encodes prompts. */
+  readonly textEncoder: CLIPTextModel;
+  /** Turns prompts into token ids. */
+  readonly tokenizer: CLIPTokenizer;
+  /** Predicts the tokens of an image. */
+  readonly transformer: Transformer2DModel;
+  /** The noise schedules. */
+  readonly scheduler: VQDiffusionScheduler;
+  /** What stands for no prompt. */
+  readonly learnedClassifierFreeSamplingEmbeddings: LearnedClassifierFreeSamplingEmbeddings;
+}
+
+/** Folder of each component and the class that `model_index.json` names for it. */
+export const COMPONENT_CLASSES = {
+  vqvae: "VQModel",
+  text_encoder: "CLIPTextModel",
+  tokenizer: "CLIPTokenizer",
+  transformer: "Transformer2DModel",
+  scheduler: "VQDiffusionScheduler",
+  learned_classifier_free_sampling_embeddings: "LearnedClassifierFreeSamplingEmbeddings",
+} as const;
+
+/** Options of {@linkcode loadComponents}. */
+export interface LoadComponentsOptions {
+  /** How the weights of linear layers are held. Default: as stored. */
+  readonly dtype?: WeightDType | undefined;
+  /** Stops loading. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told how loading goes on. */
+  readonly onProgress?: OnProgress;
+}
+
+/**
+ * Loads all components of a folder in diffusers' layout.
+ *
+ * @throws {TypeError} If the folder is not that of a VQ-Diffusion pipeline, or a part lacks or is damaged.
+ * @throws {RangeError} If components do not fit each other.
+ */
+export async function loadComponents(
+  folder: ModelFolder,
+  backend: Backend,
+  { dtype, signal }: LoadComponentsOptions = {},
+): Promise<PipelineComponents> {
+  await checkModelIndex(folder);
+  signal?.throwIfAborted();
+  const options = { backend, ...(dtype && { dtype }), ...(signal && { signal }) };
+  const models = [
+    VQModel.fromPretrained(folder.folder("vqvae"), options),
+    CLIPTextModel.fromPretrained(folder.folder("text_encoder"), options),
+    Transformer2DModel.fromPretrained(folder.folder("transformer"), options),
+    LearnedClassifierFreeSamplingEmbeddings.fromPretrained(
+      folder.folder("learned_classifier_free_sampling_embeddings"),
+      options,
+    ),
+  ] as const;
+  try {
+    const [tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] = await Promise.all([
+      CLIPTokenizer.fromPretrained(folder.folder("tokenizer")),
+      VQDiffusionScheduler.fromPretrained(folder.folder("scheduler")),
+      ...models,
+    ]);
+    const components = {
+      vqvae,
+      textEncoder,
+      tokenizer,
+      transformer,
+      scheduler,
+      learnedClassifierFreeSamplingEmbeddings: embeddings,
+    };
+    checkFit(components);
+    return components;
+  } catch (error) {
+    for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
+      if (model.status === "fulfilled") await model.value[Symbol.asyncDispose]();
+    }
+    throw error;
+  }
+}
+
+/** Frees the components' memory and closes their files. */
+export async function disposeComponents(components: PipelineComponents): Promise<void> {
+  const { vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings } = components;
+  const models = [vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings];
+  await Promise.all(models.map((model) => model.dispose()));
+}
+
+async function checkModelIndex(folder: ModelFolder): Promise<void> {
+  const { values, description } = await readConfig(folder, "model_index.json");
+  const found = values["_class_name"];
+  if (found !== "VQDiffusionPipeline") {
+    throw new TypeError(
+      `Cannot load ${description}: it describes a ${found}, expected a VQDiffusionPipeline`,
+    );
+  }
+  for (const [component, expected] of Object.entries(COMPONENT_CLASSES)) {
+    const entry = values[component];
+    const name = Array.isArray(entry) ? entry[1] : undefined;
+    // The fast tokenizer has the same files.
+    if (typeof name === "string" && name.replace(/Fast$/, "") === expected) continue;
+    if (entry === undefined) throw new TypeError(lacks(folder.description, component));
+    throw new TypeError(
+      `Cannot load ${description}: ${component} is ${
+        JSON.stringify(entry)
+      }, expected a ${expected}`,
+    );
+  }
+}
+
+function lacks(description: string, component: string): string {
+  const hint = component === "learned_classifier_free_sampling_embeddings"
+    ? `; the revision "fp16" of microsoft/vq-diffusion-ithq lacks them: load "main" with dtype "fp16"`
+    : "";
+  return `Cannot load ${description}: model_index.json names no ${component}${hint}`;
+}
+
+/** Checks the sizes that components share. */
+function checkFit(components: PipelineComponents): void {
+  const { vqvae, textEncoder, tokenizer, transformer, scheduler } = components;
+  const learned = components.learnedClassifierFreeSamplingEmbeddings.config;
+  const classes = transformer.config.numVectorEmbeds;
+  const width = textEncoder.config.hiddenSize;
+  const facts: [string, number, string, number][] = [
+    [
+      "the transformer's num_vector_embeds",
+      classes,
+      "the scheduler's num_vec_classes",
+      scheduler.config.numVecClasses,
+    ],
+    [
+      "the transformer's num_vector_embeds",
+      classes,
+      "the VQ model's num_vq_embeddings and a mask",
+      vqvae.config.numVqEmbeddings + 1,
+    ],
+    [
+      "the transformer's cross_attention_dim",
+      transformer.config.crossAttentionDim,
+      "the text encoder's hidden_size",
+      width,
+    ],
+  ];
+  if (learned.learnable) {
+    facts.push(
+      ["the learned embeddings' hidden_size", learned.hiddenSize!, "the text encoder's", width],
+      [
+        "the learned embeddings' length",
+        learned.length!,
+        "the tokenizer's model_max_length",
+        tokenizer.modelMaxLength,
+      ],
+    );
+  }
+  for (const [first, value, second, other] of facts) {
+    if (value === other) continue;
+    throw new RangeError(`Components do not fit: ${first} is ${value}, but ${second} is ${other}`);
+  }
+  const { maxPositionEmbeddings } = textEncoder.config;
+  if (tokenizer.modelMaxLength > maxPositionEmbeddings) {
+    throw new RangeError(
+      `Components do not fit: the tokenizer gives up to ${tokenizer.modelMaxLength} tokens, the text ` +
+        `encoder takes ${maxPositionEmbeddings}`,
+    );
+  }
+  const { numEmbedsAdaNorm } = transformer.config;
+  if (scheduler.config.numTrainTimesteps > numEmbedsAdaNorm) {
+    throw new RangeError(
+      `Components do not fit: the scheduler has ${scheduler.config.numTrainTimesteps} timesteps, the ` +
+        `transformer knows ${numEmbedsAdaNorm}`,
+    );
+  }
+}

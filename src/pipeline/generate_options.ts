@@ -1,0 +1,235 @@
+/**
+ * Arguments of a generation, and their checks.
+ *
+ * @module
+ */
+
+import type { Generator } from "../random/generator.ts";
+import { TorchGenerator } from "../random/torch_generator.ts";
+
+/** Form of the images of a result. */
+export type OutputType =
+  /** `RasterImage`s. */
+  | "image"
+  /** A `Float32Array` (height, width, 3) in 0 … 1 for each image. */
+  | "array"
+  /** An `Int32Array` (pixels) of the tokens of each image, not decoded. */
+  | "tokens";
+
+/** Called after a denoising step with its number from 0, its timestep and all tokens (batch · pixels). */
+export type StepCallback = (
+  step: number,
+  timestep: number,
+  latents: Int32Array,
+) => void | Promise<void>;
+
+/** How far a generation has come. */
+export interface GenerateProgress {
+  /** Denoising steps done. */
+  readonly step: number;
+  /** Denoising steps in all. */
+  readonly steps: number;
+}
+
+/** Arguments of `VQDiffusionPipeline.stream`, by the names of diffusers' `__call__`. */
+export interface StreamOptions {
+  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100. */
+  readonly numInferenceSteps?: number;
+  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
+  readonly guidanceScale?: number;
+  /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
+  readonly truncationRate?: number;
+  /** Images for each prompt. Default 1. */
+  readonly numImagesPerPrompt?: number;
+  /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
+  readonly seed?: number | bigint;
+  /** Where the noise comes from; goes on where it was left. */
+  readonly generator?: Generator;
+  /** Tokens to start from, (images · pixels), row by row. Default: all masked. */
+  readonly latents?: Int32Array;
+  /** Called after each denoising step. */
+  readonly onProgress?: (progress: GenerateProgress) => void;
+  /** Whether to draw a progress bar on the standard error output. Default: as the pipeline is set. */
+  readonly progressBar?: boolean;
+  /** Stops the generation. */
+  readonly signal?: AbortSignal;
+}
+
+/** Arguments of `VQDiffusionPipeline.generate`, by the names of diffusers' `__call__`. */
+export interface GenerateOptions<
+  O extends OutputType = "image",
+  D extends boolean = true,
+> extends StreamOptions {
+  /** Form of the images. Default `"image"`. */
+  readonly outputType?: O;
+  /** Whether the result is an object; false gives a tuple. Default true. */
+  readonly returnDict?: D;
+  /** Called with the tokens after every `callbackSteps` steps, from the first. */
+  readonly callback?: StepCallback;
+  /** Steps between calls of `callback`. Default 1. */
+  readonly callbackSteps?: number;
+}
+
+/** What the sizes of arguments depend on. */
+export interface GenerateLimits {
+  /** Timesteps of the training. */
+  readonly numTrainTimesteps: number;
+  /** Tokens of an image. */
+  readonly pixels: number;
+  /** Classes of a token, the mask included. */
+  readonly numVecClasses: number;
+}
+
+/** A generation with all arguments checked and filled in. */
+export interface GenerateRequest {
+  readonly prompts: readonly string[];
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
+  readonly truncationRate: number;
+  readonly numImagesPerPrompt: number;
+  readonly generator: Generator;
+  readonly latents: Int32Array | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Checks the arguments of a generation.
+ *
+ * @throws {TypeError} If one is of the wrong type.
+ * @throws {RangeError} If one is out of range.
+ */
+export function checkGenerateOptions(
+  prompt: string | readonly string[],
+  options: StreamOptions,
+  limits: GenerateLimits,
+): GenerateRequest {
+  const prompts = checkPrompt(prompt);
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot generate: options is an object, got ${describe(options)}`);
+  }
+  const { numTrainTimesteps } = limits;
+  const numInferenceSteps = integer("numInferenceSteps", options.numInferenceSteps ?? 100, {
+    max: numTrainTimesteps,
+    why: ", the timesteps of the training",
+  });
+  const numImagesPerPrompt = integer("numImagesPerPrompt", options.numImagesPerPrompt ?? 1, {});
+  const guidanceScale = finite("guidanceScale", options.guidanceScale ?? 5);
+  const truncationRate = finite("truncationRate", options.truncationRate ?? 1);
+  if (truncationRate < 0 || truncationRate > 1) {
+    refuse("truncationRate", "a number from 0 to 1", truncationRate);
+  }
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw new TypeError(
+      `Cannot generate: signal is an AbortSignal, got ${describe(options.signal)}`,
+    );
+  }
+  checkFunction("onProgress", options.onProgress);
+  const images = prompts.length * numImagesPerPrompt;
+  return {
+    prompts,
+    numInferenceSteps,
+    guidanceScale,
+    truncationRate,
+    numImagesPerPrompt,
+    latents: checkLatents(options.latents, images, limits),
+    generator: checkGenerator(options),
+    signal: options.signal,
+  };
+}
+
+/**
+ * Checks the arguments that only `generate` has.
+ *
+ * @throws {TypeError} If one is of the wrong type.
+ * @throws {RangeError} If one is out of range.
+ */
+export function checkOutputOptions(options: GenerateOptions<OutputType, boolean>): void {
+  const { outputType = "image", returnDict = true, callbackSteps = 1 } = options;
+  if (!["image", "array", "tokens"].includes(outputType)) {
+    refuse("outputType", `"image", "array" or "tokens"`, outputType);
+  }
+  if (typeof returnDict !== "boolean") {
+    throw new TypeError(`Cannot generate: returnDict is a boolean, got ${describe(returnDict)}`);
+  }
+  integer("callbackSteps", callbackSteps, {});
+  checkFunction("callback", options.callback);
+}
+
+function checkPrompt(prompt: string | readonly string[]): readonly string[] {
+  if (typeof prompt === "string") return [prompt];
+  if (!Array.isArray(prompt) || !prompt.every((text) => typeof text === "string")) {
+    throw new TypeError(
+      `Cannot generate: prompt is a string or an array of strings, got ${describe(prompt)}`,
+    );
+  }
+  if (prompt.length === 0) refuse("prompt", "at least one string", "an empty array");
+  return [...prompt];
+}
+
+function checkGenerator({ seed, generator }: StreamOptions): Generator {
+  if (generator === undefined) {
+    return new TorchGenerator(seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
+  }
+  if (seed !== undefined) {
+    throw new TypeError("Cannot generate: seed and generator are both given, expected one of them");
+  }
+  if (typeof generator?.fill !== "function") {
+    throw new TypeError(
+      `Cannot generate: generator has a method fill, got ${describe(generator)}`,
+    );
+  }
+  return generator;
+}
+
+function checkLatents(
+  latents: Int32Array | undefined,
+  images: number,
+  { pixels, numVecClasses }: GenerateLimits,
+): Int32Array | undefined {
+  if (latents === undefined) return undefined;
+  if (!(latents instanceof Int32Array)) {
+    throw new TypeError(`Cannot generate: latents is an Int32Array, got ${describe(latents)}`);
+  }
+  if (latents.length !== images * pixels) {
+    refuse("latents", `${images} · ${pixels} token ids`, latents.length);
+  }
+  const wrong = latents.find((id) => id < 0 || id >= numVecClasses);
+  if (wrong !== undefined) {
+    refuse("latents", `token ids from 0 to ${numVecClasses - 1}`, wrong);
+  }
+  return latents.slice();
+}
+
+function integer(
+  name: string,
+  value: number,
+  { max = Number.MAX_SAFE_INTEGER, why = "" }: { max?: number; why?: string },
+): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
+  }
+  if (Number.isSafeInteger(value) && value >= 1 && value <= max) return value;
+  const upTo = max === Number.MAX_SAFE_INTEGER ? "on" : `to ${max}${why}`;
+  return refuse(name, `a whole number from 1 ${upTo}`, value);
+}
+
+function finite(name: string, value: number): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
+  }
+  return Number.isFinite(value) ? value : refuse(name, "a finite number", value);
+}
+
+function checkFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new TypeError(`Cannot generate: ${name} is a function, got ${describe(value)}`);
+}
+
+function refuse(name: string, expected: string, got: unknown): never {
+  throw new RangeError(`Cannot generate: expected ${name} to be ${expected}, got ${got}`);
+}
+
+function describe(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "an array of other things" : `${typeof value}`;
+}

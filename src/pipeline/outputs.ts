@@ -1,0 +1,103 @@
+/**
+ * From tokens to the images of a result.
+ *
+ * @module
+ */
+
+import { RasterImage } from "../images/raster_image.ts";
+import type { VQModel } from "../models/vq_model.ts";
+import type { OutputType } from "./generate_options.ts";
+
+/** One image of a result, by output type. */
+export interface OutputImage {
+  /** An RGBA image. */
+  readonly image: RasterImage;
+  /** (height, width, 3) in 0 … 1. */
+  readonly array: Float32Array;
+  /** Tokens (pixels), row by row. */
+  readonly tokens: Int32Array;
+}
+
+/** Result of a generation: the images of the first prompt, then those of the next. */
+export interface ImagePipelineOutput<O extends OutputType = "image"> {
+  /** One entry for each image. */
+  readonly images: OutputImage[O][];
+}
+
+/** Decoded images. */
+export interface DecodedImages {
+  /** Rows of pixels of an image. */
+  readonly height: number;
+  /** Pixels of a row. */
+  readonly width: number;
+  /** (height, width, 3) in 0 … 1 for each image. */
+  readonly arrays: Float32Array[];
+}
+
+/** Turns tokens (images · pixels) into images of a type. */
+export async function makeOutput<O extends OutputType>(
+  vqvae: VQModel,
+  tokens: Int32Array,
+  pixels: number,
+  outputType: O,
+  signal?: AbortSignal,
+): Promise<OutputImage[O][]> {
+  if (outputType === "tokens") {
+    const images = Array.from({ length: tokens.length / pixels }, (_, i) => {
+      return tokens.slice(i * pixels, (i + 1) * pixels);
+    });
+    return images as OutputImage[O][];
+  }
+  const { width, height, arrays } = await decodeTokens(vqvae, tokens, pixels, signal);
+  if (outputType === "array") return arrays as OutputImage[O][];
+  return arrays.map((array) => RasterImage.fromFloat32(array, width, height)) as OutputImage[O][];
+}
+
+/** Decodes tokens (images · pixels) to colours: diffusers' `(image / 2 + 0.5).clamp(0, 1)`. */
+export async function decodeTokens(
+  vqvae: VQModel,
+  tokens: Int32Array,
+  pixels: number,
+  signal?: AbortSignal,
+): Promise<DecodedImages> {
+  const images = tokens.length / pixels;
+  using frame = vqvae.backend.frame();
+  const indices = frame.empty([images, pixels], "i32");
+  indices.write(tokens);
+  const decoded = vqvae.recordDecodeIndices(frame, indices);
+  await frame.run({ ...(signal && { signal }) });
+  const values = await decoded.data();
+  const [, height, width, channels] = decoded.shape as [number, number, number, number];
+  for (let i = 0; i < values.length; i++) {
+    values[i] = Math.min(1, Math.max(0, values[i]! / 2 + 0.5));
+  }
+  const size = height * width * channels;
+  const arrays = Array.from({ length: images }, (_, i) => values.slice(i * size, (i + 1) * size));
+  return { height, width, arrays };
+}
+
+/**
+ * Tokens that can be decoded before the end: each mask becomes the token that most of its image has, or
+ * code 0 as long as all is masked.
+ */
+export function fillMasks(tokens: Int32Array, pixels: number, maskClass: number): Int32Array {
+  const filled = tokens.slice();
+  for (let first = 0; first < tokens.length; first += pixels) {
+    const image = filled.subarray(first, first + pixels);
+    const most = mostFrequent(image, maskClass);
+    image.forEach((token, i) => {
+      if (token === maskClass) image[i] = most;
+    });
+  }
+  return filled;
+}
+
+function mostFrequent(tokens: Int32Array, except: number): number {
+  const counts = new Map<number, number>();
+  for (const token of tokens) {
+    if (token !== except) counts.set(token, (counts.get(token) ?? 0) + 1);
+  }
+  let most = 0;
+  for (const [token, count] of counts) if (count > (counts.get(most) ?? 0)) most = token;
+  return most;
+}

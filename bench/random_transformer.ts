@@ -1,9 +1,8 @@
 // A transformer of any size with random weights, for measuring: nothing is read from a disk, and only
 // one array is in memory at a time.
 
-import type { HostArray } from "../src/backends/backend.ts";
+import type { ArraySource } from "../src/checkpoints/arrays.ts";
 import type { Config } from "../src/checkpoints/config.ts";
-import type { TensorSource } from "../src/checkpoints/source.ts";
 
 /** Sizes of a transformer. */
 export interface TransformerSize {
@@ -50,7 +49,7 @@ export function transformerConfig(size: TransformerSize): Config {
 }
 
 /** Weights of a transformer: small random numbers, the same in every array of a size. */
-export function randomTransformer(size: TransformerSize): TensorSource {
+export function randomTransformer(size: TransformerSize): ArraySource {
   const shapes = new Map(transformerShapes(size));
   const largest = Math.max(...[...shapes.values()].map(elements));
   let state = 1;
@@ -62,10 +61,15 @@ export function randomTransformer(size: TransformerSize): TensorSource {
     description: "random weights",
     names: () => [...shapes.keys()],
     shape: (name) => shapes.get(name),
+    dtype: () => "F32",
     load: (name) => {
       const shape = shapes.get(name)!;
-      const array: HostArray = { dtype: "f32", shape, data: numbers.subarray(0, elements(shape)) };
-      return Promise.resolve(array);
+      return Promise.resolve({ dtype: "f32", shape, data: numbers.subarray(0, elements(shape)) });
+    },
+    loadStored: (name) => {
+      const shape = shapes.get(name)!;
+      const bytes = new Uint8Array(numbers.buffer, 0, 4 * elements(shape));
+      return Promise.resolve({ dtype: "F32", shape, bytes });
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -212,6 +212,36 @@ for (const [queries, keys] of [[32, 32], [64, 16], [32, 64]] as const) {
 }
 
 Deno.test({
+  name: "WebGPU: Frame.attention() and linear() fit in the memory that every GPU has",
+  ignore,
+  fn: async () => {
+    const { adapter } = await probeWebGpu({ allowSoftware: true });
+    const device = await adapter!.requestDevice();
+    assertEquals(device.limits.maxComputeWorkgroupStorageSize, 16384);
+    {
+      await using backend = await make({ device });
+      for (const headDim of [22, 88, 144, 512]) {
+        await compare(
+          backend,
+          `head of ${headDim}`,
+          (t) => {
+            const rows = { tensor: t.floats(20, headDim), offset: 0 };
+            const options = { batch: 1, heads: 1, headDim, scale: headDim ** -0.5 };
+            return t.frame.attention(rows, rows, rows, options);
+          },
+          { absolute: 8 * sumTolerance(20) },
+        );
+      }
+      for (const tile of MATMUL_TILES) {
+        const bytes = (tile.rows + tile.columns) * (tile.depth / 4 + 1) * 16;
+        assert(bytes <= 16384, `tile of ${tile.rows}×${tile.columns}: ${bytes} bytes`);
+      }
+    }
+    device.destroy();
+  },
+});
+
+Deno.test({
   name: "WebGPU: selfCheck() finds nothing wrong and gives all memory back",
   ignore,
   fn: async () => {

@@ -67,6 +67,8 @@ Deno.test("probeWebGpu() says why there is no adapter", async () => {
 
 Deno.test("chooseTile() takes large tiles for large results only", () => {
   assertEquals(chooseTile(2048, 5632), MATMUL_TILES[0]!);
+  // What selfCheck() takes to try the largest.
+  assertEquals(chooseTile(1536, 1024), MATMUL_TILES[0]!);
   assertEquals(chooseTile(128, 192), MATMUL_TILES.at(-1)!);
 });
 

@@ -37,9 +37,9 @@ async function examine(backend: Backend): Promise<string | undefined> {
     const trials = TRIALS.map((trial) => trial(bench));
     await bench.frame.run();
     const results = await Promise.all(trials.map(({ actual }) => actual.data()));
-    for (const [i, { name, values, tolerance = TOLERANCE }] of trials.entries()) {
-      const wrong = firstDifference(results[i]!, values, tolerance);
-      if (wrong !== undefined) return `${name} is wrong on this device: ${wrong}`;
+    for (const [i, trial] of trials.entries()) {
+      const wrong = firstDifference(results[i]!, trial);
+      if (wrong !== undefined) return `${trial.name} is wrong on this device: ${wrong}`;
     }
     return undefined;
   } catch (error) {
@@ -50,7 +50,10 @@ async function examine(backend: Backend): Promise<string | undefined> {
 interface Trial {
   readonly name: string;
   readonly actual: Tensor | Tensor<"i32">;
+  /** What is expected. */
   readonly values: ArrayLike<number>;
+  /** Elements that are compared: every `step`-th. Default 1. */
+  readonly step?: number;
   readonly tolerance?: number;
 }
 
@@ -108,6 +111,20 @@ function linearTrial(bench: Bench, dtype: "fp32" | "fp16" | "q8"): Trial {
     actual: bench.frame.linear(bench.tensor(x!, rows, inner), held, { activation: "quickGelu" }),
     values: expected.linearQuickGelu(x!, widened, b!, inner),
     tolerance: dtype === "q8" ? Q8_TOLERANCE : TOLERANCE,
+  };
+}
+
+/** Rows and columns for which the largest tiles are taken; they may fail where small ones do not. */
+function largeLinearTrial(bench: Bench): Trial {
+  const [rows, inner, columns, step] = [1536, 12, 1024, 1021];
+  const [x, w] = [bench.numbers(rows * inner), bench.numbers(columns * inner)];
+  const weight: HostArray = { dtype: "f32", shape: [columns, inner], data: w };
+  const held = bench.own(bench.backend.linearWeight([weight], [], "fp32"));
+  return {
+    name: "linear of large tiles",
+    actual: bench.frame.linear(bench.tensor(x, rows, inner), held),
+    values: expected.someProducts(x, w, inner, step),
+    step,
   };
 }
 
@@ -204,6 +221,7 @@ const TRIALS: readonly ((bench: Bench) => Trial)[] = [
   (bench) => linearTrial(bench, "fp32"),
   (bench) => linearTrial(bench, "fp16"),
   (bench) => linearTrial(bench, "q8"),
+  largeLinearTrial,
   attentionTrial,
   layerNormTrial,
   convolutionTrial,
@@ -213,13 +231,13 @@ const TRIALS: readonly ((bench: Bench) => Trial)[] = [
 
 function firstDifference(
   actual: ArrayLike<number>,
-  values: ArrayLike<number>,
-  tolerance: number,
+  { values, step = 1, tolerance = TOLERANCE }: Trial,
 ): string | undefined {
   for (let i = 0; i < values.length; i++) {
+    const value = actual[i * step]!;
     // The negation catches NaN.
-    if (!(Math.abs(actual[i]! - values[i]!) <= tolerance)) {
-      return `element ${i} is ${actual[i]}, expected ${values[i]}`;
+    if (!(Math.abs(value - values[i]!) <= tolerance)) {
+      return `element ${i * step} is ${value}, expected ${values[i]}`;
     }
   }
   return undefined;

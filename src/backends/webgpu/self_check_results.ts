@@ -22,6 +22,21 @@ export function linearQuickGelu(
   );
 }
 
+/** Every `step`-th element of x·Wᵀ. */
+export function someProducts(
+  x: Float32Array,
+  w: Float32Array,
+  inner: number,
+  step: number,
+): number[] {
+  const columns = w.length / inner;
+  const size = x.length / inner * columns;
+  return indices(Math.ceil(size / step)).map((i) => {
+    const [m, n] = [Math.floor(i * step / columns), i * step % columns];
+    return sum(indices(inner).map((k) => x[m * inner + k]! * w[n * inner + k]!));
+  });
+}
+
 /** Causal attention of rows (q, k, v), each of heads · headDim columns. */
 export function causalAttention(
   joined: Float32Array,

@@ -48,7 +48,7 @@ export interface LoadComponentsOptions {
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
   /** Is told how loading goes on. */
-  readonly onProgress?: OnProgress;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**

@@ -1,0 +1,64 @@
+/**
+ * Text to image with VQ-Diffusion, for Deno, edge runtimes and browsers: a port of the
+ * `VQDiffusionPipeline` of diffusers 0.9.0 that is exact to the token.
+ *
+ * @example
+ * ```ts ignore
+ * import { VQDiffusionPipeline } from "./mod.ts";
+ *
+ * await using pipe = await VQDiffusionPipeline.fromPretrained();
+ * const { images } = await pipe.generate("a red apple on a blue background", { seed: 1 });
+ * await Deno.writeFile("apple.png", await images[0]!.toPng());
+ * ```
+ *
+ * @module
+ */
+
+export * from "./src/backends/backend.ts";
+export * from "./src/backends/select.ts";
+export type { KernelModule, SimdVariant } from "./src/backends/wasm/kernels.ts";
+export { compileKernels } from "./src/backends/wasm/kernels.ts";
+export { DeviceLostError } from "./src/backends/webgpu/errors.ts";
+
+export type { ArraySource, StoredArray } from "./src/checkpoints/arrays.ts";
+export type { Config } from "./src/checkpoints/config.ts";
+export type { FolderWriter } from "./src/checkpoints/folder_writer.ts";
+export { openFolder, type OpenFolderOptions } from "./src/checkpoints/folders.ts";
+export { memoryFolder } from "./src/checkpoints/memory_folder.ts";
+export { MissingFileError } from "./src/checkpoints/paths.ts";
+export type { LoadEvent, OnProgress } from "./src/checkpoints/progress.ts";
+export type { FileSource, ModelFolder, TensorSource } from "./src/checkpoints/source.ts";
+
+export * from "./src/images/contact_sheet.ts";
+export * from "./src/images/raster_image.ts";
+
+export * from "./src/models/clip_text_config.ts";
+export * from "./src/models/clip_text_model.ts";
+export type { FeedForwardActivation } from "./src/models/feed_forward.ts";
+export * from "./src/models/learned_embeddings.ts";
+export * from "./src/models/model.ts";
+export * from "./src/models/transformer_2d.ts";
+export * from "./src/models/transformer_2d_config.ts";
+export * from "./src/models/vq_config.ts";
+export * from "./src/models/vq_model.ts";
+
+export type { PipelineComponents } from "./src/pipeline/components.ts";
+export type {
+  GenerateOptions,
+  GenerateProgress,
+  OutputType,
+  StepCallback,
+  StreamOptions,
+} from "./src/pipeline/generate_options.ts";
+export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
+export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
+export * from "./src/pipeline/vq_diffusion_pipeline.ts";
+
+export * from "./src/random/generator.ts";
+export * from "./src/random/torch_generator.ts";
+
+export type { NoiseSchedules } from "./src/schedulers/noise_schedules.ts";
+export * from "./src/schedulers/vq_diffusion_config.ts";
+export * from "./src/schedulers/vq_diffusion_scheduler.ts";
+
+export * from "./src/tokenizers/clip_tokenizer.ts";

@@ -20,13 +20,14 @@ export type { KernelModule, SimdVariant } from "./src/backends/wasm/kernels.ts";
 export { compileKernels } from "./src/backends/wasm/kernels.ts";
 export { DeviceLostError } from "./src/backends/webgpu/errors.ts";
 
-export type { ArraySource, StoredArray } from "./src/checkpoints/arrays.ts";
+export type { ArraySource, StoredArray, StoredDType } from "./src/checkpoints/arrays.ts";
 export type { Config } from "./src/checkpoints/config.ts";
 export type { FolderWriter } from "./src/checkpoints/folder_writer.ts";
 export { openFolder, type OpenFolderOptions } from "./src/checkpoints/folders.ts";
 export { memoryFolder } from "./src/checkpoints/memory_folder.ts";
 export { MissingFileError } from "./src/checkpoints/paths.ts";
 export type { LoadEvent, OnProgress } from "./src/checkpoints/progress.ts";
+export type { ByteSink } from "./src/checkpoints/safetensors_writer.ts";
 export type { FileSource, ModelFolder, TensorSource } from "./src/checkpoints/source.ts";
 
 export * from "./src/images/contact_sheet.ts";
@@ -57,7 +58,7 @@ export * from "./src/pipeline/vq_diffusion_pipeline.ts";
 export * from "./src/random/generator.ts";
 export * from "./src/random/torch_generator.ts";
 
-export type { NoiseSchedules } from "./src/schedulers/noise_schedules.ts";
+export type { NoiseScheduleOptions, NoiseSchedules } from "./src/schedulers/noise_schedules.ts";
 export * from "./src/schedulers/vq_diffusion_config.ts";
 export * from "./src/schedulers/vq_diffusion_scheduler.ts";
 

@@ -8,7 +8,7 @@ import type { HostArray } from "../backends/backend.ts";
 import type { TensorSource } from "./source.ts";
 
 /** Bytes of one element of every element type that files may hold, by its name in safetensors. */
-export const STORED_DTYPES = {
+export const STORED_DTYPES: Readonly<Record<StoredDType, number>> = {
   F64: 8,
   F32: 4,
   F16: 2,
@@ -22,10 +22,23 @@ export const STORED_DTYPES = {
   U16: 2,
   U8: 1,
   BOOL: 1,
-} as const;
+};
 
 /** Element type of an array in a file, named as in safetensors. */
-export type StoredDType = keyof typeof STORED_DTYPES;
+export type StoredDType =
+  | "F64"
+  | "F32"
+  | "F16"
+  | "BF16"
+  | "I64"
+  | "I32"
+  | "I16"
+  | "I8"
+  | "U64"
+  | "U32"
+  | "U16"
+  | "U8"
+  | "BOOL";
 
 /** An array as a file stores it: dense, row-major, little-endian. */
 export interface StoredArray {

@@ -8,13 +8,16 @@ import type { Frame, LinearWeight, Tensor } from "../backends/backend.ts";
 import type { ModelWeights, Parameter } from "./model_weights.ts";
 
 /** Activation functions that diffusers 0.9.0 knows for transformer blocks. */
-export const FEED_FORWARD_ACTIVATIONS = ["geglu", "geglu-approximate"] as const;
+export const FEED_FORWARD_ACTIVATIONS: readonly FeedForwardActivation[] = [
+  "geglu",
+  "geglu-approximate",
+];
 
 /**
  * `"geglu"` gates one projection by the exact GELU of another; `"geglu-approximate"` has no gate, in
  * spite of its name: it is x · sigmoid(1.702 x) of one projection.
  */
-export type FeedForwardActivation = typeof FEED_FORWARD_ACTIVATIONS[number];
+export type FeedForwardActivation = "geglu" | "geglu-approximate";
 
 /** Factor from the columns of the argument to those in between. */
 const EXPANSION = 4;

@@ -47,7 +47,7 @@ function floatToHalf(value: f32): u16 {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function read(from: usize, index: usize, format: Format): f32 {
   if (format == Format.F32) return load<f32>(from + (index << 2));
   if (format == Format.F16) return halfToFloat(load<u16>(from + (index << 1)));

@@ -76,7 +76,7 @@ function quantizeRow(x: usize, columns: i32, out: usize): f32 {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function storeQuantized(out: usize, q: v128): usize {
   if (ASC_FEATURE_RELAXED_SIMD) {
     const bytes = i32x4.add(q, i32x4.splat(64));
@@ -140,7 +140,7 @@ export function linearQ8(command: LinearQ8Command, control: Control, scratch: us
 }
 
 // @ts-ignore: decorator
-
+@inline
 function dot(w: v128, x: v128, sum: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD
     ? i32x4.relaxed_dot_i8x16_i7x16_add_s(w, x, sum)
@@ -148,7 +148,7 @@ function dot(w: v128, x: v128, sum: v128): v128 {
 }
 
 // @ts-ignore: decorator
-
+@inline
 function weights(b: usize, half: usize): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? v128.load(b + half * 16) : v128.load8x8_s(b + half * 8);
 }
@@ -206,7 +206,7 @@ function finishTile(command: LinearQ8Command, tile: usize, row: i32, rows: i32, 
 }
 
 // @ts-ignore: decorator
-
+@inline
 function finish4(command: LinearQ8Command, sum: v128, scale: v128, old: usize, column: i32): v128 {
   const at = floats(column);
   const exact = f32x4.convert_i32x4_s(i32x4.sub(sum, v128.load(command.offsets + at)));

@@ -56,14 +56,14 @@ const C: usize = memory.data<f32>([
 ]);
 
 // @ts-ignore: decorator
-
+@inline
 function c(index: usize): v128 {
   return v128.load32_splat(C + (index << 2));
 }
 
 // e^x; arguments beyond the range of normal floats are clamped to it, −∞ included.
 // @ts-ignore: decorator
-
+@inline
 export function exp4(x: v128): v128 {
   const clamped = f32x4.pmin(c(1), f32x4.pmax(c(0), x));
   const shifted = fma(clamped, c(3), c(2));
@@ -81,7 +81,7 @@ export function exp4(x: v128): v128 {
 
 // Natural logarithm of positive normal floats.
 // @ts-ignore: decorator
-
+@inline
 export function log4(x: v128): v128 {
   const sqrtHalf = i32x4.splat(0x3f3504f3);
   const offset = i32x4.sub(x, sqrtHalf);
@@ -104,7 +104,7 @@ export function log4(x: v128): v128 {
 
 // Error function, by a rational approximation on −4 … 4.
 // @ts-ignore: decorator
-
+@inline
 function erf4(value: v128): v128 {
   const x = f32x4.pmin(c(28), f32x4.pmax(f32x4.neg(c(28)), value));
   const z = f32x4.mul(x, x);
@@ -123,7 +123,7 @@ function erf4(value: v128): v128 {
 
 // log(e^a + e^b), also where one of them or both are −∞.
 // @ts-ignore: decorator
-
+@inline
 export function logAddExp4(a: v128, b: v128): v128 {
   const high = f32x4.max(a, b);
   // The clamp of exp4 also swallows the NaN of (−∞) − (−∞).
@@ -133,21 +133,21 @@ export function logAddExp4(a: v128, b: v128): v128 {
 
 // x · sigmoid(x)
 // @ts-ignore: decorator
-
+@inline
 export function silu4(x: v128): v128 {
   return f32x4.div(x, f32x4.add(c(21), exp4(f32x4.neg(x))));
 }
 
 // x · sigmoid(1.702 x)
 // @ts-ignore: decorator
-
+@inline
 export function quickGelu4(x: v128): v128 {
   return f32x4.div(x, f32x4.add(c(21), exp4(f32x4.neg(f32x4.mul(x, c(26))))));
 }
 
 // x · Φ(x)
 // @ts-ignore: decorator
-
+@inline
 export function gelu4(x: v128): v128 {
   const half = f32x4.mul(x, c(22));
   return fma(half, erf4(f32x4.mul(x, c(27))), half);
@@ -162,10 +162,67 @@ export const enum Activation {
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function activate(x: v128, activation: i32): v128 {
   if (activation == Activation.QuickGelu) return quickGelu4(x);
   if (activation == Activation.Silu) return silu4(x);
   if (activation == Activation.Gelu) return gelu4(x);
   return x;
+}
+
+const D: usize = memory.data<f64>([
+  // 0: lowest argument, 1.5 · 2^52, log2(e), −ln 2 in two parts
+  -700.0,
+  6755399441055744.0,
+  1.4426950408889634,
+  -0.6931471803691238,
+  -1.9082149292705877e-10,
+  // 5: 1/11! … 1/2!, 1
+  2.505210838544172e-8,
+  2.755731922398589e-7,
+  2.7557319223985893e-6,
+  2.48015873015873e-5,
+  1.984126984126984e-4,
+  1.388888888888889e-3,
+  8.333333333333333e-3,
+  4.1666666666666664e-2,
+  1.6666666666666666e-1,
+  0.5,
+  1.0,
+]);
+
+// @ts-ignore: decorator
+@inline
+function d(index: usize): v128 {
+  return v128.load64_splat(D + (index << 3));
+}
+
+// @ts-ignore: decorator
+@inline
+function fmaF64(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f64x2.relaxed_madd(a, b, c) : f64x2.add(f64x2.mul(a, b), c);
+}
+
+// e^x of two doubles up to about 700, within 1e-14: rounded to float32 it is the nearest one but for
+// one argument in some ten million.
+// @ts-ignore: decorator
+@inline
+export function exp2F64(value: v128): v128 {
+  const x = f64x2.pmax(d(0), value);
+  const shifted = fmaF64(x, d(2), d(1));
+  const n = f64x2.sub(shifted, d(1));
+  const r = fmaF64(n, d(4), fmaF64(n, d(3), x));
+  let p = fmaF64(d(5), r, d(6));
+  p = fmaF64(p, r, d(7));
+  p = fmaF64(p, r, d(8));
+  p = fmaF64(p, r, d(9));
+  p = fmaF64(p, r, d(10));
+  p = fmaF64(p, r, d(11));
+  p = fmaF64(p, r, d(12));
+  p = fmaF64(p, r, d(13));
+  p = fmaF64(p, r, d(14));
+  p = fmaF64(p, r, d(15));
+  p = fmaF64(p, r, d(15));
+  // The low bits of `shifted` hold n: adding them to the exponent multiplies by 2^n.
+  return i64x2.add(p, i64x2.shl(shifted, 52));
 }

@@ -87,7 +87,7 @@ function predictRow(command: SampleCommand, pixel: i32, row: usize, spare: usize
 }
 
 // @ts-ignore: decorator
-
+@inline
 function gumbel4(uniform: v128): v128 {
   const tiny = splat(1e-30);
   const inner = f32x4.neg(log4(f32x4.add(uniform, tiny)));

@@ -2,20 +2,20 @@
 // with relaxed SIMD: fused multiply-add and the int8 dot product.
 
 // @ts-ignore: decorator
-
+@inline
 export function fma(a: v128, b: v128, c: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function sumLanes(v: v128): f32 {
   return (f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1)) +
     (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3));
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function maxLanes(v: v128): f32 {
   return max(
     max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
@@ -25,33 +25,33 @@ export function maxLanes(v: v128): f32 {
 
 // Sum of four floats as a double.
 // @ts-ignore: decorator
-
+@inline
 export function sumLanesF64(v: v128): f64 {
   return (<f64> f32x4.extract_lane(v, 0) + <f64> f32x4.extract_lane(v, 1)) +
     (<f64> f32x4.extract_lane(v, 2) + <f64> f32x4.extract_lane(v, 3));
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
 
 // Bytes of `count` floats.
 // @ts-ignore: decorator
-
+@inline
 export function floats(count: i32): usize {
   return <usize> count << 2;
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function smaller(a: i32, b: i32): i32 {
   return a < b ? a : b;
 }
 
 // @ts-ignore: decorator
-
+@inline
 export function ceilDiv(a: i32, b: i32): i32 {
   return (a + b - 1) / b;
 }

@@ -142,7 +142,7 @@ export function copyBlock(
 
 /** Fills a table of 6 row addresses; rows past the last repeat it, and their results are dropped. */
 // @ts-ignore: decorator
-
+@inline
 export function rowTable(table: usize, first: usize, stride: usize, rows: i32): void {
   for (let r = 0; r < TILE_ROWS; r++) {
     const row = r < rows ? r : rows - 1;

@@ -37,9 +37,12 @@ const CHUNK_ROWS: i32 = 96;
 /** Columns of a chunk. */
 const CHUNK_COLUMNS: i32 = 64;
 
-/** Bytes of scratch: the row table, a tile, and a widened panel. */
+/** Bytes of the row tables of a chunk. */
+const TABLES: usize = <usize> (CHUNK_ROWS / TILE_ROWS) * 24;
+
+/** Bytes of scratch: the row tables, a tile, and a widened panel. */
 export function linearScratch(): usize {
-  return 256 + floats(TILE_ROWS * TILE_COLUMNS) + <usize> DEPTH * PANEL_STEP;
+  return TABLES + floats(TILE_ROWS * TILE_COLUMNS) + <usize> DEPTH * PANEL_STEP;
 }
 
 export function linear(command: LinearCommand, control: Control, scratch: usize): void {
@@ -66,9 +69,12 @@ function linearChunk(
   scratch: usize,
 ): void {
   const k = command.k;
-  const x = command.x + <usize> row * floats(k);
+  let x = command.x + <usize> row * floats(k);
+  for (let r = 0; r < rows; r += TILE_ROWS, x += floats(TILE_ROWS * k)) {
+    rowTable(scratch + floats(r), x, floats(k), smaller(TILE_ROWS, rows - r));
+  }
   const lastColumn = smaller(command.n, firstColumn + CHUNK_COLUMNS);
-  const widened = scratch + 256 + floats(TILE_ROWS * TILE_COLUMNS);
+  const widened = scratch + TABLES + floats(TILE_ROWS * TILE_COLUMNS);
   for (let k0 = 0; k0 < k; k0 += DEPTH) {
     const depth = smaller(DEPTH, k - k0);
     for (let column = firstColumn; column < lastColumn; column += TILE_COLUMNS) {
@@ -79,47 +85,43 @@ function linearChunk(
         panel = widened;
       }
       for (let r = 0; r < rows; r += TILE_ROWS) {
-        linearTile(
-          command,
-          x + <usize> r * floats(k),
-          row + r,
-          smaller(TILE_ROWS, rows - r),
-          column,
-          k0,
-          depth,
-          panel,
-          scratch,
-        );
+        const count = smaller(TILE_ROWS, rows - r);
+        linearTile(command, scratch + floats(r), row + r, count, column, k0, depth, panel, scratch + TABLES);
       }
     }
   }
 }
 
+/**
+ * One tile of the result, over `depth` k from `k0` on.
+ *
+ * @param table Addresses of its rows of x.
+ * @param spare Room for a tile that passes the end of the result.
+ */
 function linearTile(
   command: LinearCommand,
-  x: usize,
+  table: usize,
   row: i32,
   rows: i32,
   column: i32,
   k0: i32,
   depth: i32,
   panel: usize,
-  scratch: usize,
+  spare: usize,
 ): void {
   const outStride = floats(command.n);
   const out = command.out + <usize> row * outStride + floats(column);
   const columns = smaller(TILE_COLUMNS, command.n - column);
   const whole = rows == TILE_ROWS && columns == TILE_COLUMNS;
-  const c = whole ? out : scratch + 256;
+  const c = whole ? out : spare;
   const cStride = whole ? outStride : floats(TILE_COLUMNS);
   const bias = command.bias + floats(column);
   const resume = k0 > 0 || command.add;
   if (!whole && resume) copyBlock(out, outStride, c, cStride, rows, columns);
   if (k0 == 0 && command.add) addBias(bias, c, cStride);
 
-  rowTable(scratch, x, floats(command.k), rows);
-  if (resume) tile(scratch, floats(k0), 1, depth, panel, c, cStride, c, cStride);
-  else tile(scratch, floats(k0), 1, depth, panel, bias, 0, c, cStride);
+  if (resume) tile(table, floats(k0), 1, depth, panel, c, cStride, c, cStride);
+  else tile(table, floats(k0), 1, depth, panel, bias, 0, c, cStride);
 
   if (command.activation != Activation.None && k0 + depth == command.k) {
     activateTile(c, cStride, command.activation);

@@ -53,6 +53,8 @@ const C: usize = memory.data<f32>([
   -1.68282697438203e-03,
   -7.37332916720468e-03,
   -1.42647390514189e-02,
+  // 41: log: √½, the bits of a mantissa (as a float's bits), 1e-30
+  0.70710676908493042, 1.1754942106924411e-38, 1e-30,
 ]);
 
 // @ts-ignore: decorator
@@ -83,10 +85,10 @@ export function exp4(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function log4(x: v128): v128 {
-  const sqrtHalf = i32x4.splat(0x3f3504f3);
+  const sqrtHalf = c(41);
   const offset = i32x4.sub(x, sqrtHalf);
   const exponent = f32x4.convert_i32x4_s(i32x4.shr_s(offset, 23));
-  const mantissa = i32x4.add(v128.and(offset, i32x4.splat(0x7fffff)), sqrtHalf);
+  const mantissa = i32x4.add(v128.and(offset, c(42)), sqrtHalf);
   const m = f32x4.sub(mantissa, c(21));
   const z = f32x4.mul(m, m);
   let p = fma(c(12), m, c(13));
@@ -129,6 +131,14 @@ export function logAddExp4(a: v128, b: v128): v128 {
   // The clamp of exp4 also swallows the NaN of (−∞) − (−∞).
   const difference = f32x4.sub(f32x4.min(a, b), high);
   return f32x4.add(high, log4(f32x4.add(c(21), exp4(difference))));
+}
+
+// Gumbel noise of uniform numbers, −log(−log(u + 1e-30) + 1e-30), as diffusers computes it.
+// @ts-ignore: decorator
+@inline
+export function gumbel4(uniform: v128): v128 {
+  const inner = f32x4.neg(log4(f32x4.add(uniform, c(43))));
+  return f32x4.neg(log4(f32x4.add(inner, c(43))));
 }
 
 // x · sigmoid(x)

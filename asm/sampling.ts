@@ -1,7 +1,7 @@
 // One denoising step: guidance, truncation, clamp, posterior, Gumbel noise, argmax.
 
 import { logSumExp } from "./elementwise";
-import { log4 } from "./math";
+import { gumbel4 } from "./math";
 import { posteriorRow, ScheduleRow, scheduleRow } from "./posterior";
 import { ceilDiv, floats, smaller, splat } from "./simd";
 import { claim, Control } from "./threads";
@@ -84,14 +84,6 @@ function predictRow(command: SampleCommand, pixel: i32, row: usize, spare: usize
     memory.copy(row, from, floats(count));
   }
   if (command.truncated) truncateRow(row, count, command.truncationRate, spare);
-}
-
-// @ts-ignore: decorator
-@inline
-function gumbel4(uniform: v128): v128 {
-  const tiny = splat(1e-30);
-  const inner = f32x4.neg(log4(f32x4.add(uniform, tiny)));
-  return f32x4.neg(log4(f32x4.add(inner, tiny)));
 }
 
 /** Adds Gumbel noise to log p (outcomes, lanes) and keeps the best outcome of each lane, the first of equals. */

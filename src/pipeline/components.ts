@@ -182,6 +182,24 @@ function checkFit(components: PipelineComponents): void {
         `encoder takes ${maxPositionEmbeddings}`,
     );
   }
+  const lastId = Math.max(
+    tokenizer.vocabSize - 1,
+    tokenizer.bosTokenId,
+    tokenizer.eosTokenId,
+    tokenizer.padTokenId,
+  );
+  if (lastId >= textEncoder.config.vocabSize) {
+    throw new RangeError(
+      `Components do not fit: the tokenizer gives ids up to ${lastId}, the text encoder knows ` +
+        `${textEncoder.config.vocabSize} tokens`,
+    );
+  }
+  if (vqvae.config.outChannels !== 3) {
+    throw new RangeError(
+      `Components do not fit: the VQ model gives images of ${vqvae.config.outChannels} channels, ` +
+        "expected 3",
+    );
+  }
   const { numEmbedsAdaNorm } = transformer.config;
   if (scheduler.config.numTrainTimesteps > numEmbedsAdaNorm) {
     throw new RangeError(

@@ -59,9 +59,12 @@ export async function* denoise(
     step.timestep.write(Int32Array.of(timestep));
     step.noise.write(noise.take(timestep));
     const run = stepFrame.run({ ...(signal && { signal }) });
-    // While the device computes, the noise of the next step is drawn here.
-    if (i + 1 < timesteps.length) noise.draw(timesteps[i + 1]!);
-    await run;
+    try {
+      // While the device computes, the noise of the next step is drawn here.
+      if (i + 1 < timesteps.length) noise.draw(timesteps[i + 1]!);
+    } finally {
+      await run;
+    }
     yield { timestep, readTokens: () => step.latents.data() };
   }
 }

@@ -33,7 +33,7 @@ export interface GenerateProgress {
 
 /** Arguments of `VQDiffusionPipeline.stream`, by the names of diffusers' `__call__`. */
 export interface StreamOptions {
-  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100. */
+  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
   readonly numInferenceSteps?: number;
   /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
   readonly guidanceScale?: number;
@@ -104,17 +104,16 @@ export function checkGenerateOptions(
   limits: GenerateLimits,
 ): GenerateRequest {
   const prompts = checkPrompt(prompt);
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`Cannot generate: options is an object, got ${describe(options)}`);
-  }
-  const { numTrainTimesteps } = limits;
-  const numInferenceSteps = integer("numInferenceSteps", options.numInferenceSteps ?? 100, {
-    max: numTrainTimesteps,
+  checkObject(options);
+  const { guidanceScale = 5, truncationRate = 1 } = options;
+  const numInferenceSteps = integer("numInferenceSteps", options.numInferenceSteps, {
+    fallback: 100,
+    max: limits.numTrainTimesteps,
     why: ", the timesteps of the training",
   });
-  const numImagesPerPrompt = integer("numImagesPerPrompt", options.numImagesPerPrompt ?? 1, {});
-  const guidanceScale = finite("guidanceScale", options.guidanceScale ?? 5);
-  const truncationRate = finite("truncationRate", options.truncationRate ?? 1);
+  const numImagesPerPrompt = integer("numImagesPerPrompt", options.numImagesPerPrompt, {});
+  checkFinite("guidanceScale", guidanceScale);
+  checkFinite("truncationRate", truncationRate);
   if (truncationRate < 0 || truncationRate > 1) {
     refuse("truncationRate", "a number from 0 to 1", truncationRate);
   }
@@ -124,7 +123,9 @@ export function checkGenerateOptions(
     );
   }
   checkFunction("onProgress", options.onProgress);
+  checkBoolean("progressBar", options.progressBar);
   const images = prompts.length * numImagesPerPrompt;
+  checkSize(images, limits);
   return {
     prompts,
     numInferenceSteps,
@@ -144,22 +145,27 @@ export function checkGenerateOptions(
  * @throws {RangeError} If one is out of range.
  */
 export function checkOutputOptions(options: GenerateOptions<OutputType, boolean>): void {
-  const { outputType = "image", returnDict = true, callbackSteps = 1 } = options;
+  checkObject(options);
+  const { outputType = "image" } = options;
   if (!["image", "array", "tokens"].includes(outputType)) {
-    refuse("outputType", `"image", "array" or "tokens"`, outputType);
+    refuse("outputType", `"image", "array" or "tokens"`, String(outputType));
   }
-  if (typeof returnDict !== "boolean") {
-    throw new TypeError(`Cannot generate: returnDict is a boolean, got ${describe(returnDict)}`);
-  }
-  integer("callbackSteps", callbackSteps, {});
+  checkBoolean("returnDict", options.returnDict);
+  integer("callbackSteps", options.callbackSteps, {});
   checkFunction("callback", options.callback);
+}
+
+function checkObject(options: unknown): void {
+  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  throw new TypeError(`Cannot generate: options is an object, got ${describe(options)}`);
 }
 
 function checkPrompt(prompt: string | readonly string[]): readonly string[] {
   if (typeof prompt === "string") return [prompt];
   if (!Array.isArray(prompt) || !prompt.every((text) => typeof text === "string")) {
+    const got = Array.isArray(prompt) ? "an array of other things" : describe(prompt);
     throw new TypeError(
-      `Cannot generate: prompt is a string or an array of strings, got ${describe(prompt)}`,
+      `Cannot generate: prompt is a string or an array of strings, got ${got}`,
     );
   }
   if (prompt.length === 0) refuse("prompt", "at least one string", "an empty array");
@@ -168,7 +174,9 @@ function checkPrompt(prompt: string | readonly string[]): readonly string[] {
 
 function checkGenerator({ seed, generator }: StreamOptions): Generator {
   if (generator === undefined) {
-    return new TorchGenerator(seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!);
+    return new TorchGenerator(
+      seed === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! : seed,
+    );
   }
   if (seed !== undefined) {
     throw new TypeError("Cannot generate: seed and generator are both given, expected one of them");
@@ -200,11 +208,32 @@ function checkLatents(
   return latents.slice();
 }
 
+/** The noise of a step has to lie in one array. */
+const MAX_NOISE_BYTES = 2 ** 32;
+
+/** Refuses at once what no memory holds; whether less fits depends on the device. */
+function checkSize(images: number, { pixels, numVecClasses }: GenerateLimits): void {
+  const bytes = images * pixels * numVecClasses * Float32Array.BYTES_PER_ELEMENT;
+  if (bytes <= MAX_NOISE_BYTES) return;
+  throw new RangeError(
+    `Cannot generate: ${images} images at once need ${
+      (bytes / 2 ** 30).toFixed(1)
+    } GiB for their ` +
+      `noise, at most ${MAX_NOISE_BYTES / 2 ** 30} GiB are possible`,
+  );
+}
+
+/** Checks a whole number from 1 on, and fills it in where none is given. */
 function integer(
   name: string,
-  value: number,
-  { max = Number.MAX_SAFE_INTEGER, why = "" }: { max?: number; why?: string },
+  value: number | undefined,
+  { fallback = 1, max = Number.MAX_SAFE_INTEGER, why = "" }: {
+    fallback?: number;
+    max?: number;
+    why?: string;
+  },
 ): number {
+  if (value === undefined) return Math.min(fallback, max);
   if (typeof value !== "number") {
     throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
   }
@@ -213,11 +242,16 @@ function integer(
   return refuse(name, `a whole number from 1 ${upTo}`, value);
 }
 
-function finite(name: string, value: number): number {
+function checkFinite(name: string, value: number): void {
   if (typeof value !== "number") {
     throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
   }
-  return Number.isFinite(value) ? value : refuse(name, "a finite number", value);
+  if (!Number.isFinite(value)) refuse(name, "a finite number", value);
+}
+
+function checkBoolean(name: string, value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(`Cannot generate: ${name} is a boolean, got ${describe(value)}`);
 }
 
 function checkFunction(name: string, value: unknown): void {
@@ -231,5 +265,5 @@ function refuse(name: string, expected: string, got: unknown): never {
 
 function describe(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "an array of other things" : `${typeof value}`;
+  return Array.isArray(value) ? "an array" : `${typeof value}`;
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Backend, DeviceInfo, DeviceType, WeightDType } from "../backends/backend.ts";
+import type { Backend, DeviceInfo } from "../backends/backend.ts";
 import { createBackend } from "../backends/select.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import type { DeviceLostError } from "../backends/webgpu/errors.ts";
-import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
+import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { disposeComponents, loadComponents, type PipelineComponents } from "./components.ts";
@@ -21,6 +21,11 @@ import {
   type OutputType,
   type StreamOptions,
 } from "./generate_options.ts";
+import {
+  checkLoadOptions,
+  linkedSignal,
+  type PipelineFromPretrainedOptions,
+} from "./load_options.ts";
 import { NoiseSource } from "./noise_source.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -34,18 +39,6 @@ import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
 
 /** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
 const EMBEDDED_MODEL = new URL("../../weights/", import.meta.url);
-
-/** Options of {@linkcode VQDiffusionPipeline.fromPretrained}. */
-export interface PipelineFromPretrainedOptions extends OpenFolderOptions {
-  /** Device to compute on. Default `"auto"`: a GPU if there is a good one, else the CPU. */
-  readonly device?: DeviceType | "auto";
-  /** How the weights of linear layers are held. Default: as stored. Float32 is the reference. */
-  readonly dtype?: WeightDType;
-  /** Threads of the CPU backend. Default: as many as there are processors. */
-  readonly threads?: number;
-  /** Where to compute, if that is there already; it stays the caller's. */
-  readonly backend?: Backend;
-}
 
 /** The state after a denoising step, as told by {@linkcode VQDiffusionPipeline.stream}. */
 export interface StreamEvent {
@@ -84,8 +77,9 @@ interface Generation {
 export class VQDiffusionPipeline implements AsyncDisposable {
   #components: PipelineComponents;
   #backend: Backend;
-  #ownsBackend: boolean;
   #recovery: Promise<void> | undefined;
+  /** Frees what the pipeline owns. */
+  readonly #owned: AsyncDisposableStack;
   #progressBar = false;
   #disposed = false;
   readonly #folder: ModelFolder;
@@ -93,13 +87,13 @@ export class VQDiffusionPipeline implements AsyncDisposable {
 
   private constructor(
     components: PipelineComponents,
-    backend: Backend,
+    owned: AsyncDisposableStack,
     folder: ModelFolder,
     options: PipelineFromPretrainedOptions,
   ) {
     this.#components = components;
-    this.#backend = backend;
-    this.#ownsBackend = options.backend === undefined;
+    this.#backend = components.transformer.backend;
+    this.#owned = owned;
     this.#folder = folder;
     this.#options = options;
   }
@@ -117,21 +111,20 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     source: string | URL | ModelFolder = EMBEDDED_MODEL,
     options: PipelineFromPretrainedOptions = {},
   ): Promise<VQDiffusionPipeline> {
+    checkLoadOptions(source, options);
     options.signal?.throwIfAborted();
-    checkDtype(options.dtype);
-    const [backend, folder] = await both(
-      options.backend ?? createBackend(options),
-      openFolder(source, options),
-      (backend) => options.backend ? undefined : backend.dispose(),
-    );
-    try {
-      const components = await loadComponents(folder, backend, options);
-      options.onProgress?.({ type: "ready" });
-      return new VQDiffusionPipeline(components, backend, folder, options);
-    } catch (error) {
-      if (!options.backend) await backend.dispose();
-      throw error;
-    }
+    using loading = linkedSignal(options.signal);
+    const { signal } = loading;
+    await using owned = new AsyncDisposableStack();
+    const opening = openFolder(source, { ...options, signal });
+    // Waited for below, or not at all if there is no backend.
+    opening.catch(() => {});
+    const backend = options.backend ?? owned.use(await createBackend(options));
+    const folder = await opening;
+    const components = await loadComponents(folder, backend, { ...options, signal });
+    owned.defer(() => disposeComponents(components));
+    options.onProgress?.({ type: "ready" });
+    return new VQDiffusionPipeline(components, owned.move(), folder, options);
   }
 
   /** The parts, which can be used alone. They stay the pipeline's. */
@@ -239,8 +232,7 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#recovery?.catch(() => {});
-    await disposeComponents(this.#components);
-    if (this.#ownsBackend) await this.#backend.dispose();
+    await this.#owned.disposeAsync();
   }
 
   /** Does what {@linkcode dispose} does. */
@@ -255,11 +247,11 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     wantsTokens: (step: number) => boolean,
   ): Generation {
     this.#expectAlive();
-    options.signal?.throwIfAborted();
     const { scheduler } = this.#components;
     const { numTrainTimesteps, numVecClasses } = scheduler.config;
     const limits = { numTrainTimesteps, numVecClasses, pixels: this.#pixels };
     const request = checkGenerateOptions(prompt, options, limits);
+    request.signal?.throwIfAborted();
     const steps = this.#steps(request, wantsTokens);
     return { request, steps: this.#watched(steps, request, options) };
   }
@@ -344,38 +336,22 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   }
 
   async #moveToCpu(error: DeviceLostError): Promise<void> {
-    const { threads, dtype } = this.#options;
-    const reason = `the GPU was lost: ${error.message}`;
-    const backend = await createWasmBackend({ reason, ...(threads && { threads }) });
-    const lost = { components: this.#components, backend: this.#backend, owned: this.#ownsBackend };
-    this.#components = await loadComponents(this.#folder, backend, { ...(dtype && { dtype }) });
-    this.#backend = backend;
-    this.#ownsBackend = true;
-    this.#recovery = undefined;
-    await disposeComponents(lost.components);
-    if (lost.owned) await lost.backend.dispose();
+    try {
+      const { dtype } = this.#options;
+      const reason = error.message.replace(/^The/, "the");
+      const backend = await createWasmBackend({ ...this.#options, reason });
+      // What was lost is freed with the rest: other generations have yet to notice the loss.
+      this.#owned.use(backend);
+      const components = await loadComponents(this.#folder, backend, { ...(dtype && { dtype }) });
+      this.#owned.defer(() => disposeComponents(components));
+      this.#components = components;
+      this.#backend = backend;
+    } finally {
+      this.#recovery = undefined;
+    }
   }
 
   #expectAlive(): void {
     if (this.#disposed) throw new ReferenceError("Cannot use the pipeline: it was disposed of");
   }
-}
-
-function checkDtype(dtype: unknown): void {
-  if (dtype === undefined || dtype === "fp32" || dtype === "fp16" || dtype === "q8") return;
-  throw new RangeError(
-    `Cannot load a pipeline: dtype is "fp32", "fp16" or "q8", got ${JSON.stringify(dtype)}`,
-  );
-}
-
-/** Waits for both; if the second fails, gives the first back. */
-async function both<A, B>(
-  first: A | Promise<A>,
-  second: Promise<B>,
-  giveBack: (value: A) => unknown,
-): Promise<[A, B]> {
-  const [a, b] = await Promise.allSettled([first, second]);
-  if (a.status === "fulfilled" && b.status === "fulfilled") return [a.value, b.value];
-  if (a.status === "fulfilled") await giveBack(a.value);
-  throw a.status === "rejected" ? a.reason : (b as PromiseRejectedResult).reason;
 }

@@ -1,0 +1,67 @@
+/**
+ * Arguments of loading a pipeline, and their checks.
+ *
+ * @module
+ */
+
+import type { Backend, WeightDType } from "../backends/backend.ts";
+import type { CreateBackendOptions } from "../backends/select.ts";
+import type { OpenFolderOptions } from "../checkpoints/folders.ts";
+
+/** Options of `VQDiffusionPipeline.fromPretrained`. */
+export interface PipelineFromPretrainedOptions extends OpenFolderOptions, CreateBackendOptions {
+  /** How the weights of linear layers are held. Default: as stored. Float32 is the reference. */
+  readonly dtype?: WeightDType;
+  /** Where to compute, if that is there already; it stays the caller's. */
+  readonly backend?: Backend;
+}
+
+/**
+ * Checks what no later step of loading does.
+ *
+ * @throws {TypeError} If an argument is of the wrong type.
+ * @throws {RangeError} If `dtype` is an unknown one.
+ */
+export function checkLoadOptions(source: unknown, options: PipelineFromPretrainedOptions): void {
+  const isFolder = typeof source === "object" && source !== null && "readText" in source;
+  if (typeof source !== "string" && !(source instanceof URL) && !isFolder) {
+    refuse("source", "a string, a URL or an open folder", source);
+  }
+  if (typeof options !== "object" || options === null) refuse("options", "an object", options);
+  const { dtype, signal, onProgress, backend } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    refuse("signal", "an AbortSignal", signal);
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    refuse("onProgress", "a function", onProgress);
+  }
+  if (backend !== undefined && typeof backend?.frame !== "function") {
+    refuse("backend", "a Backend", backend);
+  }
+  if (dtype === undefined || dtype === "fp32" || dtype === "fp16" || dtype === "q8") return;
+  throw new RangeError(
+    `Cannot load a pipeline: dtype is "fp32", "fp16" or "q8", got ${JSON.stringify(dtype)}`,
+  );
+}
+
+/**
+ * A signal that is aborted with another until it is disposed of. Files that stay open keep the signal
+ * they were opened with, and what stops the loading must not stop a later reading.
+ */
+export function linkedSignal(
+  other: AbortSignal | undefined,
+): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(other?.reason);
+  other?.addEventListener("abort", abort, { once: true });
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => other?.removeEventListener("abort", abort),
+  };
+}
+
+function refuse(name: string, expected: string, got: unknown): never {
+  throw new TypeError(
+    `Cannot load a pipeline: ${name} is ${expected}, got ${got === null ? "null" : typeof got}`,
+  );
+}

@@ -5,20 +5,49 @@
  */
 
 import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "./disk_folder.ts";
+import { describeUrl } from "./http.ts";
 import { openHttpFile } from "./http_file.ts";
 import { httpFolder } from "./http_folder.ts";
 import { type HubOptions, isHubId, openHubFolder } from "./hub.ts";
+import { originalFolder } from "./original/original_folder.ts";
 import { missingFile } from "./paths.ts";
 import { FileProgress, TotalProgress } from "./progress.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
+import { openArrays } from "./weights.ts";
 
-/** How to open the folder of a model: all of it concerns the hub, and the first part any server. */
-export type OpenFolderOptions = HubOptions;
+/** How to open the folder of a model: most of it concerns the hub, and the first part any server. */
+export interface OpenFolderOptions extends HubOptions {
+  /** The other parts of an original checkpoint, if `source` is one. */
+  readonly original?: OriginalOptions | undefined;
+}
+
+/**
+ * What belongs to an original checkpoint of Microsoft's, such as `ithq_learnable.pth`: files by path or
+ * URL, and folders by all that {@linkcode openFolder} takes.
+ */
+export interface OriginalOptions {
+  /** The image autoencoder, such as `ithq_vqvae.pth`. Default: the one inside the checkpoint. */
+  readonly vqvae?: string | URL | undefined;
+  /**
+   * Which codes the tokens stand for, such as `taming_vqvae_2887.pt`: needed for models that were
+   * trained on some of the codes only, as those of COCO, CUB-200 and Conceptual Captions.
+   */
+  readonly codes?: string | URL | undefined;
+  /** Config, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads. */
+  readonly config?: string | URL | undefined;
+  /** Folder with CLIP's `vocab.json` and `merges.txt`. Default: `tokenizer` beside the checkpoint. */
+  readonly tokenizer?: string | URL | ModelFolder | undefined;
+  /** Text encoder in the layout of transformers. Default: the one inside the checkpoint. */
+  readonly textEncoder?: string | URL | ModelFolder | undefined;
+  /** Whether to take averaged weights where there are such. Default true, as in Microsoft's code. */
+  readonly ema?: boolean | undefined;
+}
 
 /**
  * Opens the folder of a model: a path, a `file:` or `http(s):` URL, or a folder that is open already. A
  * string `owner/name` that is no folder on disk, or none that may be read, is a model on the hub;
- * `./owner/name` never is.
+ * `./owner/name` never is. An original checkpoint, a file that ends in `.pth`, `.pt` or `.ckpt`, is given
+ * as a folder in the layout of diffusers too; see {@linkcode OriginalOptions}.
  *
  * @throws {MissingFileError} If there is no such folder on disk.
  * @throws {TypeError} If `source` is of another kind, or a path is given where there is no file system.
@@ -30,6 +59,9 @@ export async function openFolder(
   if (typeof source !== "string" && !(source instanceof URL)) return source;
   options.signal?.throwIfAborted();
   const url = source instanceof URL ? source : urlOf(source);
+  if (isOriginal(url?.pathname ?? String(source))) {
+    return openOriginal(url ?? String(source), options);
+  }
   if (url === undefined) {
     const path = String(source);
     if (isHubId(path) && !await isFolder(path)) return openHubFolder(path, options);
@@ -76,6 +108,34 @@ export async function openFile(
         `Cannot open ${source}: expected a file, or a URL that begins with https:, http: or file:`,
       );
   }
+}
+
+function isOriginal(path: string): boolean {
+  return /\.(pth|pt|ckpt)$/i.test(path);
+}
+
+function openOriginal(source: string | URL, options: OpenFolderOptions): ModelFolder {
+  const { vqvae, codes, config, tokenizer, textEncoder, ema } = options.original ?? {};
+  const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
+    source === undefined ? undefined : () => open(source);
+  const arrays = async (file: string | URL) => openArrays(await openFile(file, options));
+  return originalFolder({
+    description: source instanceof URL ? describeUrl(source) : source,
+    checkpoint: () => arrays(source),
+    vqvae: opener(vqvae, arrays),
+    codes: opener(codes, arrays),
+    config: opener(config, (file) => openFile(file, options)),
+    tokenizer: () => openFolder(tokenizer ?? beside(source, "tokenizer"), options),
+    textEncoder: opener(textEncoder, (folder) => openFolder(folder, options)),
+    ema,
+  });
+}
+
+/** The path or URL of what lies in the same folder; a path never looks like an id of the hub. */
+function beside(file: string | URL, name: string): string | URL {
+  if (file instanceof URL) return new URL(name, file);
+  const folder = file.slice(0, file.lastIndexOf("/") + 1);
+  return `${/^(\/|\.\.?\/|[A-Za-z]:\/)/.test(folder) ? "" : "./"}${folder}${name}`;
 }
 
 /** The URL that a string is, if it is one and not a path such as `C:/models`. */

@@ -6,16 +6,40 @@
 
 import { elementCount, STORED_DTYPES, type StoredArray, type StoredDType } from "./arrays.ts";
 
-/** An array to be written: what it is, and how to get its bytes when its turn comes. */
-export interface ArrayToWrite {
+/** What the header of a file says about an array. */
+export interface ArrayHeader {
   /** Name in the file. */
   readonly name: string;
   /** Element type. */
   readonly dtype: StoredDType;
   /** Lengths of the dimensions, outermost first. */
   readonly shape: readonly number[];
+}
+
+/** An array to be written: what it is, and how to get its bytes when its turn comes. */
+export interface ArrayToWrite extends ArrayHeader {
   /** Gives the elements, dense, row-major and little-endian. */
   bytes(): Uint8Array | Promise<Uint8Array>;
+}
+
+/** An array and its place in a file. */
+export interface PlacedArray<A extends ArrayHeader> {
+  /** The array. */
+  readonly array: A;
+  /** Where its elements begin in the file. */
+  readonly offset: number;
+  /** How many bytes they take. */
+  readonly length: number;
+}
+
+/** What a safetensors file begins with, and what follows where. */
+export interface SafetensorsLayout<A extends ArrayHeader> {
+  /** The first bytes of the file. */
+  readonly header: Uint8Array;
+  /** The arrays, which follow each other without gaps. */
+  readonly entries: readonly PlacedArray<A>[];
+  /** Length of the whole file. */
+  readonly size: number;
 }
 
 /** Takes the next bytes of a file. They are not used again after the promise is fulfilled. */
@@ -33,9 +57,9 @@ export async function writeSafetensors(
   sink: ByteSink,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Promise<void> {
-  const sorted = inFileOrder(arrays);
-  await sink(encodeHeader(sorted, metadata));
-  for (const array of sorted) await sink(checkedBytes(array, await array.bytes()));
+  const { header, entries } = layoutSafetensors(arrays, metadata);
+  await sink(header);
+  for (const entry of entries) await sink(checkedBytes(entry, await entry.array.bytes()));
 }
 
 /**
@@ -48,26 +72,37 @@ export function encodeSafetensors(
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): Uint8Array<ArrayBuffer> {
   const contents = new Map(arrays);
-  const sorted = inFileOrder(
-    Array.from(contents, ([name, { dtype, shape, bytes }]) => ({
-      name,
-      dtype,
-      shape,
-      bytes: () => bytes,
-    })),
+  const { header, entries, size } = layoutSafetensors(
+    Array.from(contents, ([name, { dtype, shape, bytes }]) => ({ name, dtype, shape, bytes })),
+    metadata,
   );
-  const chunks = [encodeHeader(sorted, metadata)];
-  for (const array of sorted) chunks.push(checkedBytes(array, array.bytes()));
-  const file = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let offset = 0;
-  for (const chunk of chunks) {
-    file.set(chunk, offset);
-    offset += chunk.length;
-  }
+  const file = new Uint8Array(size);
+  file.set(header);
+  for (const entry of entries) file.set(checkedBytes(entry, entry.array.bytes), entry.offset);
   return file;
 }
 
-function inFileOrder<A extends ArrayToWrite>(arrays: Iterable<A>): A[] {
+/**
+ * Gives arrays their places in a safetensors file, in the order of the reference implementation.
+ *
+ * @throws {TypeError} If two arrays have one name.
+ */
+export function layoutSafetensors<A extends ArrayHeader>(
+  arrays: Iterable<A>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+): SafetensorsLayout<A> {
+  const sorted = inFileOrder(arrays);
+  const header = encodeHeader(sorted, metadata);
+  let size = header.length;
+  const entries = sorted.map((array) => {
+    const [offset, length] = [size, byteLength(array)];
+    size += length;
+    return { array, offset, length };
+  });
+  return { header, entries, size };
+}
+
+function inFileOrder<A extends ArrayHeader>(arrays: Iterable<A>): A[] {
   return [...arrays].sort((a, b) =>
     STORED_DTYPES[b.dtype] - STORED_DTYPES[a.dtype] ||
     (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
@@ -75,7 +110,7 @@ function inFileOrder<A extends ArrayToWrite>(arrays: Iterable<A>): A[] {
 }
 
 function encodeHeader(
-  arrays: readonly ArrayToWrite[],
+  arrays: readonly ArrayHeader[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const parts: string[] = [];
@@ -99,7 +134,7 @@ function encodeHeader(
   return header;
 }
 
-function byteLength({ name, dtype, shape }: ArrayToWrite): number {
+function byteLength({ name, dtype, shape }: ArrayHeader): number {
   const length = elementCount(shape) * STORED_DTYPES[dtype];
   if (!Number.isSafeInteger(length)) {
     throw new RangeError(`Cannot write ${name}: its shape (${shape}) is not valid`);
@@ -107,10 +142,13 @@ function byteLength({ name, dtype, shape }: ArrayToWrite): number {
   return length;
 }
 
-function checkedBytes(array: ArrayToWrite, bytes: Uint8Array): Uint8Array {
-  if (bytes.length !== byteLength(array)) {
+function checkedBytes(
+  { array: { name, shape }, length }: PlacedArray<ArrayHeader>,
+  bytes: Uint8Array,
+): Uint8Array {
+  if (bytes.length !== length) {
     throw new RangeError(
-      `Cannot write ${array.name}: ${bytes.length} bytes do not fill its shape (${array.shape})`,
+      `Cannot write ${name}: ${bytes.length} bytes do not fill its shape (${shape})`,
     );
   }
   return bytes;

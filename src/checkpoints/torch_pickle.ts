@@ -84,6 +84,9 @@ const OPAQUE_NAMES: readonly string[] = [
   "numpy.dtype",
   "numpy.core.multiarray.scalar",
   "numpy._core.multiarray.scalar",
+  // Keys under which PyTorch Lightning keeps the state of what saved the checkpoint.
+  "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+  "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
 ]);
 
 /** An expanded tensor may have as many elements as this although its storage has few. */
@@ -191,11 +194,12 @@ export function spanOf({ shape, strides }: TorchTensor): number {
 
 /**
  * The tensors in the value of a pickle by name: the keys that lead to each, joined by dots. A
- * `state_dict` in a dict without tensors is taken in its place.
+ * `state_dict` in a dict without tensors is taken in its place. A single tensor is named `tensor`.
  *
  * @throws {SyntaxError} If there is none, or the value is too big or deep.
  */
 export function tensorsOf(value: unknown, description: string): Map<string, TorchTensor> {
+  if (value instanceof TorchTensor) return new Map([["tensor", value]]);
   const tensors = new Map<string, TorchTensor>();
   let count = 0;
   const visit = (value: unknown, name: string, depth: number): void => {
@@ -213,7 +217,7 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
     }
   };
   visit(stateDictOf(value), "", 0);
-  if (tensors.size === 0 || tensors.has("")) {
+  if (tensors.size === 0) {
     throw new SyntaxError(`Cannot read ${description}: it is not a dict of tensors`);
   }
   return tensors;

@@ -1,0 +1,104 @@
+/**
+ * The configs of Microsoft's code, in YAML or JSON. Nearly all they say follows from the checkpoint too.
+ *
+ * @module
+ */
+
+import { parse } from "npm:deno-std@1.4.0/yaml/parse.js";
+import { booleanField, type Config, integerField } from "../config.ts";
+
+/** What the config of a model says beyond the shapes of its arrays. */
+export interface OriginalConfig {
+  /** What it is, for error messages. */
+  readonly description: string;
+  /** Number of attention heads. */
+  readonly heads: number;
+  /** Number of blocks. */
+  readonly layers: number;
+  /** Columns of the hidden state. */
+  readonly columns: number;
+  /** Whether the embeddings of "no text" were learned, if the config says so. */
+  readonly learnable: boolean | undefined;
+}
+
+/** Choices that have no counterpart in diffusers, but for these values. */
+const FIXED: readonly (readonly [path: string, value: unknown])[] = [
+  ["model.params.condition_codec_config.params.pad_value", 0],
+  ["model.params.diffusion_config.params.alpha_init_type", "alpha1"],
+  ["model.params.diffusion_config.params.condition_emb_config.params.normalize", true],
+  ["model.params.diffusion_config.params.condition_emb_config.params.pick_last_embedding", false],
+  ["model.params.diffusion_config.params.content_emb_config.params.pos_emb_type", "embedding"],
+  ["model.params.diffusion_config.params.transformer_config.params.attn_type", "selfcross"],
+  ["model.params.diffusion_config.params.transformer_config.params.block_activate", "GELU2"],
+  ["model.params.diffusion_config.params.transformer_config.params.timestep_type", "adalayernorm"],
+];
+
+const DIFFUSION = "model.params.diffusion_config.params";
+const TRANSFORMER = `${DIFFUSION}.transformer_config.params`;
+
+/**
+ * Reads a config such as `configs/ithq.yaml` of Microsoft's repository.
+ *
+ * @param text YAML or JSON. Python's tags are passed over; nothing is executed.
+ * @param description What it is, for error messages.
+ * @throws {SyntaxError} If it is not valid YAML.
+ * @throws {TypeError} If it is not the config of a text-to-image model, or a field is missing.
+ * @throws {RangeError} If a field has a value that diffusers has no counterpart of.
+ */
+export function parseOriginalConfig(text: string, description: string): OriginalConfig {
+  const root = parseYaml(text, description);
+  const model = String(valueAt(root, "model.target") ?? "nothing").split(".").at(-1);
+  if (model !== "DALLE") {
+    const kind = model === "C_DALLE"
+      ? "a class-conditional model, C_DALLE"
+      : model === "UC_DALLE"
+      ? "an unconditional model, UC_DALLE"
+      : model;
+    throw new TypeError(
+      `Cannot use ${description}: model.target is ${kind}, expected DALLE, a text-to-image model`,
+    );
+  }
+  for (const [path, expected] of FIXED) {
+    const value = valueAt(root, path) ?? expected;
+    if (value === expected) continue;
+    throw new RangeError(
+      `Cannot use ${description}: ${path} is ${JSON.stringify(value)}, expected ${expected}`,
+    );
+  }
+  const transformer: Config = { description, values: recordAt(root, TRANSFORMER) };
+  const diffusion: Config = { description, values: recordAt(root, DIFFUSION) };
+  return {
+    description,
+    heads: integerField(transformer, "n_head", { min: 1 }),
+    layers: integerField(transformer, "n_layer", { min: 1 }),
+    columns: integerField(transformer, "n_embd", { min: 1 }),
+    learnable: "learnable_cf" in diffusion.values
+      ? booleanField(diffusion, "learnable_cf")
+      : undefined,
+  };
+}
+
+function parseYaml(text: string, description: string): unknown {
+  try {
+    return parse(text.replaceAll(/!!python\/[\w.:/]+/g, ""));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n")[0] : cause;
+    throw new SyntaxError(`Cannot read ${description}: it is not valid YAML: ${reason}`, { cause });
+  }
+}
+
+function valueAt(root: unknown, path: string): unknown {
+  return path.split(".").reduce<unknown>(
+    (value, key) => isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined,
+    root,
+  );
+}
+
+function recordAt(root: unknown, path: string): Record<string, unknown> {
+  const value = valueAt(root, path);
+  return isRecord(value) ? value : {};
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,45 @@
+/**
+ * Arrays that are converted when they are read, in the form of a safetensors file.
+ *
+ * @module
+ */
+
+import { checkRange } from "../paths.ts";
+import { layoutSafetensors } from "../safetensors_writer.ts";
+import type { FileSource } from "../source.ts";
+import type { ConvertedArray } from "./state_dict.ts";
+
+/**
+ * A safetensors file that exists nowhere: its header is made at once, and its arrays as they are read,
+ * one at a time.
+ *
+ * @param dispose Closes what the arrays are read from.
+ * @throws {TypeError} If two arrays have one name.
+ */
+export function safetensorsView(
+  description: string,
+  arrays: readonly ConvertedArray[],
+  dispose: () => Promise<void>,
+): FileSource {
+  const { header, entries, size } = layoutSafetensors(arrays);
+  const read = async (offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> => {
+    checkRange(description, size, offset, length);
+    const whole = entries.find((entry) => entry.offset === offset && entry.length === length);
+    if (whole && length > 0) return (await whole.array.load()).bytes;
+    const result = new Uint8Array(length);
+    copyOverlap(header, 0, result, offset);
+    for (const entry of entries) {
+      if (entry.offset >= offset + length || entry.offset + entry.length <= offset) continue;
+      copyOverlap((await entry.array.load()).bytes, entry.offset, result, offset);
+    }
+    return result;
+  };
+  return { description, size, read, [Symbol.asyncDispose]: dispose };
+}
+
+/** Copies those bytes of a part of the file, which begins at `from`, that the result, at `to`, wants. */
+function copyOverlap(part: Uint8Array, from: number, result: Uint8Array, to: number): void {
+  const begin = Math.max(from, to);
+  const end = Math.min(from + part.length, to + result.length);
+  if (begin < end) result.set(part.subarray(begin - from, end - from), begin - to);
+}

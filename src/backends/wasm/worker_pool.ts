@@ -60,7 +60,7 @@ type Listener = (message: WorkerMessage) => void;
 
 /** The part of `node:worker_threads` that is used here. */
 interface NodeWorkerThreads {
-  Worker: new (source: string, options: { eval: true; workerData: WorkerStart }) => {
+  Worker: new (source: string, options: { eval: true; env: object; workerData: WorkerStart }) => {
     on(event: "message", listener: Listener): void;
     on(event: "error", listener: (error: Error) => void): void;
     unref(): void;
@@ -78,7 +78,9 @@ function nodeWorkerThreads(): NodeWorkerThreads | undefined {
 function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
   const node = nodeWorkerThreads();
   if (node) {
-    const worker = new node.Worker(NODE_WORKER, { eval: true, workerData: start });
+    // By default a worker gets a copy of the environment, which needs a permission.
+    const options = { eval: true, env: {}, workerData: start } as const;
+    const worker = new node.Worker(NODE_WORKER, options);
     worker.on("message", listener);
     worker.on("error", (error) => listener(String(error)));
     worker.unref();
@@ -107,7 +109,7 @@ export class WorkerPool implements Runner {
   readonly #words: Int32Array;
   #settle: ((message: WorkerMessage) => void) | undefined;
   /** Keeps the process alive while a job runs: sleeping workers do not. */
-  #keepAlive: number | undefined;
+  #keepAlive: ReturnType<typeof setInterval> | undefined;
 
   private constructor(memory: WebAssembly.Memory, control: number, threads: number) {
     this.threads = threads;

@@ -5,6 +5,7 @@ export { packPanelsI8, packPanelsQ8 } from "./linear_q8";
 export { groupNormBlocks } from "./norms";
 export { quantizedRowBytes } from "./linear_q8";
 export { COMMAND_BYTES, run, scratchBytes } from "./program";
+export { packWinograd } from "./winograd";
 
 /** First address behind the static data. */
 export const HEAP_BASE: usize = __heap_base;

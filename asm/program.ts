@@ -35,6 +35,7 @@ import {
 import { posterior, PosteriorCommand, posteriorScratch } from "./posterior";
 import { SampleCommand, sampleScratch, sampleStep } from "./sampling";
 import { barrier, Control } from "./threads";
+import { winograd, WinogradCommand, winogradScratch } from "./winograd";
 
 /** Kinds of commands; the host numbers them alike. */
 const enum Opcode {
@@ -55,6 +56,7 @@ const enum Opcode {
   LogSoftmax,
   Posterior,
   SampleStep,
+  Winograd,
 }
 
 /** Bytes of a command. */
@@ -118,6 +120,8 @@ function execute(command: usize, control: Control, scratch: usize): void {
       return posterior(changetype<PosteriorCommand>(command), control, scratch);
     case Opcode.SampleStep:
       return sampleStep(changetype<SampleCommand>(command), control, scratch);
+    case Opcode.Winograd:
+      return winograd(changetype<WinogradCommand>(command), control, scratch);
     default:
       unreachable();
   }
@@ -142,6 +146,8 @@ export function scratchBytes(command: usize): usize {
       return posteriorScratch(changetype<PosteriorCommand>(command).classes);
     case Opcode.SampleStep:
       return sampleScratch(changetype<SampleCommand>(command).classes);
+    case Opcode.Winograd:
+      return winogradScratch(changetype<WinogradCommand>(command).inChannels);
     default:
       return 0;
   }

@@ -83,6 +83,14 @@ declare namespace __AdaptedExports {
    * @returns `usize`
    */
   export function scratchBytes(command: number): number;
+  /**
+   * winograd/packWinograd
+   * @param from `usize`
+   * @param outChannels `i32`
+   * @param inChannels `i32`
+   * @param to `usize`
+   */
+  export function packWinograd(from: number, outChannels: number, inChannels: number, to: number): void;
 }
 /** Instantiates the compiled WebAssembly module with the given imports. */
 export declare function instantiate(module: WebAssembly.Module, imports: {

@@ -26,6 +26,7 @@ export const Opcode = {
   logSoftmax: 14,
   posterior: 15,
   sampleStep: 16,
+  winograd: 17,
 } as const;
 
 /** `Activation` of `asm/math.ts`. */

@@ -291,20 +291,27 @@ export class WasmFrame implements Frame {
     }
     const { stride = 1, upsample = false, addTo } = options;
     const out = addTo ?? this.empty(shape, "f32");
-    this.#program.push(
-      Opcode.convolution,
-      this.#at("conv2d", x),
-      weight.zero,
-      weight.matrix.panels,
-      weight.matrix.bias,
-      this.#at("conv2d", out),
-      ...x.shape,
-      ...shape.slice(1),
-      weight.kernelSize,
-      stride,
-      upsample,
-      addTo !== undefined,
-    );
+    const from = [this.#at("conv2d", x), weight.zero];
+    const to = [weight.matrix.bias, this.#at("conv2d", out)];
+    const sizes = [...x.shape, ...shape.slice(1)];
+    const add = addTo !== undefined;
+    const panels = stride === 1 ? weight.winogradPanels : undefined;
+    if (panels !== undefined) {
+      this.#program.push(Opcode.winograd, ...from, panels, ...to, ...sizes, upsample, add);
+    } else {
+      const kernel = [weight.kernelSize, stride];
+      const direct = weight.matrix.panels;
+      this.#program.push(
+        Opcode.convolution,
+        ...from,
+        direct,
+        ...to,
+        ...sizes,
+        ...kernel,
+        upsample,
+        add,
+      );
+    }
     return out;
   }
 

@@ -12,6 +12,8 @@ import type { WasmBackend } from "./wasm_backend.ts";
 /** `Format` of `asm/convert.ts`. */
 const FORMATS = { f32: 0, f16: 1, bf16: 2, i8: 3 } as const;
 const PANEL_COLUMNS = 8;
+/** Matrix products of Winograd's convolution, F(4×4, 3×3). */
+const WINOGRAD_POINTS = 36;
 
 /** A set of blocks that are given back together. */
 class Blocks {
@@ -156,6 +158,7 @@ export class WasmConvWeight implements ConvWeight {
   /** Address of a pixel of zeros, for the padding. */
   readonly zero: number;
   readonly #blocks: Blocks;
+  #winogradPanels: number | undefined;
 
   constructor(backend: WasmBackend, weight: HostArray, bias: HostArray) {
     const [out, input, height, width] = weight.shape;
@@ -174,6 +177,20 @@ export class WasmConvWeight implements ConvWeight {
     backend.view("f32", this.zero, input!).fill(0);
   }
 
+  /**
+   * Address of the weight transformed for Winograd's convolution, which is made when it is first asked
+   * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
+   * does not pay.
+   */
+  get winogradPanels(): number | undefined {
+    if (this.#winogradPanels === undefined && suitsWinograd(this)) {
+      const { backend, matrix, outChannels, inChannels } = this;
+      this.#winogradPanels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
+      backend.kernels.packWinograd(matrix.panels, outChannels, inChannels, this.#winogradPanels);
+    }
+    return this.#winogradPanels;
+  }
+
   dispose(): void {
     this.matrix.dispose();
     this.#blocks.release();
@@ -182,6 +199,12 @@ export class WasmConvWeight implements ConvWeight {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Fewer channels do not repay the transforms; more would take too much memory, 36 MiB at this limit. */
+function suitsWinograd({ kernelSize, inChannels, outChannels }: WasmConvWeight): boolean {
+  return kernelSize === 3 && inChannels % 4 === 0 && outChannels % PANEL_COLUMNS === 0 &&
+    Math.min(inChannels, outChannels) >= 64 && inChannels * outChannels <= 2 ** 18;
 }
 
 /** (out, in, taps) → (out, taps, in) */

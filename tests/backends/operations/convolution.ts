@@ -13,7 +13,12 @@ const SHAPES: readonly [number, number, number, number, number][] = [
   [2, 5, 6, 3, 32],
   [1, 2, 33, 5, 65],
   [1, 17, 2, 64, 64],
+  [2, 9, 11, 68, 72],
 ];
+
+// Winograd's minimal filtering, which a backend may use for many channels, has twice the rounding error of
+// the direct sum (rms, measured in float32 against float64 for 128 channels: 1.1e-6 and 6e-7).
+const FILTERING = 2;
 
 // Kernel size and options.
 const KINDS: readonly [number, ConvOptions][] = [
@@ -44,7 +49,7 @@ export function testConvolution(name: string, makeBackend: MakeBackend): void {
               const weight = t.conv(outChannels, inChannels, kernelSize);
               return t.frame.conv2d(x, weight, { ...options, ...(add && { addTo }) });
             },
-            { absolute: sumTolerance(kernelSize ** 2 * inChannels) },
+            { absolute: FILTERING * sumTolerance(kernelSize ** 2 * inChannels) },
           );
         }
       }

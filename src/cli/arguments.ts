@@ -1,0 +1,96 @@
+/**
+ * Arguments of the commands: reading them, and refusing wrong ones.
+ *
+ * @module
+ */
+
+import { parseArgs, type ParseArgsConfig } from "node:util";
+
+/** The options that a command knows. */
+export type CommandOptions = NonNullable<ParseArgsConfig["options"]>;
+
+/** The arguments of a command, split by `node:util`. */
+export type ParsedArguments<O extends CommandOptions> = ReturnType<
+  typeof parseArgs<{ options: O; allowPositionals: true; strict: true }>
+>;
+
+/** A wrong argument of a command: nothing was done, and the exit code is 2. */
+export class UsageError extends Error {
+  /** Name of the class. */
+  override readonly name = "UsageError";
+}
+
+/**
+ * Splits arguments into options and the rest.
+ *
+ * @throws {UsageError} If an option is unknown, lacks its value or has one it does not take.
+ */
+export function parseArguments<O extends CommandOptions>(
+  args: readonly string[],
+  options: O,
+): ParsedArguments<O> {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(firstSentence(error.message), { cause: error });
+  }
+}
+
+/**
+ * A whole number that an option was given.
+ *
+ * @throws {UsageError} If it is none, or out of range.
+ */
+export function integerOption(
+  name: string,
+  text: string | undefined,
+  { min = 1, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^[+-]?\d+$/.test(text) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`;
+  throw wrongValue(name, `a whole number ${range}`, text);
+}
+
+/**
+ * A number that an option was given.
+ *
+ * @throws {UsageError} If it is none, or out of range.
+ */
+export function numberOption(
+  name: string,
+  text: string | undefined,
+  { min = -Infinity, max = Infinity }: { min?: number; max?: number } = {},
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value) && value >= min && value <= max) return value;
+  throw wrongValue(name, max === Infinity ? "a number" : `a number from ${min} to ${max}`, text);
+}
+
+/**
+ * One of several words that an option was given.
+ *
+ * @throws {UsageError} If it is none of them.
+ */
+export function choiceOption<C extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly C[],
+): C | undefined {
+  const choice = choices.find((choice) => choice === text);
+  if (text === undefined || choice !== undefined) return choice;
+  throw wrongValue(name, choices.join(", ").replace(/, ([^,]*)$/, " or $1"), text);
+}
+
+/** An option with a value that it cannot have. */
+export function wrongValue(name: string, expected: string, text: string): UsageError {
+  return new UsageError(`--${name} is ${JSON.stringify(text)}, expected ${expected}`);
+}
+
+/** What `node:util` says first; advice follows. */
+function firstSentence(message: string): string {
+  return message.replace(/(\.\s|\n)[^]*$/, "").replace(/\.$/, "");
+}

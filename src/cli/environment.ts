@@ -1,0 +1,49 @@
+/**
+ * Variables of the environment. The library itself never looks there.
+ *
+ * @module
+ */
+
+import type { HubOptions } from "../checkpoints/hub.ts";
+
+/** What {@linkcode hubOptions} finds. */
+export type EnvironmentHubOptions = Pick<HubOptions, "endpoint" | "token" | "cache">;
+
+/**
+ * The hub to ask, the token to show and the folder to keep models in: `HF_ENDPOINT`, `HF_TOKEN`, and
+ * `HF_HUB_CACHE` or `HF_HOME` or the folder that Python's `huggingface_hub` uses without them, so that
+ * what one has downloaded the other need not.
+ */
+export function hubOptions(): EnvironmentHubOptions {
+  const endpoint = read("HF_ENDPOINT");
+  const token = read("HF_TOKEN");
+  const cache = cacheFolder();
+  return { ...(endpoint && { endpoint }), ...(token && { token }), ...(cache && { cache }) };
+}
+
+/**
+ * Keeps libwayland from complaining on the standard error output where there is no desktop: looking for
+ * a GPU, wgpu asks it for a display, which nothing here needs.
+ */
+export function quietDisplayServer(): void {
+  const variable = "XDG_RUNTIME_DIR";
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  if (Deno.build.os !== "linux" || state !== "granted") return;
+  if (!Deno.env.get(variable)) Deno.env.set(variable, "/nonexistent");
+}
+
+function cacheFolder(): string | undefined {
+  const folder = read("HF_HUB_CACHE");
+  if (folder) return folder;
+  const huggingFace = read("HF_HOME");
+  if (huggingFace) return `${huggingFace}/hub`;
+  const home = read("HOME") ?? read("USERPROFILE");
+  const caches = read("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
+  return caches && `${caches}/huggingface/hub`;
+}
+
+/** A variable, if it is set, not empty, and may be read without asking. */
+function read(variable: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable });
+  return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
+}

@@ -1,0 +1,52 @@
+/**
+ * The command line.
+ *
+ * @module
+ */
+
+import { UsageError } from "./arguments.ts";
+
+const HELP = `VQ-Diffusion: pictures from text
+
+Usage:
+  deno task generate "<prompt>" [options]   Draw pictures
+  deno task convert <file> [options]        Turn an original checkpoint into a model folder
+  deno task inspect <model>                 Say what a model consists of
+
+Each command says more with --help.
+`;
+
+/** A command: takes its arguments and gives the exit code. */
+type Command = (args: string[]) => Promise<number>;
+
+/** Loads a command; the others are not loaded. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  generate: async () => (await import("./generate.ts")).generate,
+  convert: async () => (await import("./convert.ts")).convert,
+  inspect: async () => (await import("./inspect.ts")).inspect,
+};
+
+/**
+ * Runs a command. What goes wrong is told in one line on the standard error output.
+ *
+ * @returns The exit code: 0, 1 if the command failed, 2 if its arguments were wrong.
+ */
+async function main([name = "", ...args]: string[]): Promise<number> {
+  if (["--help", "-h", "help"].includes(name)) {
+    console.log(HELP);
+    return 0;
+  }
+  try {
+    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (!load) throw new UsageError(`Expected generate, convert or inspect, got "${name}"`);
+    const command = await load();
+    return await command(args);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const hint = error instanceof UsageError ? "; --help tells more" : "";
+    console.error(`error: ${message.replaceAll(/\s*\n\s*/g, " ")}${hint}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,32 +1,17 @@
 // The WebGPU backend when something goes wrong: a lost device, an abort, errors that arrive late.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import type { Tensor } from "../../src/backends/backend.ts";
-import {
-  createWebGpuBackend,
-  type WebGpuBackend,
-  type WebGpuOptions,
-} from "../../src/backends/webgpu/backend.ts";
+import type { Frame, Tensor } from "../../src/backends/backend.ts";
 import { Device } from "../../src/backends/webgpu/device.ts";
 import { DeviceLostError } from "../../src/backends/webgpu/errors.ts";
-import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { Trial } from "./operations/trial.ts";
+import { makeWebGpu, testDevice, WITHOUT_WEBGPU } from "./webgpu_adapter.ts";
 
-const { adapter } = await probeWebGpu({ allowSoftware: true });
-const ignore = adapter === undefined;
-
-async function makeDevice(): Promise<GPUDevice> {
-  const { adapter } = await probeWebGpu({ allowSoftware: true });
-  return await adapter!.requestDevice();
-}
-
-function make(options: Partial<WebGpuOptions> = {}): Promise<WebGpuBackend> {
-  return createWebGpuBackend({ reason: "asked for", allowSoftware: true, ...options });
-}
+const ignore = WITHOUT_WEBGPU;
 
 /** Layers one after the other; the result of the last. */
-function layers({ frame, ...trial }: { frame: Trial["frame"]; x: Tensor }, count: number): Tensor {
-  let x = trial.x;
+function layers(frame: Frame, input: Tensor, count: number): Tensor {
+  let x = input;
   for (let i = 0; i < count; i++) x = frame.normalizeRows(x);
   return x;
 }
@@ -35,10 +20,10 @@ Deno.test({
   name: "WebGPU: a device lost in mid-run gives DeviceLostError from run() and data()",
   ignore,
   fn: async () => {
-    const device = await makeDevice();
-    const backend = await make({ device });
+    const device = await testDevice();
+    const backend = await makeWebGpu({ device });
     const trial = new Trial(backend);
-    const out = layers({ frame: trial.frame, x: trial.floats(64, 64) }, 50);
+    const out = layers(trial.frame, trial.floats(64, 64), 50);
     await trial.frame.run();
     const run = trial.frame.run();
     const data = out.data();
@@ -61,10 +46,10 @@ Deno.test({
   name: "WebGPU: a device lost while kernels compile gives DeviceLostError",
   ignore,
   fn: async () => {
-    const device = await makeDevice();
-    await using backend = await make({ device });
+    const device = await testDevice();
+    await using backend = await makeWebGpu({ device });
     using trial = new Trial(backend);
-    const out = layers({ frame: trial.frame, x: trial.floats(8, 8) }, 3);
+    const out = layers(trial.frame, trial.floats(8, 8), 3);
     const run = trial.frame.run();
     device.destroy();
     // The loss may become known before the kernels are ready, or only after.
@@ -79,14 +64,14 @@ Deno.test({
   name: "WebGPU: Backend.dispose() leaves the caller's device alive and its own destroyed",
   ignore,
   fn: async () => {
-    const device = await makeDevice();
-    const backend = await make({ device });
+    const device = await testDevice();
+    const backend = await makeWebGpu({ device });
     const tensor = backend.tensor(Float32Array.of(1, 2), [2]);
     await backend.dispose();
     await backend.dispose();
     await assertRejects(() => tensor.data(), ReferenceError, "disposed of");
     tensor.dispose();
-    const again = await make({ device });
+    const again = await makeWebGpu({ device });
     using other = again.tensor(Float32Array.of(3), [1]);
     assertEquals(await other.data(), Float32Array.of(3));
     await again.dispose();
@@ -98,9 +83,9 @@ Deno.test({
   name: "WebGPU: Frame.run() stops between two submissions when aborted",
   ignore,
   fn: async () => {
-    await using backend = await make({ tuning: { dispatchesPerSubmission: 1 } });
+    await using backend = await makeWebGpu({ tuning: { dispatchesPerSubmission: 1 } });
     using trial = new Trial(backend);
-    const out = layers({ frame: trial.frame, x: trial.floats(8, 8) }, 20);
+    const out = layers(trial.frame, trial.floats(8, 8), 20);
     await trial.frame.run();
     const { submissions } = backend.stats;
     assertEquals(submissions, 20);
@@ -124,10 +109,10 @@ Deno.test({
   name: "WebGPU: Frame.run() aborted while kernels compile frees all with the frame",
   ignore,
   fn: async () => {
-    await using backend = await make();
+    await using backend = await makeWebGpu();
     {
       using trial = new Trial(backend);
-      layers({ frame: trial.frame, x: trial.floats(8, 8) }, 3);
+      layers(trial.frame, trial.floats(8, 8), 3);
       const controller = new AbortController();
       const run = trial.frame.run({ signal: controller.signal });
       controller.abort();
@@ -142,7 +127,7 @@ Deno.test({
   name: "WebGPU: errors of the GPU surface as one error that names the operation",
   ignore,
   fn: async () => {
-    await using backend = await make();
+    await using backend = await makeWebGpu();
     using trial = new Trial(backend);
     const weight = trial.floats(8);
     const options = { weight, bias: trial.floats(8), eps: 1e-5 };
@@ -161,7 +146,7 @@ Deno.test({
   name: "WebGPU: Device.kernel() tells what the compiler says of which kernel",
   ignore,
   fn: async () => {
-    const gpu = await makeDevice();
+    const gpu = await testDevice();
     const device = new Device(gpu, { owned: true });
     const { ready } = device.kernel({
       name: "broken",

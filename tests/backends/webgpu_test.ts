@@ -3,69 +3,44 @@
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Tensor } from "../../src/backends/backend.ts";
-import {
-  createWebGpuBackend,
-  type WebGpuBackend,
-  type WebGpuOptions,
-} from "../../src/backends/webgpu/backend.ts";
+import { createWebGpuBackend, type WebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { MATMUL_TILES } from "../../src/backends/webgpu/matmul.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { selfCheck } from "../../src/backends/webgpu/self_check.ts";
 import { testOperations } from "./operations.ts";
 import { compare, sumTolerance, Trial } from "./operations/trial.ts";
+import { makeWebGpu, testAdapter, testDevice, WITHOUT_WEBGPU } from "./webgpu_adapter.ts";
 
-const { adapter } = await probeWebGpu({ allowSoftware: true });
-const ignore = adapter === undefined;
-
-function make(options: Partial<WebGpuOptions> = {}): Promise<WebGpuBackend> {
-  return createWebGpuBackend({ reason: "asked for", allowSoftware: true, ...options });
-}
+const ignore = WITHOUT_WEBGPU;
 
 if (ignore) Deno.test.ignore("WebGPU: Frame's operations", () => {});
-else testOperations("WebGPU", make);
+else testOperations("WebGPU", makeWebGpu);
 
 /** A small network of every kind of operation that takes scratch memory. */
-function network({ frame, floats, ids, linear, conv }: Bound): Tensor {
-  const image = frame.conv2d(floats(1, 4, 4, 8), conv(8, 8, 3));
-  const parameters = { weight: floats(8), bias: floats(8) };
+function network(t: Trial): Tensor {
+  const { frame } = t;
+  const image = frame.conv2d(t.floats(1, 4, 4, 8), t.conv(8, 8, 3));
+  const parameters = { weight: t.floats(8), bias: t.floats(8) };
   const normed = frame.groupNorm(image, { ...parameters, groups: 2, eps: 1e-6, silu: true });
-  const rows = frame.linear(frame.reshape(normed, [16, 8]), linear([12], 8));
+  const rows = frame.linear(frame.reshape(normed, [16, 8]), t.linear([12], 8));
   const logProbs = frame.logSoftmax(frame.reshape(rows, [1, 16, 12]));
   frame.sampleStep(logProbs, {
-    latents: ids(new Int32Array(16).fill(12), 1, 16),
-    noise: frame.reshape(floats(13 * 16), [1, 13, 16]),
-    schedule: frame.reshape(floats(18), [3, 6]),
-    timestep: ids([1], 1),
+    latents: t.ids(new Int32Array(16).fill(12), 1, 16),
+    noise: t.floatsIn(0, 1, 1, 13, 16),
+    schedule: t.floatsIn(-3, 0, 3, 6),
+    timestep: t.ids([1], 1),
     truncationRate: 0.9,
   });
   return logProbs;
-}
-
-interface Bound {
-  readonly frame: Trial["frame"];
-  readonly floats: Trial["floats"];
-  readonly ids: Trial["ids"];
-  readonly linear: Trial["linear"];
-  readonly conv: Trial["conv"];
-}
-
-function bound(trial: Trial): Bound {
-  return {
-    frame: trial.frame,
-    floats: trial.floats.bind(trial),
-    ids: trial.ids.bind(trial),
-    linear: trial.linear.bind(trial),
-    conv: trial.conv.bind(trial),
-  };
 }
 
 Deno.test({
   name: "WebGPU: Frame.run() submits once and reads nothing back",
   ignore,
   fn: async () => {
-    await using backend = await make();
+    await using backend = await makeWebGpu();
     using trial = new Trial(backend);
-    const result = network(bound(trial));
+    const result = network(trial);
     await trial.frame.run();
     const before = backend.stats;
     for (let i = 0; i < 5; i++) await trial.frame.run();
@@ -79,12 +54,12 @@ Deno.test({
   name: "WebGPU: Frame.dispose() leaves no buffer behind in hundreds of frames",
   ignore,
   fn: async () => {
-    await using backend = await make();
+    await using backend = await makeWebGpu();
     let first: WebGpuBackend["stats"] | undefined;
     for (let i = 0; i < 200; i++) {
       {
         using trial = new Trial(backend);
-        network(bound(trial));
+        network(trial);
         await trial.frame.run();
       }
       first ??= backend.stats;
@@ -102,7 +77,7 @@ Deno.test({
   name: "WebGPU: Frame.linear() joins weights split for the binding limit",
   ignore,
   fn: async () => {
-    await using backend = await make({ maxBindingBytes: 4096 });
+    await using backend = await makeWebGpu({ maxBindingBytes: 4096 });
     for (const held of ["fp32", "fp16", "q8"] as const) {
       // 130 rows of 62 columns, in parts of 16, 32 and 64 rows.
       await compare(
@@ -129,7 +104,7 @@ Deno.test({
   name: "WebGPU: Frame.embedding() looks up tables split for the binding limit",
   ignore,
   fn: async () => {
-    await using backend = await make({ maxBindingBytes: 4096 });
+    await using backend = await makeWebGpu({ maxBindingBytes: 4096 });
     for (const columns of [3, 24, 64]) {
       await compare(
         backend,
@@ -148,12 +123,12 @@ Deno.test({
   name: "WebGPU: Frame refuses what no binding can hold, by name and size",
   ignore,
   fn: async () => {
-    await using backend = await make({ maxBindingBytes: 4096 });
+    await using backend = await makeWebGpu({ maxBindingBytes: 4096 });
     using trial = new Trial(backend);
     const error = assertThrows(() => trial.frame.geglu(trial.floats(64, 32)), RangeError);
     assertStringIncludes(error.message, "geglu on 8.0 KiB at once");
     assertStringIncludes(error.message, "4.0 KiB");
-    const { maxBufferSize } = adapter!.limits;
+    const { maxBufferSize } = (await testAdapter())!.limits;
     const shape = [Math.ceil((maxBufferSize + 1) / 4)];
     const tooLarge = assertThrows(() => trial.frame.empty(shape, "f32"), RangeError);
     assertStringIncludes(tooLarge.message, "for empty: this GPU allows");
@@ -165,7 +140,7 @@ for (const tile of MATMUL_TILES) {
     name: `WebGPU: Frame.linear() and conv2d() agree with tiles of ${tile.rows}×${tile.columns}`,
     ignore,
     fn: async () => {
-      await using backend = await make({ tuning: { matmulTile: tile } });
+      await using backend = await makeWebGpu({ tuning: { matmulTile: tile } });
       for (const [rows, inner, outs] of [[1, 5, 3], [130, 68, 66], [65, 33, 129]] as const) {
         await compare(
           backend,
@@ -189,7 +164,7 @@ for (const [queries, keys] of [[32, 32], [64, 16], [32, 64]] as const) {
     name: `WebGPU: Frame.attention() agrees with tiles of ${queries}×${keys}`,
     ignore,
     fn: async () => {
-      await using backend = await make({ tuning: { attentionTile: { queries, keys } } });
+      await using backend = await makeWebGpu({ tuning: { attentionTile: { queries, keys } } });
       for (const [rows, heads, headDim] of [[70, 2, 22], [33, 1, 88], [20, 1, 200]] as const) {
         for (const causal of [false, true]) {
           await compare(
@@ -215,11 +190,10 @@ Deno.test({
   name: "WebGPU: Frame.attention() and linear() fit in the memory that every GPU has",
   ignore,
   fn: async () => {
-    const { adapter } = await probeWebGpu({ allowSoftware: true });
-    const device = await adapter!.requestDevice();
+    const device = await testDevice();
     assertEquals(device.limits.maxComputeWorkgroupStorageSize, 16384);
     {
-      await using backend = await make({ device });
+      await using backend = await makeWebGpu({ device });
       for (const headDim of [22, 88, 144, 512]) {
         await compare(
           backend,
@@ -245,7 +219,7 @@ Deno.test({
   name: "WebGPU: selfCheck() finds nothing wrong and gives all memory back",
   ignore,
   fn: async () => {
-    await using backend = await make();
+    await using backend = await makeWebGpu();
     assertEquals(await selfCheck(backend), undefined);
     assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
     const { submissions } = backend.stats;
@@ -256,7 +230,7 @@ Deno.test({
 
 Deno.test({
   name: "WebGPU: createWebGpuBackend() refuses software unless it is allowed",
-  ignore: ignore || !adapter.info.isFallbackAdapter,
+  ignore: !(await testAdapter())?.info.isFallbackAdapter,
   fn: async () => {
     const found = await probeWebGpu();
     assertEquals(found.adapter, undefined);

@@ -312,6 +312,8 @@ export interface MemoryUse {
 export interface Backend extends AsyncDisposable {
   /** Which device this is, and why it was chosen. */
   readonly device: DeviceInfo;
+  /** Most bytes of memory that can be in use, if the device tells. */
+  readonly memoryLimit?: number;
   /**
    * Copies values to the device.
    *

@@ -37,6 +37,7 @@ export class AdaLayerNorm {
         [`${name}.linear.bias`, [2 * columns]],
       ],
       (backend, [embedding, weight, bias]) => makeTable(backend, embedding!, weight!, bias!),
+      () => 4 * timesteps * 2 * columns,
     );
   }
 

@@ -13,6 +13,7 @@ import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { openWeights } from "../checkpoints/weights.ts";
+import { checkMemory } from "./memory_check.ts";
 import { ModelWeights } from "./model_weights.ts";
 
 /** Options of every model's `create`. */
@@ -22,9 +23,17 @@ export interface CreateModelOptions {
    * row. Default: as stored. Convolutions, embeddings and norms are always held in float32.
    */
   readonly dtype?: WeightDType | undefined;
+  /**
+   * Whether to load the weights at once. Default true. Without them the model can tell its size and be
+   * saved; {@linkcode Model.load} loads them later.
+   */
+  readonly load?: boolean | undefined;
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Options of {@linkcode Model.load}. */
+export type LoadModelOptions = Pick<CreateModelOptions, "dtype" | "signal">;
 
 /** Options of every model's `fromPretrained`: those of opening a folder, and these. */
 export interface ModelFromPretrainedOptions extends CreateModelOptions, OpenFolderOptions {
@@ -75,6 +84,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    */
   protected abstract readonly weightsFile: string;
   #ownedBackend: Backend | undefined;
+  #ignored: RegExp | undefined;
+  #loaded = false;
   #disposed = false;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
@@ -82,6 +93,41 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     this.backend = backend;
     this.config = config;
     this.weights = weights;
+  }
+
+  /** Number of parameters. */
+  get parameters(): number {
+    return this.memory.parameters;
+  }
+
+  /**
+   * Bytes of the device's memory that the weights take, about.
+   *
+   * @param dtype How those of linear layers are held. Default: as stored.
+   */
+  memoryBytes(dtype?: WeightDType): number {
+    return this.memory.bytes(this.weights, dtype);
+  }
+
+  /**
+   * Loads the weights, if the model was made without. Does nothing if they are loaded.
+   *
+   * @throws {RangeError} If they do not fit in the memory of the device, before any is taken.
+   * @throws {ReferenceError} If the model was disposed of.
+   */
+  async load(options: LoadModelOptions = {}): Promise<void> {
+    if (this.#disposed) throw new ReferenceError("Cannot load the model: it was disposed of");
+    if (this.#loaded) return;
+    const { dtype, signal } = options;
+    checkDType(dtype);
+    checkMemory(this.weights.description, this.backend, dtype, (type) => this.memoryBytes(type));
+    this.#loaded = true;
+    try {
+      await this.memory.load(this.backend, this.weights, { dtype, signal }, this.#ignored);
+    } catch (error) {
+      this.#loaded = false;
+      throw error;
+    }
   }
 
   /**
@@ -161,7 +207,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   }
 
   /**
-   * Loads the weights that a model's constructor declared; closes the checkpoint if that fails.
+   * Loads the weights that a model's constructor declared, or only checks that they are there; closes
+   * the checkpoint if that fails.
    *
    * @param make Calls the constructor.
    * @param ignored Names of arrays that the checkpoint may hold without need.
@@ -175,7 +222,9 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     try {
       checkDType(options.dtype);
       const model = make();
-      await model.memory.load(model.backend, weights, options, ignored);
+      model.#ignored = ignored;
+      model.memory.check(weights, ignored);
+      if (options.load !== false) await model.load(options);
       return model;
     } catch (error) {
       await weights[Symbol.asyncDispose]();

@@ -13,6 +13,7 @@ import type {
   Tensor,
   WeightDType,
 } from "../backends/backend.ts";
+import { type ArraySource, elementCount } from "../checkpoints/arrays.ts";
 import type { TensorSource } from "../checkpoints/source.ts";
 
 /** A weight that has been declared and has a value once it is loaded. */
@@ -60,6 +61,15 @@ export type MakeParameter<T> = (
 
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
+
+/** Bytes of the device's memory that a weight takes; without a type, as it is stored. */
+type ByteCount = (source: ArraySource, dtype: WeightDType | undefined) => number;
+
+/** Bytes of a value of a linear layer. */
+const VALUE_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 2, q8: 1 };
+
+/** Bytes of the bias of a column, and of what int8 needs beside it: a scale and an offset. */
+const COLUMN_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 4, q8: 12 };
 
 /** Declares the weights of a model, loads them and owns their memory. */
 export class ModelWeights implements Disposable {
@@ -122,6 +132,12 @@ export class ModelWeights implements Disposable {
           arrays.slice(names.length),
           precise && dtype === "q8" ? "fp16" : dtype,
         ),
+      (source, asked) => {
+        const dtype = asked ?? storedAs(source, weights);
+        const held = precise && dtype === "q8" ? "fp16" : dtype;
+        const columns = names.length * outFeatures;
+        return columns * (inFeatures * VALUE_BYTES[held] + COLUMN_BYTES[held]);
+      },
     );
   }
 
@@ -144,11 +160,30 @@ export class ModelWeights implements Disposable {
     return this.derived(shapes, (backend, [weight, bias]) => backend.convWeight(weight!, bias!));
   }
 
-  /** Something made of several arrays, which are not kept. */
-  derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
-    const slot = new Slot(shapes, make);
+  /**
+   * Something made of several arrays, which are not kept.
+   *
+   * @param bytes Memory that it takes. Default: that of all its elements in float32.
+   */
+  derived<T extends Disposable>(
+    shapes: ArrayShapes,
+    make: MakeParameter<T>,
+    bytes: ByteCount = () => shapes.reduce((sum, [, shape]) => sum + 4 * elementCount(shape), 0),
+  ): Parameter<T> {
+    const slot = new Slot(shapes, make, bytes);
     this.#slots.push(slot);
     return slot;
+  }
+
+  /** Number of elements of all arrays that were declared. */
+  get parameters(): number {
+    return this.#slots.flatMap(({ shapes }) => shapes)
+      .reduce((sum, [, shape]) => sum + elementCount(shape), 0);
+  }
+
+  /** Bytes of the device's memory that all that was declared takes; without a type, as stored. */
+  bytes(source: ArraySource, dtype: WeightDType | undefined): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.bytes(source, dtype), 0);
   }
 
   /**
@@ -164,7 +199,7 @@ export class ModelWeights implements Disposable {
     options: LoadWeightsOptions = {},
     ignored?: RegExp,
   ): Promise<void> {
-    this.#check(source, ignored);
+    this.check(source, ignored);
     const { dtype, signal } = options;
     try {
       for (const slot of this.#slots) {
@@ -181,17 +216,13 @@ export class ModelWeights implements Disposable {
     }
   }
 
-  /** Gives the memory back. */
-  dispose(): void {
-    for (const slot of this.#slots) slot.empty();
-  }
-
-  /** Gives the memory back. */
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  #check(source: TensorSource, ignored: RegExp | undefined): void {
+  /**
+   * Checks that a checkpoint holds what has been declared.
+   *
+   * @param ignored Names of arrays that it may hold without need.
+   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
+   */
+  check(source: TensorSource, ignored: RegExp | undefined): void {
     const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
     const present = new Set(source.names());
     const missing: string[] = [];
@@ -214,22 +245,36 @@ export class ModelWeights implements Disposable {
       `Cannot load ${source.description}: it does not fit the config: ${problems.join("; ")}`,
     );
   }
+
+  /** Gives the memory back. */
+  dispose(): void {
+    for (const slot of this.#slots) slot.empty();
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
 }
 
 /** Place of a weight that is loaded later. */
 class Slot<T extends Disposable> implements Parameter<T> {
   readonly shapes: ArrayShapes;
+  readonly bytes: ByteCount;
   readonly #make: MakeParameter<T>;
   #value: T | undefined;
 
-  constructor(shapes: ArrayShapes, make: MakeParameter<T>) {
+  constructor(shapes: ArrayShapes, make: MakeParameter<T>, bytes: ByteCount) {
     this.shapes = shapes;
+    this.bytes = bytes;
     this.#make = make;
   }
 
   get value(): T {
     if (this.#value === undefined) {
-      throw new ReferenceError(`Cannot use ${this.shapes[0]?.[0]}: the model was disposed of`);
+      throw new ReferenceError(
+        `Cannot use ${this.shapes[0]?.[0]}: the model was disposed of, or is not loaded`,
+      );
     }
     return this.#value;
   }
@@ -246,6 +291,13 @@ class Slot<T extends Disposable> implements Parameter<T> {
     this.#value?.[Symbol.dispose]();
     this.#value = undefined;
   }
+}
+
+/** How backends hold the weights of a linear layer if they are not told. */
+function storedAs(source: ArraySource, weights: ArrayShapes): WeightDType {
+  const types = weights.map(([name]) => source.dtype(name));
+  if (types.every((type) => type === "I8")) return "q8";
+  return types.every((type) => type === "F16") ? "fp16" : "fp32";
 }
 
 function sameShape(a: readonly number[], b: readonly number[]): boolean {

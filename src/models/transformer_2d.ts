@@ -205,5 +205,6 @@ function declarePositions(
       });
       return backend.tensor(sums, [side * side, columns]);
     },
+    () => 4 * side * side * columns,
   );
 }

@@ -10,6 +10,8 @@ import type { OnProgress } from "../checkpoints/progress.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
+import { checkMemory } from "../models/memory_check.ts";
+import type { LoadModelOptions, Model } from "../models/model.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
@@ -43,6 +45,11 @@ export const COMPONENT_CLASSES = {
 
 /** Options of {@linkcode loadComponents}. */
 export interface LoadComponentsOptions {
+  /**
+   * Whether to load the weights. Default true. Without them the components can tell their size and be
+   * saved.
+   */
+  readonly load?: boolean | undefined;
   /** How the weights of linear layers are held. Default: as stored. */
   readonly dtype?: WeightDType | undefined;
   /** Stops loading. */
@@ -55,16 +62,17 @@ export interface LoadComponentsOptions {
  * Loads all components of a folder in diffusers' layout.
  *
  * @throws {TypeError} If the folder is not that of a VQ-Diffusion pipeline, or a part lacks or is damaged.
- * @throws {RangeError} If components do not fit each other.
+ * @throws {RangeError} If components do not fit each other, or the memory of the device; that is checked
+ *   before any is taken.
  */
 export async function loadComponents(
   folder: ModelFolder,
   backend: Backend,
-  { dtype, signal }: LoadComponentsOptions = {},
+  { dtype, signal, load = true }: LoadComponentsOptions = {},
 ): Promise<PipelineComponents> {
   await checkModelIndex(folder);
   signal?.throwIfAborted();
-  const options = { backend, ...(dtype && { dtype }), ...(signal && { signal }) };
+  const options = { backend, dtype, signal, load: false };
   const models = [
     VQModel.fromPretrained(folder.folder("vqvae"), options),
     CLIPTextModel.fromPretrained(folder.folder("text_encoder"), options),
@@ -89,6 +97,7 @@ export async function loadComponents(
       learnedClassifierFreeSamplingEmbeddings: embeddings,
     };
     checkFit(components);
+    if (load) await loadWeights(folder.description, components, { dtype, signal });
     return components;
   } catch (error) {
     for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
@@ -98,11 +107,29 @@ export async function loadComponents(
   }
 }
 
+/** The components that have weights. */
+export function modelsOf(components: PipelineComponents): Model[] {
+  const { vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings } = components;
+  return [vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings];
+}
+
 /** Frees the components' memory and closes their files. */
 export async function disposeComponents(components: PipelineComponents): Promise<void> {
-  const { vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings } = components;
-  const models = [vqvae, textEncoder, transformer, learnedClassifierFreeSamplingEmbeddings];
-  await Promise.all(models.map((model) => model.dispose()));
+  await Promise.all(modelsOf(components).map((model) => model.dispose()));
+}
+
+async function loadWeights(
+  description: string,
+  components: PipelineComponents,
+  options: LoadModelOptions,
+): Promise<void> {
+  const models = modelsOf(components);
+  const { backend } = components.transformer;
+  checkMemory(description, backend, options.dtype, (dtype) => {
+    return models.reduce((sum, model) => sum + model.memoryBytes(dtype), 0);
+  });
+  // One after the other, so that never more than one array is on its way.
+  for (const model of models) await model.load(options);
 }
 
 async function checkModelIndex(folder: ModelFolder): Promise<void> {

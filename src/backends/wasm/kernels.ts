@@ -56,17 +56,27 @@ async function compileVariant(simd: SimdVariant): Promise<WebAssembly.Module> {
   return await WebAssembly.compile(decodeBase64(base64));
 }
 
+const PAGE_BYTES = 65536;
 /** Pages of 64 KiB that the module asks for at first. */
 const INITIAL_PAGES = 16;
 /** Largest sizes to try: some engines cannot reserve 4 GiB. */
 const MAXIMUM_PAGES = [65536, 32768, 16384, 4096];
 
+/** A memory, and how far it can grow. */
+export interface GrowingMemory {
+  /** The memory. */
+  readonly memory: WebAssembly.Memory;
+  /** Bytes that it can have at most. */
+  readonly limit: number;
+}
+
 /** Makes the memory that instances share. */
-export function createMemory(): WebAssembly.Memory {
+export function createMemory(): GrowingMemory {
   let failure: unknown;
   for (const maximum of MAXIMUM_PAGES) {
     try {
-      return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
+      const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
+      return { memory, limit: maximum * PAGE_BYTES };
     } catch (error) {
       failure = error;
     }

@@ -22,6 +22,7 @@ import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
   createMemory,
+  type GrowingMemory,
   instantiateKernels,
   type KernelModule,
   type Kernels,
@@ -59,7 +60,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     );
   }
   const { simd, module } = options.module ?? await compileKernels(options.simd);
-  const memory = createMemory();
+  const { memory, limit } = createMemory();
   const kernels = await instantiateKernels(module, memory);
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(CONTROL_BYTES).address;
@@ -81,12 +82,13 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     reason: (options.reason ?? "asked for") + lack,
     threads: runner.threads,
   };
-  return new WasmBackend(device, kernels, memory, allocator, runner);
+  return new WasmBackend(device, kernels, { memory, limit }, allocator, runner);
 }
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements Backend {
   readonly device: DeviceInfo;
+  readonly memoryLimit: number;
   /** An instance of the kernels on the calling thread. */
   readonly kernels: Kernels;
   /** Hands out the memory. */
@@ -102,7 +104,7 @@ export class WasmBackend implements Backend {
   constructor(
     device: DeviceInfo,
     kernels: Kernels,
-    memory: WebAssembly.Memory,
+    { memory, limit }: GrowingMemory,
     allocator: Allocator,
     runner: Runner,
   ) {
@@ -110,6 +112,7 @@ export class WasmBackend implements Backend {
     this.kernels = kernels;
     this.allocator = allocator;
     this.#memory = memory;
+    this.memoryLimit = limit;
     this.#runner = runner;
   }
 

@@ -32,8 +32,8 @@ export class LinearCommand {
 
 /** k that a pass goes through: the panel's part (16 KiB) stays in the first-level cache. */
 const DEPTH: i32 = 512;
-/** Rows of a chunk: their part of x (at most 192 KiB) stays in the second-level cache. */
-const CHUNK_ROWS: i32 = 96;
+/** Rows of a chunk: their part of x (at most 384 KiB) stays in the second-level cache. */
+const CHUNK_ROWS: i32 = 192;
 /** Columns of a chunk. */
 const CHUNK_COLUMNS: i32 = 64;
 

@@ -15,7 +15,7 @@ export const GROUP: i32 = ASC_FEATURE_RELAXED_SIMD ? 4 : 2;
 /** Highest magnitude of a quantised activation. */
 const LEVELS: f32 = ASC_FEATURE_RELAXED_SIMD ? 63 : 127;
 /** Rows of a chunk, and columns. */
-const CHUNK_ROWS: i32 = 96;
+const CHUNK_ROWS: i32 = 192;
 const CHUNK_COLUMNS: i32 = 64;
 
 /** Bytes of a row of quantised activations. */

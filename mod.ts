@@ -63,4 +63,6 @@ export type { NoiseScheduleOptions, NoiseSchedules } from "./src/schedulers/nois
 export * from "./src/schedulers/vq_diffusion_config.ts";
 export * from "./src/schedulers/vq_diffusion_scheduler.ts";
 
+export * from "./src/server/handler.ts";
+
 export * from "./src/tokenizers/clip_tokenizer.ts";

@@ -1,0 +1,253 @@
+/**
+ * Text to image over HTTP: one function from a `Request` to a `Response`, for any runtime that has these.
+ *
+ * @module
+ */
+
+import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { eventStream, type SendEvent } from "./event_stream.ts";
+import { type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
+import { RequestError } from "./request_error.ts";
+import { readParameters, type RequestLimits } from "./request_parameters.ts";
+
+/** Options of {@linkcode createHandler}. */
+export interface HandlerOptions {
+  /** Path to answer at. Default `"/generate"`. */
+  readonly path?: string;
+  /** Most denoising steps of a request, and its default if that is less than 100. Default 100. */
+  readonly maxSteps?: number;
+  /** Most images of a request. Default 4. */
+  readonly maxImages?: number;
+  /** Longest prompt, in UTF-16 code units. Default 500; the model sees 75 tokens at most. */
+  readonly maxPromptLength?: number;
+  /** Longest body, in bytes. Default 16384. */
+  readonly maxBodyBytes?: number;
+  /** Most generations at once; requests beyond get status 503. Default 2. */
+  readonly maxConcurrent?: number;
+  /** Origin whose pages may use the answers: `"*"` for all. Default: none but the handler's own. */
+  readonly allowOrigin?: string;
+  /** Is told what fails without being the client's fault. Default: `console.error`. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** Answers a request. */
+export type RequestHandler = (request: Request) => Promise<Response>;
+
+interface Limits extends RequestLimits {
+  readonly maxConcurrent: number;
+}
+
+const DEFAULTS: Limits = {
+  maxSteps: 100,
+  maxImages: 4,
+  maxPromptLength: 500,
+  maxBodyBytes: 16384,
+  maxConcurrent: 2,
+};
+
+/** Status of an answer that nobody waits for; the client closed the request. */
+const CLIENT_CLOSED = 499;
+
+/**
+ * Makes a handler that answers GET and POST requests with images. The parameters are those of the query
+ * or of a JSON body: `prompt`, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
+ *
+ * The answer is a PNG file, of several images a contact sheet; its header `x-seed` tells the seed. To
+ * requests that accept `text/event-stream` it is a stream of events instead:
+ *
+ * - `step`: `{ step, steps, timestep }` after every denoising step, the first being 1; with the parameter
+ *   `previews=n` every n-th has `previews` too, an array of PNG files in base64.
+ * - `result`: `{ seed, images }`, the images as PNG files in base64. The last event.
+ * - `error`: `{ error }`. The last event.
+ *
+ * Wrong requests get one line of JSON, `{ "error": … }`, and status 400, 404, 405, 413 or 415 before any
+ * work is done; 503 tells in `retry-after` when to come again. A client that goes away stops the work.
+ *
+ * @param pipeline The pipeline, or what loads it when the first request comes. It stays the caller's.
+ * @throws {TypeError} If `pipeline` is neither a pipeline nor a function.
+ * @throws {RangeError} If a limit is no whole number from 1 on.
+ *
+ * @example
+ * ```ts ignore
+ * const pipe = await VQDiffusionPipeline.fromPretrained();
+ * Deno.serve(createHandler(pipe, { maxSteps: 50 }));
+ * ```
+ *
+ * @example In a runtime whose modules export a `fetch` function
+ * ```ts ignore
+ * const load = () => VQDiffusionPipeline.fromPretrained("https://…/model/", { threads: 1 });
+ * export default { fetch: createHandler(load) };
+ * ```
+ */
+export function createHandler(
+  pipeline: VQDiffusionPipeline | (() => Promise<VQDiffusionPipeline>),
+  options: HandlerOptions = {},
+): RequestHandler {
+  const handler = new Handler(pipeline, options);
+  return (request) => handler.answer(request);
+}
+
+class Handler {
+  readonly #load: () => Promise<VQDiffusionPipeline>;
+  readonly #options: HandlerOptions;
+  readonly #limits: Limits;
+  #pipeline: Promise<VQDiffusionPipeline> | undefined;
+  #running = 0;
+  /** How long the last generation took. */
+  #seconds = 5;
+
+  constructor(
+    pipeline: VQDiffusionPipeline | (() => Promise<VQDiffusionPipeline>),
+    options: HandlerOptions,
+  ) {
+    if (typeof pipeline !== "function" && typeof pipeline?.generate !== "function") {
+      throw new TypeError(
+        "Cannot make a handler: pipeline is a VQDiffusionPipeline or a function, got " +
+          (pipeline === null ? "null" : typeof pipeline),
+      );
+    }
+    this.#load = typeof pipeline === "function" ? pipeline : () => Promise.resolve(pipeline);
+    this.#options = options;
+    this.#limits = {
+      maxSteps: limit("maxSteps", options),
+      maxImages: limit("maxImages", options),
+      maxPromptLength: limit("maxPromptLength", options),
+      maxBodyBytes: limit("maxBodyBytes", options),
+      maxConcurrent: limit("maxConcurrent", options),
+    };
+  }
+
+  /** Answers a request; never rejects. */
+  async answer(request: Request): Promise<Response> {
+    let response: Response;
+    try {
+      response = await this.#respond(request);
+    } catch (error) {
+      response = this.#refusal(error, request);
+    }
+    const { allowOrigin } = this.#options;
+    if (allowOrigin !== undefined) {
+      response.headers.set("access-control-allow-origin", allowOrigin);
+      response.headers.set("access-control-expose-headers", "x-seed, retry-after");
+    }
+    return response;
+  }
+
+  async #respond(request: Request): Promise<Response> {
+    const { path = "/generate", allowOrigin } = this.#options;
+    const { pathname } = new URL(request.url);
+    if (pathname !== path) {
+      throw new RequestError(404, `There is nothing at this path, expected ${path}`);
+    }
+    if (request.method === "OPTIONS" && allowOrigin !== undefined) return preflight();
+    if (request.method !== "GET" && request.method !== "POST") {
+      throw new RequestError(405, `The method is ${request.method}, expected GET or POST`, {
+        allow: "GET, POST",
+      });
+    }
+    const parameters = await readParameters(request, this.#limits);
+    const release = this.#takePlace();
+    try {
+      const pipe = await this.#loaded();
+      const { numTrainTimesteps } = pipe.components.scheduler.config;
+      const job = jobOf(parameters, Math.min(this.#limits.maxSteps, numTrainTimesteps));
+      const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
+      // The place of a stream is given back when it ends.
+      if (wantsEvents) return this.#events(pipe, job, request.signal, release);
+      const response = await pngResponse(pipe, job, request.signal);
+      release();
+      return response;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Takes one of the places for generations; the function that is returned gives it back. */
+  #takePlace(): () => void {
+    if (this.#running >= this.#limits.maxConcurrent) {
+      throw new RequestError(503, "Too many images are being drawn, try again later", {
+        "retry-after": `${Math.max(1, Math.ceil(this.#seconds))}`,
+      });
+    }
+    this.#running++;
+    const start = performance.now();
+    return () => {
+      this.#running--;
+      this.#seconds = (performance.now() - start) / 1000;
+    };
+  }
+
+  /** The pipeline. One that could not be loaded is tried again with the next request. */
+  async #loaded(): Promise<VQDiffusionPipeline> {
+    const loading = this.#pipeline ??= this.#load();
+    try {
+      return await loading;
+    } catch (error) {
+      if (this.#pipeline === loading) this.#pipeline = undefined;
+      throw error;
+    }
+  }
+
+  #events(
+    pipe: VQDiffusionPipeline,
+    job: Job,
+    signal: AbortSignal,
+    release: () => void,
+  ): Response {
+    const gone = new AbortController();
+    const all = AbortSignal.any([signal, gone.signal]);
+    const run = async (send: SendEvent) => {
+      try {
+        await sendEvents(pipe, job, all, send);
+      } catch (error) {
+        if (!all.aborted) send("error", { error: this.#describe(error).message });
+      } finally {
+        release();
+      }
+    };
+    return new Response(eventStream(run, () => gone.abort()), {
+      headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+    });
+  }
+
+  #refusal(error: unknown, request: Request): Response {
+    if (request.signal.aborted) return new Response(null, { status: CLIENT_CLOSED });
+    const { status, message, headers } = this.#describe(error);
+    return new Response(`${JSON.stringify({ error: message })}\n`, {
+      status,
+      headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+    });
+  }
+
+  /** What a client is told: faults of its own, and that there are others. */
+  #describe(error: unknown): RequestError {
+    if (error instanceof RequestError) return error;
+    const { onError = console.error } = this.#options;
+    onError(error);
+    return new RequestError(500, "The image could not be drawn");
+  }
+}
+
+function preflight(): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-headers": "content-type",
+    },
+  });
+}
+
+/**
+ * Fills a limit in and checks it.
+ *
+ * @throws {RangeError} If it is no whole number from 1 on.
+ */
+function limit(name: keyof Limits, options: HandlerOptions): number {
+  const value = options[name] ?? DEFAULTS[name];
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new RangeError(
+    `Cannot make a handler: ${name} is ${value}, expected a whole number from 1 on`,
+  );
+}

@@ -1,0 +1,22 @@
+/**
+ * What is wrong with a request.
+ *
+ * @module
+ */
+
+/** A request that is refused, with the HTTP status that says so. */
+export class RequestError extends Error {
+  /** Name of the class. */
+  override readonly name = "RequestError";
+
+  /** Makes the error for a status of the 400s or 500s. */
+  constructor(
+    /** HTTP status. */
+    readonly status: number,
+    message: string,
+    /** Headers of the answer beside the content type. */
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message);
+  }
+}

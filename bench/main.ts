@@ -1,0 +1,69 @@
+// Measures the CPU backend, beside what others offer: see `USAGE` in options.ts.
+
+import { createBackend } from "../src/backends/select.ts";
+import type { Bench, Section, Setting } from "./bench.ts";
+import { measureLimits } from "./limit.ts";
+import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
+import { onnxPeers } from "./peers/onnx_peers.ts";
+import type { Peer } from "./peers/peer.ts";
+import { torchPeer } from "./peers/torch_peer.ts";
+import { block } from "./sections/block.ts";
+import { decode } from "./sections/decode.ts";
+import { gemm } from "./sections/gemm.ts";
+import { image } from "./sections/image.ts";
+import { scheduler } from "./sections/scheduler.ts";
+import { start } from "./sections/start.ts";
+import { step } from "./sections/step.ts";
+import { Table } from "./table.ts";
+
+const SECTIONS: Readonly<Record<string, Section>> = {
+  gemm,
+  block,
+  step,
+  scheduler,
+  decode,
+  image,
+  start,
+};
+
+async function bench(options: BenchOptions): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const settings: Setting[] = [];
+  for (const simd of options.simd) {
+    for (const threads of options.threads) {
+      const limits = await measureLimits(simd, threads, options.runs);
+      const backend = stack.use(await createBackend({ device: "wasm", simd, threads }));
+      settings.push({ backend, simd, threads, limits });
+      console.log(
+        `Limit of ${backend.device.name}: ${limits.fp32.toFixed(0)} GFLOP/s in float32, ` +
+          `${limits.q8.toFixed(0)} GOP/s in int8`,
+      );
+    }
+  }
+  const peers: readonly Peer[] = [
+    ...(options.peer ? await onnxPeers() : []),
+    ...(options.python === undefined ? [] : [await torchPeer(options.python)]),
+  ];
+  const table = new Table(peers.map(({ shortName }) => shortName));
+  const context: Bench = { settings, dtypes: options.dtypes, runs: options.runs, peers, table };
+  console.log(`Best of ${options.runs} rounds\n`);
+  table.printTitles();
+  for (const section of options.sections) await SECTIONS[section]!(context);
+}
+
+/** The options, or the exit code if there is nothing to do. */
+function optionsOrCode(): BenchOptions | number {
+  try {
+    const options = parseOptions(Deno.args, Object.keys(SECTIONS));
+    if (options) return options;
+    console.log(USAGE);
+    return 0;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    return 2;
+  }
+}
+
+const options = optionsOrCode();
+if (typeof options === "number") Deno.exit(options);
+await bench(options);

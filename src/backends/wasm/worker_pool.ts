@@ -108,8 +108,8 @@ export class WorkerPool implements Runner {
   readonly #workers: PoolWorker[] = [];
   readonly #words: Int32Array;
   #settle: ((message: WorkerMessage) => void) | undefined;
-  /** Keeps the process alive while a job runs: sleeping workers do not. */
-  #keepAlive: ReturnType<typeof setInterval> | undefined;
+  /** Why the pool cannot be used any more: the others wait for a failed worker. */
+  #failure: Error | undefined;
 
   private constructor(memory: WebAssembly.Memory, control: number, threads: number) {
     this.threads = threads;
@@ -158,6 +158,7 @@ export class WorkerPool implements Runner {
   }
 
   async run(job: Job, signal?: AbortSignal): Promise<boolean> {
+    if (this.#failure) throw this.#failure;
     if (signal?.aborted) return false;
     const words = this.#words;
     words[ControlWord.abort] = 0;
@@ -168,19 +169,22 @@ export class WorkerPool implements Runner {
     words[ControlWord.scratchBytes] = job.scratchBytes;
     const abort = () => Atomics.store(words, ControlWord.abort, 1);
     signal?.addEventListener("abort", abort);
-    this.#keepAlive = setInterval(() => {}, 60_000);
+    // Sleeping workers do not keep the process alive.
+    const keepAlive = setInterval(() => {}, 60_000);
     try {
       const message = await new Promise<WorkerMessage>((resolve) => {
         this.#settle = resolve;
         Atomics.add(words, ControlWord.job, 1);
         Atomics.notify(words, ControlWord.job);
       });
-      if (typeof message === "string") throw new Error(`A worker failed: ${message}`);
-      return message === true;
+      if (typeof message === "string") {
+        throw this.#failure = new Error(`A worker failed: ${message}`);
+      }
+      return message;
     } finally {
       this.#settle = undefined;
       signal?.removeEventListener("abort", abort);
-      clearInterval(this.#keepAlive);
+      clearInterval(keepAlive);
     }
   }
 

@@ -86,7 +86,8 @@ function linearChunk(
       }
       for (let r = 0; r < rows; r += TILE_ROWS) {
         const count = smaller(TILE_ROWS, rows - r);
-        linearTile(command, scratch + floats(r), row + r, count, column, k0, depth, panel, scratch + TABLES);
+        const table = scratch + floats(r), spare = scratch + TABLES;
+        linearTile(command, table, row + r, count, column, k0, depth, panel, spare);
       }
     }
   }

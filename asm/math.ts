@@ -6,7 +6,8 @@
 import { fma } from "./simd";
 
 const C: usize = memory.data<f32>([
-  // 0: exp: lowest and highest argument, 1.5 · 2^23 (adding it rounds to an integer), log2(e), ln 2 in two parts
+  // 0: exp: lowest and highest argument, 1.5 · 2^23 (adding it rounds to an integer), log2(e), −ln 2
+  // in two parts
   -87.3365,
   88.3762,
   12582912.0,

@@ -120,7 +120,7 @@ export function groupNormBlocks(pixels: i32): i32 {
   return ceilDiv(pixels, BLOCK_PIXELS);
 }
 
-/** First pass: sums of each channel over blocks of pixels, in float64 as mean² may exceed the variance. */
+/** First pass: sums of each channel over blocks of pixels; in float64, as mean² may dwarf the variance. */
 export function groupNormSums(command: GroupNormCommand, control: Control): void {
   const channels = command.channels;
   const blocks = groupNormBlocks(command.pixels);

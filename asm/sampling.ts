@@ -86,7 +86,7 @@ function predictRow(command: SampleCommand, pixel: i32, row: usize, spare: usize
   if (command.truncated) truncateRow(row, count, command.truncationRate, spare);
 }
 
-/** Adds Gumbel noise to log p (outcomes, lanes) and keeps the best outcome of each lane, the first of equals. */
+/** Adds Gumbel noise to log p (outcomes, lanes); the best outcome of each lane, the first of equals. */
 function drawLanes(
   lanes: usize,
   noise: usize,

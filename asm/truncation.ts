@@ -102,7 +102,7 @@ export function truncateRow(row: usize, count: i32, rate: f32, scratch: usize): 
   dropBelow(row, count, threshold, equal);
 }
 
-/** Sets what is below the threshold, and all but `equal` of what is equal to it, to the lowest value. */
+/** Lowers what is below the threshold, and all but `equal` of what is equal to it, to the lowest. */
 function dropBelow(row: usize, count: i32, threshold: f32, equal: i32): void {
   const least = splat(threshold), lowest = splat(LOWEST);
   for (let i = 0; i < count; i += 4) {

@@ -116,10 +116,12 @@ function transformTile(command: WinogradCommand, index: i32, t: i32, scratch: us
 
 /** Addresses of the 6×6 pixels of a tile, row by row; a pixel of zeros stands for those outside. */
 function pixelTable(command: WinogradCommand, index: i32, table: usize): void {
-  const across = ceilDiv(command.outWidth, OUT), perImage = across * ceilDiv(command.outHeight, OUT);
+  const across = ceilDiv(command.outWidth, OUT);
+  const perImage = across * ceilDiv(command.outHeight, OUT);
   const top = index % perImage / across * OUT - 1, left = index % across * OUT - 1;
   const pixelBytes = floats(command.inChannels), upsample = command.upsample;
-  const image = command.x + <usize> (index / perImage * command.height * command.width) * pixelBytes;
+  const pixel = index / perImage * command.height * command.width;
+  const image = command.x + <usize> pixel * pixelBytes;
   for (let i = 0; i < IN; i++) {
     for (let j = 0; j < IN; j++, table += 4) {
       const y = top + i, x = left + j;
@@ -135,9 +137,19 @@ function pixelTable(command: WinogradCommand, index: i32, table: usize): void {
 /** One pass of the input transform, Bᵀ·d, for six numbers of four channels. */
 // @ts-ignore: decorator
 @inline
-function transformInput(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, stride: usize): void {
+function transformInput(
+  d0: v128,
+  d1: v128,
+  d2: v128,
+  d3: v128,
+  d4: v128,
+  d5: v128,
+  to: usize,
+  stride: usize,
+): void {
   const even = fma(d2, splat(-Q2), d4), odd = f32x4.mul(fma(d1, splat(-Q2), d3), splat(P));
-  const outerEven = fma(d2, splat(-P2), d4), outerOdd = f32x4.mul(fma(d1, splat(-P2), d3), splat(Q));
+  const outerEven = fma(d2, splat(-P2), d4);
+  const outerOdd = f32x4.mul(fma(d1, splat(-P2), d3), splat(Q));
   v128.store(to, fma(d0, splat(P2 * Q2), fma(d2, splat(-P2 - Q2), d4)));
   to += stride;
   v128.store(to, f32x4.add(even, odd));
@@ -158,7 +170,8 @@ function multiplyPanel(command: WinogradCommand, channel: i32, count: i32, scrat
   const pointBytes = panelBytes * (command.outChannels / TILE_COLUMNS);
   const rowBytes = floats(channels), table = scratch + ROW_TABLE, zeros = scratch + ZEROS;
   for (let point = 0; point < POINTS; point++) {
-    const panel = command.weight + <usize> point * pointBytes + <usize> (channel / TILE_COLUMNS) * panelBytes;
+    const ofPoint = command.weight + <usize> point * pointBytes;
+    const panel = ofPoint + <usize> (channel / TILE_COLUMNS) * panelBytes;
     const rows = scratch + TRANSFORMED + <usize> (point * CHUNK_TILES) * rowBytes;
     const products = scratch + PRODUCTS + floats(point * CHUNK_TILES * TILE_COLUMNS);
     for (let t = 0; t < count; t += TILE_ROWS) {
@@ -169,10 +182,18 @@ function multiplyPanel(command: WinogradCommand, channel: i32, count: i32, scrat
 }
 
 /** Transforms the products of a tile back, and adds the bias. */
-function finishTile(command: WinogradCommand, index: i32, t: i32, channel: i32, scratch: usize): void {
-  const across = ceilDiv(command.outWidth, OUT), perImage = across * ceilDiv(command.outHeight, OUT);
+function finishTile(
+  command: WinogradCommand,
+  index: i32,
+  t: i32,
+  channel: i32,
+  scratch: usize,
+): void {
+  const across = ceilDiv(command.outWidth, OUT);
+  const perImage = across * ceilDiv(command.outHeight, OUT);
   const top = index % perImage / across * OUT, left = index % across * OUT;
-  const rows = smaller(OUT, command.outHeight - top), columns = smaller(OUT, command.outWidth - left);
+  const rows = smaller(OUT, command.outHeight - top);
+  const columns = smaller(OUT, command.outWidth - left);
   const pixelBytes = floats(command.outChannels);
   const corner = (index / perImage * command.outHeight + top) * command.outWidth + left;
   const plane = floats(CHUNK_TILES * TILE_COLUMNS), between = scratch + BETWEEN;
@@ -201,7 +222,8 @@ function finishTile(command: WinogradCommand, index: i32, t: i32, channel: i32, 
 @inline
 function transformOutput(from: usize, stride: usize, to: usize, toStride: usize): void {
   const m0 = v128.load(from), m1 = v128.load(from + stride), m2 = v128.load(from + 2 * stride);
-  const m3 = v128.load(from + 3 * stride), m4 = v128.load(from + 4 * stride), m5 = v128.load(from + 5 * stride);
+  const m3 = v128.load(from + 3 * stride), m4 = v128.load(from + 4 * stride);
+  const m5 = v128.load(from + 5 * stride);
   const sum12 = f32x4.add(m1, m2), difference12 = f32x4.sub(m1, m2);
   const sum34 = f32x4.add(m3, m4), difference34 = f32x4.sub(m3, m4);
   v128.store(to, f32x4.add(m0, f32x4.add(sum12, sum34)));
@@ -232,12 +254,13 @@ export function packWinograd(from: usize, outChannels: i32, inChannels: i32, to:
   for (let o = 0; o < outChannels; o++) {
     const column = floats(o % TILE_COLUMNS), panel = o / TILE_COLUMNS;
     for (let c = 0; c < inChannels; c++) {
-      const at = floats(c * TILE_COLUMNS) + column;
-      const kernel = from + <usize> (panel * 9) * tapBytes + at;
-      const result = to + <usize> panel * tapBytes + at;
+      const offset = floats(c * TILE_COLUMNS) + column;
+      const kernel = from + <usize> (panel * 9) * tapBytes + offset;
+      const result = to + <usize> panel * tapBytes + offset;
       for (let i = 0; i < IN; i++) {
         for (let j = 0; j < IN; j++) {
-          store<f32>(result + <usize> (i * IN + j) * pointBytes, <f32> weightPoint(kernel, tapBytes, i, j));
+          const at = result + <usize> (i * IN + j) * pointBytes;
+          store<f32>(at, <f32> weightPoint(kernel, tapBytes, i, j));
         }
       }
     }
@@ -250,7 +273,8 @@ function weightPoint(kernel: usize, stride: usize, i: i32, j: i32): f64 {
   for (let a = 0; a < 3; a++) {
     let row: f64 = 0;
     for (let b = 0; b < 3; b++) {
-      row += <f64> load<f32>(kernel + <usize> (a * 3 + b) * stride) * load<f64>(G + (<usize> (j * 3 + b) << 3));
+      const g = load<f32>(kernel + <usize> (a * 3 + b) * stride);
+      row += <f64> g * load<f64>(G + (<usize> (j * 3 + b) << 3));
     }
     sum += row * load<f64>(G + (<usize> (i * 3 + a) << 3));
   }

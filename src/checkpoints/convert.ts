@@ -63,10 +63,12 @@ export function quantizeRows(array: HostArray, name: string): HostArray & { read
       }
       if (magnitude > max) max = magnitude;
     }
-    const step = Math.fround(max / 127) || 1;
-    scale[row] = step;
+    scale[row] = Math.fround(max / 127) || 1;
+    // In float32, as the kernels of the CPU backend do, so that saving and loading agree.
+    const inverse = max > 0 ? Math.fround(127 / max) : 0;
     for (let i = row * columns; i < end; i++) {
-      data[i] = Math.max(-127, Math.min(127, roundToEven((values[i] ?? 0) / step)));
+      const steps = roundToEven(Math.fround((values[i] ?? 0) * inverse));
+      data[i] = Math.max(-127, Math.min(127, steps));
     }
   }
   return { dtype: "i8", shape: array.shape, data, scale };

@@ -59,7 +59,7 @@ export async function openFolder(
   if (typeof source !== "string" && !(source instanceof URL)) return source;
   options.signal?.throwIfAborted();
   const url = source instanceof URL ? source : urlOf(source);
-  if (isOriginal(url?.pathname ?? String(source))) {
+  if (isOriginal(source)) {
     return openOriginal(url ?? String(source), options);
   }
   if (url === undefined) {
@@ -110,7 +110,11 @@ export async function openFile(
   }
 }
 
-function isOriginal(path: string): boolean {
+/** Whether a path or URL is that of an original checkpoint, which its ending tells. */
+export function isOriginal(source: string | URL): boolean {
+  const path = source instanceof URL
+    ? source.pathname
+    : source.replace(/^([a-z]+:.*?)[?#].*$/i, "$1");
   return /\.(pth|pt|ckpt)$/i.test(path);
 }
 

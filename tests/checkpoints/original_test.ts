@@ -244,7 +244,11 @@ Deno.test("openFolder() says that an original checkpoint needs a tokenizer", asy
   const file = await encodeTorchFile(originalModel().checkpoint);
   await withFiles({ "model.pth": file }, async (path) => {
     const folder = await openFolder(`${path}/model.pth`);
-    const error = await assertRejects(() => folder.readText("model_index.json"), MissingFileError);
+    assert(await folder.has("transformer/config.json"));
+    const error = await assertRejects(
+      () => folder.readText("tokenizer/vocab.json"),
+      MissingFileError,
+    );
     assert(error.message.includes(`Cannot find the folder ${path}/tokenizer`), error.message);
     assert(error.message.includes("give a folder with CLIP's vocab.json"), error.message);
   });

@@ -103,6 +103,7 @@ class View implements ModelFolder {
 class Conversion {
   readonly #parts: OriginalParts;
   #plan: Promise<Plan> | undefined;
+  #tokenizer: Promise<Map<string, string>> | undefined;
 
   constructor(parts: OriginalParts) {
     this.#parts = parts;
@@ -115,7 +116,7 @@ class Conversion {
   async has(path: string): Promise<boolean> {
     const folder = await this.#textEncoderFolder(path);
     if (folder) return await folder.has(path.slice("text_encoder/".length));
-    return this.#weights(path) !== undefined || (await this.#planned()).texts.has(path);
+    return this.#weights(path) !== undefined || (await this.#texts(path)).has(path);
   }
 
   async open(path: string): Promise<FileSource> {
@@ -123,11 +124,11 @@ class Conversion {
     if (folder) return await folder.open(path.slice("text_encoder/".length));
     const description = joinPath(this.description, path);
     const weights = this.#weights(path);
-    const plan = await this.#planned();
     if (weights) {
+      const plan = await this.#planned();
       return await openView(description, weights.from, (source) => weights.of(source, plan));
     }
-    const text = plan.texts.get(path);
+    const text = (await this.#texts(path)).get(path);
     if (text === undefined) throw missingFile(description);
     return memoryFile(description, new TextEncoder().encode(text));
   }
@@ -163,13 +164,21 @@ class Conversion {
     return path.startsWith("text_encoder/") ? await this.#parts.textEncoder?.() : undefined;
   }
 
+  /** The text files by path, with the one that is asked for if there is such. */
+  async #texts(path: string): Promise<ReadonlyMap<string, string>> {
+    if (!path.startsWith("tokenizer/")) return (await this.#planned()).texts;
+    this.#tokenizer ??= tokenizerFiles(this.#parts.tokenizer);
+    const files = [...await this.#tokenizer];
+    return new Map(files.map(([name, text]) => [`tokenizer/${name}`, text]));
+  }
+
   #planned(): Promise<Plan> {
     this.#plan ??= this.#makePlan();
     return this.#plan;
   }
 
   async #makePlan(): Promise<Plan> {
-    const { ema, vqvae, textEncoder, tokenizer } = this.#parts;
+    const { ema, vqvae, textEncoder } = this.#parts;
     await using source = await this.#parts.checkpoint();
     const weights = modelStateDict(source, ema);
     const config = await this.#config();
@@ -194,9 +203,7 @@ class Conversion {
     };
     const texts = Object.entries(configs)
       .map(([path, config]) => [path, `${JSON.stringify(config, null, 2)}\n`] as const);
-    const files = await tokenizerFiles(tokenizer);
-    const tokenizerTexts = [...files].map(([name, text]) => [`tokenizer/${name}`, text] as const);
-    return { texts: new Map([...texts, ...tokenizerTexts]), codes, learnable };
+    return { texts: new Map(texts), codes, learnable };
   }
 
   async #config(): Promise<ReturnType<typeof parseOriginalConfig> | undefined> {

@@ -1,0 +1,125 @@
+/**
+ * The command `inspect`: what a model consists of, and how much memory it takes.
+ *
+ * @module
+ */
+
+import { formatBytes } from "../backends/webgpu/format.ts";
+import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
+import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
+import { openArrays } from "../checkpoints/weights.ts";
+import { parseArguments, UsageError } from "./arguments.ts";
+import { hubOptions } from "./environment.ts";
+import { LoadDisplay } from "./load_display.ts";
+import { type ModelReport, reportFile, reportFolder, type StoredReport } from "./model_report.ts";
+
+const HELP = `Say what a model consists of
+
+Usage:
+  deno task inspect <model> [options]
+
+<model> is the folder of a pipeline or of one of its components, its URL, a model of the hub
+(owner/name), a file of weights (.safetensors, .bin), or an original checkpoint of Microsoft's (.pth,
+.pt, .ckpt). Only what describes the weights is read, not the weights; a model of the hub is
+downloaded.
+
+Options:
+  --revision <name>  Branch, tag or commit of a model of the hub
+  --json             Print the facts as JSON, sizes in bytes
+  -h, --help         Show this text
+`;
+
+const OPTIONS = {
+  revision: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/**
+ * Runs the command.
+ *
+ * @returns The exit code.
+ * @throws {UsageError} If an argument is wrong.
+ */
+export async function inspect(args: string[]): Promise<number> {
+  const { values, positionals } = parseArguments(args, OPTIONS);
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const [source, ...others] = positionals;
+  if (source === undefined) throw new UsageError("Expected a model to inspect, got none");
+  if (others.length > 0) throw new UsageError(`Expected one model, got ${positionals.length}`);
+  const report = await reportOf(source, values.revision);
+  console.log(values.json ? JSON.stringify(report, null, 2) : textOf(report));
+  return 0;
+}
+
+async function reportOf(source: string, revision: string | undefined): Promise<ModelReport> {
+  using display = new LoadDisplay();
+  const options = { ...hubOptions(), revision, onProgress: display.onProgress };
+  if (/\.(safetensors|bin)([?#]|$)/.test(source)) return await reportArrays(source);
+  await using backend = await createWasmBackend({ threads: 1 });
+  try {
+    return await reportFolder(await openFolder(source, options), backend);
+  } catch (error) {
+    // Some checkpoints hold other things, such as the autoencoder alone.
+    if (!isOriginal(source)) throw error;
+    const report = await reportArrays(source);
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ...report, facts: { ...report.facts, "as a pipeline": reason } };
+  }
+}
+
+async function reportArrays(source: string): Promise<ModelReport> {
+  await using arrays = await openArrays(await openFile(source));
+  return reportFile(arrays);
+}
+
+function textOf({ model, kind, components, groups, facts }: ModelReport): string {
+  const rows: string[][] = [];
+  if (components.length > 0) {
+    rows.push(["", "parameters", "stored as", "on disk", "in memory: fp32", "fp16", "q8"]);
+    for (const { name, memory, ...stored } of components) {
+      const sizes = [memory.fp32, memory.fp16, memory.q8].map(formatBytes);
+      rows.push([name, ...cellsOf(stored), ...sizes]);
+    }
+    if (components.length > 1) {
+      const sum = (value: (component: typeof components[number]) => number) =>
+        components.reduce((total, component) => total + value(component), 0);
+      rows.push([
+        "total",
+        countOf(sum(({ parameters }) => parameters)),
+        "",
+        formatBytes(sum(({ bytes }) => bytes)),
+        ...(["fp32", "fp16", "q8"] as const).map((dtype) =>
+          formatBytes(sum(({ memory }) => memory[dtype]))
+        ),
+      ]);
+    }
+  } else {
+    rows.push(["", "values", "stored as", "on disk"]);
+    for (const [group, stored] of Object.entries(groups)) {
+      rows.push([group || "(no module)", ...cellsOf(stored)]);
+    }
+  }
+  const told = Object.entries(facts).map(([name, value]) => [`${name}:`, value]);
+  return [`${model}: ${kind}`, "", ...alignedRows(rows), "", ...alignedRows(told)].join("\n");
+}
+
+function cellsOf({ parameters, dtypes, bytes }: StoredReport): string[] {
+  return [countOf(parameters), dtypes.join(", "), formatBytes(bytes)];
+}
+
+/** A number for people: `"1.2 M"`. */
+function countOf(count: number): string {
+  if (count < 1e4) return String(count);
+  const [unit, size] = count < 1e6 ? ["k", 1e3] : count < 1e9 ? ["M", 1e6] : ["G", 1e9];
+  return `${(count / size).toPrecision(3)} ${unit}`;
+}
+
+/** Pads cells so that columns stand below each other. */
+function alignedRows(rows: readonly string[][]): string[] {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd());
+}

@@ -1,0 +1,108 @@
+// The command `inspect` as users run it, with the permissions of its task.
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { originalModel } from "../checkpoints/original_files.ts";
+import { serveHub } from "../checkpoints/fake_hub.ts";
+import { encodeTorchFile } from "../checkpoints/torch_writer.ts";
+import { tinyFiles } from "../pipeline/golden_runs.ts";
+import { runTask, temporaryFolder } from "./run_task.ts";
+
+const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
+
+/** What does not depend on where the tiny model lies. */
+async function tinyReport() {
+  const { stdout } = await runTask("inspect", [TINY.href, "--json"], { cwd: "." });
+  const { model: _, ...report } = JSON.parse(stdout);
+  return report;
+}
+
+Deno.test("inspect tells what a pipeline consists of, and its size for each type", async () => {
+  const report = await tinyReport();
+  assertEquals(report.kind, "VQDiffusionPipeline");
+  const [transformer, ...others] = report.components;
+  const names = ["vqvae", "text_encoder", "learned_classifier_free_sampling_embeddings"];
+  assertEquals(others.map(({ name }: { name: string }) => name), names);
+  const { parameters, dtypes, bytes, memory } = transformer;
+  assertEquals([dtypes, bytes], [["F32"], 4 * parameters]);
+  assert(memory.q8 < memory.fp16 && memory.fp16 < memory.fp32 && memory.fp32 < bytes);
+  assertEquals(report.facts, {
+    "tokens": "64 of 8 × 8, 64 codes and the mask",
+    "transformer": "3 layers of 4 × 16 columns",
+    "image size": "32 × 32 pixels",
+    "embeddings for no prompt": "learned",
+    "timesteps": "100",
+    "prompt length": '77 tokens, padded with "<|endoftext|>"',
+  });
+  const { code, stdout, stderr } = await runTask("inspect", [TINY.href], { cwd: "." });
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(
+    stdout,
+    /^transformer +[\d.]+ k +F32 +[\d.]+ \w+ +[\d.]+ \w+ +[\d.]+ \w+ +[\d.]+ \w+$/m,
+  );
+  assertMatch(stdout, /^total .* MiB/m);
+  assertMatch(stdout, /^image size: +32 × 32 pixels$/m);
+});
+
+Deno.test("inspect tells the same of a model on the hub", async () => {
+  await using cwd = await temporaryFolder();
+  await using hub = serveHub({ "owner/tiny": { revisions: { main: tinyFiles() } } });
+  const env = { HF_ENDPOINT: hub.endpoint.href, HF_HOME: cwd.path };
+  const args = ["owner/tiny", "--json"];
+  const { code, stdout, stderr } = await runTask("inspect", args, { cwd: cwd.path, env });
+  assertEquals(code, 0, stderr);
+  const { model, ...report } = JSON.parse(stdout);
+  assertStringIncludes(model, "owner/tiny");
+  assertEquals(report, await tinyReport());
+});
+
+Deno.test("inspect tells of a component, and of a file", async () => {
+  const { stdout } = await runTask("inspect", [`${TINY}/vqvae`, "--json"], { cwd: "." });
+  const { kind, components } = JSON.parse(stdout);
+  assertEquals([kind, components[0].name], ["VQModel", "vqvae"]);
+  const weights = `${TINY}/vqvae/diffusion_pytorch_model.safetensors`;
+  const file = JSON.parse((await runTask("inspect", [weights, "--json"], { cwd: "." })).stdout);
+  assertEquals(file.components, []);
+  const groups = ["decoder", "encoder", "post_quant_conv", "quant_conv", "quantize"];
+  assertEquals(Object.keys(file.groups).toSorted(), groups);
+  const parameters = Object.values<{ parameters: number }>(file.groups)
+    .reduce((sum, group) => sum + group.parameters, 0);
+  assertEquals(parameters, components[0].parameters);
+});
+
+Deno.test("inspect tells of original checkpoints, whole and in part", async () => {
+  const model = originalModel();
+  await using folder = await temporaryFolder();
+  const { path: cwd } = folder;
+  await Deno.writeFile(`${cwd}/model.pth`, await encodeTorchFile({ model: model.checkpoint }));
+  await Deno.writeFile(`${cwd}/vqvae.pth`, await encodeTorchFile({ model: model.vqvae }));
+  const whole = await runTask("inspect", ["model.pth"], { cwd });
+  assertEquals([whole.code, whole.stderr], [0, ""]);
+  assertMatch(whole.stdout, /^model\.pth: VQDiffusionPipeline$/m);
+  assertMatch(whole.stdout, /^transformer: +2 layers of 16 × 2 columns$/m);
+  assertMatch(whole.stdout, /^text_encoder .* F16 /m);
+  const part = await runTask("inspect", ["vqvae.pth"], { cwd });
+  assertEquals([part.code, part.stderr], [0, ""]);
+  assertMatch(part.stdout, /^vqvae\.pth: file of arrays$/m);
+  assertMatch(part.stdout, /^as a pipeline: .*it holds no transformer of VQ-Diffusion/m);
+});
+
+Deno.test("inspect refuses wrong arguments in one line", async () => {
+  await using cwd = await temporaryFolder();
+  await Deno.writeTextFile(`${cwd.path}/config.json`, `{"_class_name":"UNet2DModel"}`);
+  const cases: [string[], number, string][] = [
+    [[], 2, "Expected a model to inspect, got none"],
+    [["a", "b"], 2, "Expected one model, got 2"],
+    [["a", "--dtype", "q8"], 2, "--dtype"],
+    [["./none"], 1, "Cannot find the folder ./none"],
+    [["none.safetensors"], 1, "Cannot find none.safetensors"],
+    [["none.pth"], 1, "Cannot find none.pth"],
+    [["."], 1, "its config is that of UNet2DModel"],
+  ];
+  for (const [args, code, message] of cases) {
+    const result = await runTask("inspect", args, { cwd: cwd.path });
+    assertEquals(result.code, code, result.stderr);
+    assertEquals(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
+    assertStringIncludes(result.stderr, message);
+    assertEquals(result.stdout, "");
+  }
+});

@@ -1,0 +1,63 @@
+// The library in a browser: a bundle, on a page that loads a model over HTTP.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { RasterImage } from "../../src/images/raster_image.ts";
+import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
+import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
+import { bundle, findChromium, servePage, visit } from "./chromium.ts";
+
+const chromium = findChromium();
+
+const CASES = [
+  { name: "Wasm with threads", device: "wasm", isolated: true, threads: 2, steps: 10 },
+  { name: "Wasm without shared memory", device: "wasm", isolated: false, threads: 1, steps: 10 },
+  { name: "WebGPU", device: "webgpu", isolated: false, threads: 1, steps: 3 },
+] as const;
+
+Deno.test({
+  name: "VQDiffusionPipeline gives the same in a browser as in Deno",
+  ignore: chromium === undefined,
+  fn: async (t) => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await bundle(folder);
+      for (const { name, ...setting } of CASES) {
+        await t.step(name, () => compare(folder, setting));
+      }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+async function compare(
+  bundle: string,
+  { device, isolated, threads, steps }: Omit<typeof CASES[number], "name">,
+): Promise<void> {
+  const prompt = "a red car on the street";
+  const options = { numInferenceSteps: steps, truncationRate: 0.9, seed: 3 };
+  await using server = servePage(bundle, tinyFiles(), isolated);
+  const url = new URL(server.url);
+  for (const [key, value] of Object.entries({ device, threads: 2, prompt, options })) {
+    url.searchParams.set(key, JSON.stringify(value));
+  }
+  const actual = await visit(chromium!, url, server.result, device === "webgpu");
+  assertEquals(actual.error, undefined);
+  assertEquals(actual.isolated, isolated);
+  assertEquals([actual.device.type, actual.device.threads], [device, threads]);
+  if (device === "wasm" && !isolated) assertStringIncludes(actual.device.reason, "no threads: ");
+
+  await using pipe = await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
+    device: "wasm",
+  });
+  let tokens: Int32Array | undefined;
+  const callback = (_step: number, _timestep: number, latents: Int32Array) =>
+    void (tokens = latents);
+  const { images: [image] } = await pipe.generate(prompt, { ...options, callback });
+  assertEquals(Int32Array.from(actual.tokens), tokens);
+  assertEquals(actual.pixels.length, image!.data.length);
+  // Colours are rounded to bytes from float32 that each device sums in its own order.
+  assert(actual.pixels.every((value, i) => Math.abs(value - image!.data[i]!) <= 1));
+  const { data } = await RasterImage.fromPng(Uint8Array.from(actual.png));
+  assertEquals([...data], actual.pixels);
+}

@@ -30,7 +30,8 @@ export function parseArguments<O extends CommandOptions>(
   options: O,
 ): ParsedArguments<O> {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const joined = joinNegativeNumbers(args);
+    return parseArgs({ args: joined, options, allowPositionals: true, strict: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     throw new UsageError(firstSentence(error.message), { cause: error });
@@ -88,6 +89,18 @@ export function choiceOption<C extends string>(
 /** An option with a value that it cannot have. */
 export function wrongValue(name: string, expected: string, text: string): UsageError {
   return new UsageError(`--${name} is ${JSON.stringify(text)}, expected ${expected}`);
+}
+
+/** Makes `--name -1` one argument: `node:util` would take the number for an option. */
+function joinNegativeNumbers(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const previous = joined.at(-1);
+    if (/^-\.?\d/.test(arg) && previous !== undefined && /^--[^=]+$/.test(previous)) {
+      joined[joined.length - 1] = `${previous}=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
 }
 
 /** What `node:util` says first; advice follows. */

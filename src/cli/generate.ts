@@ -44,9 +44,9 @@ export async function generate(args: string[]): Promise<number> {
 
   quietDisplayServer();
   await using pipe = await load(request);
+  expectSteps(request, pipe);
   const { device } = pipe;
   say(describeDevice(device));
-  expectSteps(request, pipe);
   const start = performance.now();
   const drawing = await draw(pipe, request);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);

@@ -1,0 +1,61 @@
+// Runs tasks of deno.json in processes of their own, with the permissions they have there.
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** What a task ended with. */
+export interface TaskResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How to run a task. */
+export interface TaskOptions {
+  /** Current folder of the process. */
+  readonly cwd: string;
+  /** Variables of the environment, beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts a task with more arguments. */
+export async function startTask(
+  task: string,
+  args: readonly string[],
+  { cwd, env = {} }: TaskOptions,
+): Promise<Deno.ChildProcess> {
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const main = new URL("src/cli/main.ts", ROOT);
+  const words: string[] = tasks[task].replace("src/cli/main.ts", main.href).split(" ");
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...words.slice(1), ...args],
+    cwd,
+    env: { ...env, NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return command.spawn();
+}
+
+/** Runs a task to its end. */
+export async function runTask(
+  task: string,
+  args: readonly string[],
+  options: TaskOptions,
+): Promise<TaskResult> {
+  const child = await startTask(task, args, options);
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** An empty folder that goes away by itself. */
+export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await Deno.realPath(await Deno.makeTempDir({ prefix: "vq-diffusion-" }));
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** Names of all that is in a folder. */
+export function namesIn(path: string): string[] {
+  return [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+}

@@ -11,14 +11,15 @@ import { COMPONENT_CLASSES, type PipelineComponents } from "./components.ts";
 /** Options of `VQDiffusionPipeline.savePretrained`. */
 export type SavePretrainedOptions = SaveModelOptions;
 
-/** The libraries that diffusers' `model_index.json` names for the components. */
+/** The libraries that diffusers' `model_index.json` names for the components, where it finds their classes. */
 const LIBRARIES: Readonly<Record<keyof typeof COMPONENT_CLASSES, string>> = {
   vqvae: "diffusers",
   text_encoder: "transformers",
   tokenizer: "transformers",
   transformer: "diffusers",
   scheduler: "diffusers",
-  learned_classifier_free_sampling_embeddings: "diffusers",
+  // Not exported by the package itself, but by the module of its pipeline.
+  learned_classifier_free_sampling_embeddings: "vq_diffusion",
 };
 
 /**

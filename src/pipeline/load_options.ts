@@ -20,7 +20,7 @@ export interface PipelineFromPretrainedOptions extends OpenFolderOptions, Create
  * Checks what no later step of loading does.
  *
  * @throws {TypeError} If an argument is of the wrong type.
- * @throws {RangeError} If `dtype` is an unknown one.
+ * @throws {RangeError} If one is out of range.
  */
 export function checkLoadOptions(source: unknown, options: PipelineFromPretrainedOptions): void {
   const isFolder = typeof source === "object" && source !== null && "readText" in source;
@@ -38,9 +38,21 @@ export function checkLoadOptions(source: unknown, options: PipelineFromPretraine
   if (backend !== undefined && typeof backend?.frame !== "function") {
     refuse("backend", "a Backend", backend);
   }
-  if (dtype === undefined || dtype === "fp32" || dtype === "fp16" || dtype === "q8") return;
+  checkChoice("dtype", dtype, ["fp32", "fp16", "q8"]);
+  checkChoice("simd", options.simd, ["relaxed-simd", "simd"]);
+  const { threads } = options;
+  // Also on a GPU, whose place the CPU may have to take.
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
+    throw new RangeError(
+      `Cannot load a pipeline: threads is a whole number from 1 on, got ${threads}`,
+    );
+  }
+}
+
+function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
+  if (value === undefined || choices.some((choice) => choice === value)) return;
   throw new RangeError(
-    `Cannot load a pipeline: dtype is "fp32", "fp16" or "q8", got ${JSON.stringify(dtype)}`,
+    `Cannot load a pipeline: ${name} is one of ${choices.join(", ")}, got ${JSON.stringify(value)}`,
   );
 }
 

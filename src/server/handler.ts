@@ -62,6 +62,8 @@ const CLIENT_CLOSED = 499;
  *
  * Wrong requests get one line of JSON, `{ "error": … }`, and status 400, 404, 405, 413 or 415 before any
  * work is done; 503 tells in `retry-after` when to come again. A client that goes away stops the work.
+ * (It is for this that Deno prints a notice about `request.signal`, unless it is run with
+ * `--unstable-no-legacy-abort`.)
  *
  * @param pipeline The pipeline, or what loads it when the first request comes. It stays the caller's.
  * @throws {TypeError} If `pipeline` is neither a pipeline nor a function.

@@ -9,6 +9,7 @@ import type { PipelineFromPretrainedOptions } from "../../src/pipeline/load_opti
 import { fillMasks } from "../../src/pipeline/outputs.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
+import { serveFiles } from "../checkpoints/file_server.ts";
 import { folderOf, goldenRuns, ids, tinyFiles } from "./golden_runs.ts";
 
 const PIXELS = 64;
@@ -260,6 +261,25 @@ Deno.test("VQDiffusionPipeline.savePretrained() writes what fromPretrained() loa
     const begun = events.flatMap((event) => event.type === "initiate" ? [event.file] : []);
     assertEquals(done.toSorted(), begun.toSorted());
     assert(done.includes("transformer/diffusion_pytorch_model.safetensors"), `${done}`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("VQDiffusionPipeline.savePretrained() reads weights again, whatever became of the signal that loading had", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using server = serveFiles(tinyFiles());
+    const controller = new AbortController();
+    await using pipe = await VQDiffusionPipeline.fromPretrained(server.url, {
+      device: "wasm",
+      signal: controller.signal,
+    });
+    controller.abort();
+    await pipe.savePretrained(folder);
+    await using copy = await VQDiffusionPipeline.fromPretrained(folder, { device: "wasm" });
+    const options = { numInferenceSteps: 2, seed: 0 };
+    assertEquals(await copy.generate("a cat", options), await pipe.generate("a cat", options));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

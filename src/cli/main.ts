@@ -9,9 +9,9 @@ import { UsageError } from "./arguments.ts";
 const HELP = `VQ-Diffusion: pictures from text
 
 Usage:
-  deno task generate "<prompt>" [options]   Draw pictures
-  deno task convert <file> [options]        Turn an original checkpoint into a model folder
-  deno task inspect <model>                 Say what a model consists of
+  deno task generate "<prompt>" [options]         Draw pictures
+  deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
+  deno task inspect <model>                       Say what a model consists of
 
 Each command says more with --help.
 `;

@@ -94,7 +94,7 @@ export async function measure(
       what: i === 0 ? what : "",
       ...describe(entry, times[i]!, work),
       ...(difference !== undefined && { difference }),
-      ...(!entry.peer && { ratios: ratios(entries, times, times[i]!) }),
+      ...(!entry.peer && { ratios: ratios(entries, times, entry, times[i]!) }),
     });
   }
 }
@@ -116,14 +116,18 @@ function describe(entry: Entry, milliseconds: number, work: Work | undefined): O
   return { ...row, rate, share: least / milliseconds };
 }
 
+/** How many times as fast an entry is as each peer that has as many threads. */
 function ratios(
   entries: readonly Entry[],
   times: readonly number[],
+  { threads }: Entry,
   time: number,
 ): ReadonlyMap<string, number> {
-  return new Map(
-    entries.flatMap(({ peer }, i) => peer ? [[peer.shortName, times[i]! / time] as const] : []),
-  );
+  const found = new Map<string, number>();
+  for (const [i, { peer, threads: theirs }] of entries.entries()) {
+    if (peer && theirs === threads) found.set(peer.shortName, times[i]! / time);
+  }
+  return found;
 }
 
 function expectRounding(

@@ -32,8 +32,10 @@ const INT8: Readonly<Record<SimdVariant, Instruction>> = {
 const ACCUMULATORS = 12;
 /** Turns of the loop in a call: short, as an engine optimises a function between two calls. */
 const TURNS = 1e5;
-/** How long every thread computes in a round, in milliseconds. */
-const DURATION = 150;
+/** How long every thread computes in a round, in milliseconds: short, to find undisturbed moments. */
+const DURATION = 40;
+/** Rounds, of which the best counts. */
+const ROUNDS = 25;
 
 function source({ next }: Instruction): string {
   const names = Array.from({ length: ACCUMULATORS }, (_, i) => `s${i}`);
@@ -86,7 +88,7 @@ function answer<T>(worker: Worker): Promise<T> {
   });
 }
 
-async function measure(instruction: Instruction, threads: number, rounds: number): Promise<number> {
+async function measure(instruction: Instruction, threads: number): Promise<number> {
   const module = await WebAssembly.compile(await compile(source(instruction)));
   const url = URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" }));
   const workers = Array.from({ length: threads }, () => new Worker(url, { type: "module" }));
@@ -98,8 +100,8 @@ async function measure(instruction: Instruction, threads: number, rounds: number
     };
     await ask({ module, turns: TURNS, duration: DURATION });
     let best = 0;
-    // The first round does not count: the loop is not optimised yet.
-    for (let round = 0; round <= rounds; round++) {
+    // The first round does not count, as the loop is not optimised yet.
+    for (let round = 0; round <= ROUNDS; round++) {
       const rates = await ask<number>({});
       if (round > 0) best = Math.max(best, rates.reduce((a, b) => a + b));
     }
@@ -111,13 +113,9 @@ async function measure(instruction: Instruction, threads: number, rounds: number
 }
 
 /** Measures the limits of an instruction set on some threads. */
-export async function measureLimits(
-  simd: SimdVariant,
-  threads: number,
-  rounds: number,
-): Promise<Limits> {
-  const fp32 = await measure(FLOAT32[simd], threads, rounds);
-  const q8 = await measure(INT8[simd], threads, rounds);
+export async function measureLimits(simd: SimdVariant, threads: number): Promise<Limits> {
+  const fp32 = await measure(FLOAT32[simd], threads);
+  const q8 = await measure(INT8[simd], threads);
   // Half floats are widened: the arithmetic is float32's.
   return { fp32, fp16: fp32, q8 };
 }

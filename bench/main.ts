@@ -31,7 +31,7 @@ async function bench(options: BenchOptions): Promise<void> {
   const settings: Setting[] = [];
   for (const simd of options.simd) {
     for (const threads of options.threads) {
-      const limits = await measureLimits(simd, threads, options.runs);
+      const limits = await measureLimits(simd, threads);
       const backend = stack.use(await createBackend({ device: "wasm", simd, threads }));
       settings.push({ backend, simd, threads, limits });
       console.log(

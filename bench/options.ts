@@ -30,7 +30,11 @@ export const USAGE = `Measures the CPU backend.
 --simd a,b       instruction sets: relaxed-simd, simd; default: the best there is
 --runs n         rounds, of which the best counts; default: 5
 --peer           runs onnxruntime-web and onnxruntime-node beside, which npm installs in the user's cache
---python path    runs PyTorch beside, in this Python`;
+--python path    runs PyTorch beside, in this Python
+
+GFLOP/s counts products and sums of matrices, attention and convolutions as they are defined; a
+convolution that gets along with fewer may pass its limit. The limit is that of a loop of the same
+instructions without memory. The difference is the largest from the first line of the same work.`;
 
 const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
 const SIMD: readonly SimdVariant[] = ["relaxed-simd", "simd"];

@@ -1,5 +1,5 @@
 /**
- * Frames of the Wasm backend: operations are recorded as commands in Wasm memory.
+ * The operations of the Wasm backend: each checks its arguments and records a command.
  *
  * @module
  */
@@ -17,7 +17,6 @@ import type {
   LinearOptions,
   LinearWeight,
   PosteriorOptions,
-  RunOptions,
   SampleStepOptions,
   Tensor,
 } from "../backend.ts";
@@ -35,101 +34,24 @@ import {
   rowsOf,
   shapeText,
 } from "../shapes.ts";
-import type { Block } from "./allocator.ts";
-import { ACTIVATIONS, float, Opcode, Program } from "./commands.ts";
-import { WasmTensor } from "./tensor.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import { ACTIVATIONS, float, Opcode } from "./commands.ts";
+import { RecordedProgram } from "./recorded_program.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 
 /** Tiles of 6 rows are the smallest share of an attention worth packing its keys for. */
 const FEWEST_CHUNK_QUERIES = 48;
 
 /** A recorded list of operations. */
-export class WasmFrame implements Frame {
-  readonly #backend: WasmBackend;
-  readonly #program: Program;
-  /** Blocks of this frame that no living tensor uses. */
-  readonly #spare: Block[] = [];
-  /** All blocks of this frame. */
-  readonly #blocks = new Set<Block>();
-  /** Tensors made since each open scope began; the first list is the frame's own. */
-  readonly #scopes: WasmTensor<DType>[][] = [[]];
-  #recorded: { block: Block; commands: number; scratchBytes: number } | undefined;
-  #failure: unknown;
-  #disposed = false;
-
-  constructor(backend: WasmBackend) {
-    this.#backend = backend;
-    this.#program = new Program(backend.kernels.COMMAND_BYTES.value);
-  }
-
-  empty<D extends DType>(shape: readonly number[], dtype: D): WasmTensor<D> {
-    this.#expectAlive();
-    checkShape("empty", shape);
-    const block = this.#take(4 * elements(shape));
-    const tensor = new WasmTensor<D>(
-      this.#backend,
-      shape,
-      dtype,
-      block,
-      (block) => void (this.#disposed || this.#spare.push(block)),
-      () => this.#failure,
-    );
-    this.#scopes.at(-1)!.push(tensor as WasmTensor<DType>);
-    return tensor;
-  }
-
-  scope(): Disposable {
-    this.#expectAlive();
-    const tensors: WasmTensor<DType>[] = [];
-    this.#scopes.push(tensors);
-    return {
-      [Symbol.dispose]: () => {
-        for (const tensor of tensors) tensor.dispose();
-        const index = this.#scopes.indexOf(tensors);
-        if (index > 0) this.#scopes.splice(index, 1);
-      },
-    };
-  }
-
-  async run({ signal }: RunOptions = {}): Promise<void> {
-    this.#expectAlive();
-    signal?.throwIfAborted();
-    try {
-      const { block, commands, scratchBytes } = this.#store();
-      const ended = await this.#backend.run(
-        { program: block.address, count: commands, scratchBytes },
-        signal,
-      );
-      if (!ended) throw signal?.reason;
-      this.#failure = undefined;
-    } catch (error) {
-      this.#failure = error;
-      throw error;
-    }
-  }
-
-  dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    for (const tensor of this.#scopes.flat()) tensor.dispose();
-    if (this.#recorded) this.#blocks.add(this.#recorded.block);
-    for (const block of this.#blocks) this.#backend.release(block);
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
+export class WasmFrame extends RecordedProgram implements Frame {
   embedding(ids: Tensor<"i32">, table: Tensor, position?: Tensor): Tensor {
     const columns = columnsOf(table);
     if (position) expectShape("embedding", "position", position, [null, columns]);
     const out = this.empty([...ids.shape, columns], "f32");
-    this.#program.push(
+    this.program.push(
       Opcode.embedding,
-      this.#at("embedding", ids, "i32"),
-      this.#at("embedding", table),
-      position ? this.#at("embedding", position) : 0,
+      this.at("embedding", ids, "i32"),
+      this.at("embedding", table),
+      position ? this.at("embedding", position) : 0,
       out.address,
       elements(ids.shape),
       columns,
@@ -141,25 +63,25 @@ export class WasmFrame implements Frame {
 
   linear(x: Tensor, weight: LinearWeight, options: LinearOptions = {}): Tensor {
     const shape = linearShape(x, weight, options);
-    if (!(weight instanceof WasmLinearWeight) || weight.backend !== this.#backend) {
+    if (!(weight instanceof WasmLinearWeight) || weight.backend !== this.backend) {
       throw new TypeError("Cannot run linear: the weight is not of this backend");
     }
     const out = options.addTo ?? this.empty(shape, "f32");
     const sizes = [
-      this.#at("linear", out),
+      this.at("linear", out),
       rowsOf(x),
       weight.outFeatures,
       weight.inFeatures,
     ];
     const activation = ACTIVATIONS[options.activation ?? "none"];
     const add = options.addTo !== undefined;
-    const from = this.#at("linear", x);
+    const from = this.at("linear", x);
     if (weight.dtype === "q8") {
       using _scope = this.scope();
-      const rowWords = this.#backend.kernels.quantizedRowBytes(weight.inFeatures) / 4;
+      const rowWords = this.backend.kernels.quantizedRowBytes(weight.inFeatures) / 4;
       const quantized = this.empty([rowsOf(x), rowWords], "i32").address;
       const scales = this.empty([rowsOf(x)], "f32").address;
-      this.#program.push(
+      this.program.push(
         Opcode.quantizeRows,
         from,
         quantized,
@@ -169,11 +91,11 @@ export class WasmFrame implements Frame {
       );
       const { panels, scales: weightScales, bias, offsets } = weight;
       const addresses = [quantized, scales, panels, weightScales, bias, offsets];
-      this.#program.push(Opcode.linearQ8, ...addresses, ...sizes, activation, add);
+      this.program.push(Opcode.linearQ8, ...addresses, ...sizes, activation, add);
     } else {
       const half = weight.dtype === "fp16";
       const addresses = [from, weight.panels, weight.bias];
-      this.#program.push(Opcode.linear, ...addresses, ...sizes, half, activation, add);
+      this.program.push(Opcode.linear, ...addresses, ...sizes, half, activation, add);
     }
     return out;
   }
@@ -184,7 +106,7 @@ export class WasmFrame implements Frame {
       refuse("geglu", "an even number of columns", shapeText(x.shape));
     }
     const out = this.empty([...x.shape.slice(0, -1), columns], "f32");
-    this.#program.push(Opcode.geglu, this.#at("geglu", x), out.address, rowsOf(x), columns);
+    this.program.push(Opcode.geglu, this.at("geglu", x), out.address, rowsOf(x), columns);
     return out;
   }
 
@@ -194,11 +116,11 @@ export class WasmFrame implements Frame {
     const out = this.empty(shape, "f32");
     const columns = [q, k, v];
     // Enough chunks for all threads, even if there are few heads.
-    const shares = Math.ceil(4 * this.#backend.device.threads / (batch * heads));
+    const shares = Math.ceil(4 * this.backend.device.threads / (batch * heads));
     const chunkQueries = Math.max(FEWEST_CHUNK_QUERIES, 6 * Math.ceil(queries / shares / 6));
-    this.#program.push(
+    this.program.push(
       Opcode.attention,
-      ...columns.map(({ tensor, offset }) => this.#at("attention", tensor) + 4 * offset),
+      ...columns.map(({ tensor, offset }) => this.at("attention", tensor) + 4 * offset),
       out.address,
       ...columns.map(({ tensor }) => 4 * columnsOf(tensor)),
       batch,
@@ -236,15 +158,15 @@ export class WasmFrame implements Frame {
     timesteps: number,
   ): Tensor {
     const out = this.empty(x.shape, "f32");
-    this.#program.push(
+    this.program.push(
       Opcode.layerNorm,
-      this.#at(operation, x),
+      this.at(operation, x),
       out.address,
       rowsOf(x),
       columnsOf(x),
       float(eps),
-      this.#at(operation, weight),
-      this.#at(operation, bias, timesteps > 0 ? "i32" : "f32"),
+      this.at(operation, weight),
+      this.at(operation, bias, timesteps > 0 ? "i32" : "f32"),
       timesteps > 0,
       timesteps,
     );
@@ -264,14 +186,14 @@ export class WasmFrame implements Frame {
     const pixels = height * width;
     const out = this.empty(x.shape, "f32");
     using _scope = this.scope();
-    const blocks = this.#backend.kernels.groupNormBlocks(pixels);
+    const blocks = this.backend.kernels.groupNormBlocks(pixels);
     const sums = this.empty([batch, blocks, 2, 2 * channels], "f32");
     const fields = [
-      this.#at(operation, x),
+      this.at(operation, x),
       out.address,
       sums.address,
-      this.#at(operation, weight),
-      this.#at(operation, bias),
+      this.at(operation, weight),
+      this.at(operation, bias),
       batch,
       pixels,
       channels,
@@ -279,29 +201,29 @@ export class WasmFrame implements Frame {
       float(eps),
       silu,
     ];
-    this.#program.push(Opcode.groupNormSums, ...fields);
-    this.#program.push(Opcode.groupNormApply, ...fields);
+    this.program.push(Opcode.groupNormSums, ...fields);
+    this.program.push(Opcode.groupNormApply, ...fields);
     return out;
   }
 
   conv2d(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
     const shape = convShape(x, weight, options);
-    if (!(weight instanceof WasmConvWeight) || weight.backend !== this.#backend) {
+    if (!(weight instanceof WasmConvWeight) || weight.backend !== this.backend) {
       throw new TypeError("Cannot run conv2d: the weight is not of this backend");
     }
     const { stride = 1, upsample = false, addTo } = options;
     const out = addTo ?? this.empty(shape, "f32");
-    const from = [this.#at("conv2d", x), weight.zero];
-    const to = [weight.matrix.bias, this.#at("conv2d", out)];
+    const from = [this.at("conv2d", x), weight.zero];
+    const to = [weight.matrix.bias, this.at("conv2d", out)];
     const sizes = [...x.shape, ...shape.slice(1)];
     const add = addTo !== undefined;
     const panels = stride === 1 ? weight.winogradPanels : undefined;
     if (panels !== undefined) {
-      this.#program.push(Opcode.winograd, ...from, panels, ...to, ...sizes, upsample, add);
+      this.program.push(Opcode.winograd, ...from, panels, ...to, ...sizes, upsample, add);
     } else {
       const kernel = [weight.kernelSize, stride];
       const direct = weight.matrix.panels;
-      this.#program.push(
+      this.program.push(
         Opcode.convolution,
         ...from,
         direct,
@@ -318,25 +240,15 @@ export class WasmFrame implements Frame {
   reshape(x: Tensor, shape: readonly number[]): Tensor {
     checkShape("reshape", shape);
     expectElements("reshape", "x", x, elements(shape));
-    const address = this.#at("reshape", x);
-    const view = new WasmTensor(
-      this.#backend,
-      shape,
-      "f32",
-      { address, bytes: 0 },
-      () => {},
-      () => this.#failure,
-    );
-    this.#scopes.at(-1)!.push(view);
-    return view;
+    return this.view(this.at("reshape", x), shape);
   }
 
   transpose(x: Tensor): Tensor {
     expectShape("transpose", "x", x, [null, null, null]);
     const [batch, rows, columns] = x.shape as [number, number, number];
     const out = this.empty([batch, columns, rows], "f32");
-    const from = this.#at("transpose", x);
-    this.#program.push(Opcode.transpose, from, out.address, batch, rows, columns);
+    const from = this.at("transpose", x);
+    this.program.push(Opcode.transpose, from, out.address, batch, rows, columns);
     return out;
   }
 
@@ -344,9 +256,9 @@ export class WasmFrame implements Frame {
     if (!Number.isInteger(times) || times < 1) refuse("repeat", "times from 1 on", `${times}`);
     const [first = 1, ...rest] = x.shape;
     const out = this.empty([first * times, ...rest], "f32");
-    this.#program.push(
+    this.program.push(
       Opcode.repeat,
-      this.#at("repeat", x),
+      this.at("repeat", x),
       out.address,
       times,
       elements(x.shape),
@@ -364,18 +276,18 @@ export class WasmFrame implements Frame {
 
   #rows(operation: "normalizeRows" | "logSoftmax", x: Tensor): Tensor {
     const out = this.empty(x.shape, "f32");
-    const from = this.#at(operation, x);
-    this.#program.push(Opcode[operation], from, out.address, rowsOf(x), columnsOf(x));
+    const from = this.at(operation, x);
+    this.program.push(Opcode[operation], from, out.address, rowsOf(x), columnsOf(x));
     return out;
   }
 
   nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32"> {
     expectShape("nearestCode", "codebook", codebook, [null, columnsOf(x)]);
     const out = this.empty(x.shape.slice(0, -1), "i32");
-    this.#program.push(
+    this.program.push(
       Opcode.nearestCode,
-      this.#at("nearestCode", x),
-      this.#at("nearestCode", codebook),
+      this.at("nearestCode", x),
+      this.at("nearestCode", codebook),
       out.address,
       rowsOf(x),
       columnsOf(x),
@@ -393,12 +305,12 @@ export class WasmFrame implements Frame {
       options,
     );
     const out = this.empty([batch, pixels, classes], "f32");
-    this.#program.push(
+    this.program.push(
       Opcode.posterior,
-      this.#at(operation, logProbs),
-      this.#at(operation, latents, "i32"),
-      this.#at(operation, options.schedule),
-      this.#at(operation, options.timestep, "i32"),
+      this.at(operation, logProbs),
+      this.at(operation, latents, "i32"),
+      this.at(operation, options.schedule),
+      this.at(operation, options.timestep, "i32"),
       out.address,
       batch * pixels,
       classes,
@@ -417,13 +329,13 @@ export class WasmFrame implements Frame {
       options,
     );
     expectElements(operation, "noise", noise, batch * classes * pixels);
-    this.#program.push(
+    this.program.push(
       Opcode.sampleStep,
-      this.#at(operation, logProbs),
-      this.#at(operation, latents, "i32"),
-      this.#at(operation, noise),
-      this.#at(operation, schedule),
-      this.#at(operation, timestep, "i32"),
+      this.at(operation, logProbs),
+      this.at(operation, latents, "i32"),
+      this.at(operation, noise),
+      this.at(operation, schedule),
+      this.at(operation, timestep, "i32"),
       batch,
       pixels,
       classes,
@@ -433,55 +345,5 @@ export class WasmFrame implements Frame {
       truncationRate !== undefined,
       float(truncationRate ?? 1),
     );
-  }
-
-  /** Address of a tensor that an operation was given. */
-  #at(operation: string, tensor: Tensor<DType>, dtype: DType = "f32"): number {
-    this.#expectAlive();
-    if (!(tensor instanceof WasmTensor) || tensor.backend !== this.#backend) {
-      throw new TypeError(`Cannot run ${operation}: an argument is not a tensor of this backend`);
-    }
-    if (tensor.dtype !== dtype) {
-      throw new TypeError(
-        `Cannot run ${operation}: expected ${dtype} elements, got ${tensor.dtype}`,
-      );
-    }
-    if (tensor.disposed) {
-      throw new ReferenceError(`Cannot run ${operation}: an argument was disposed of`);
-    }
-    return tensor.address;
-  }
-
-  /** A block of at least `bytes`: a spare one that is not much larger, or a new one. */
-  #take(bytes: number): Block {
-    let best = -1;
-    for (const [i, block] of this.#spare.entries()) {
-      const fits = block.bytes >= bytes + 64 && block.bytes <= 2 * bytes + 4096;
-      if (fits && (best < 0 || block.bytes < this.#spare[best]!.bytes)) best = i;
-    }
-    if (best >= 0) return this.#spare.splice(best, 1)[0]!;
-    const block = this.#backend.allocator.allocate(bytes);
-    this.#blocks.add(block);
-    return block;
-  }
-
-  /** Copies the commands recorded so far to Wasm memory, unless they are there. */
-  #store(): { block: Block; commands: number; scratchBytes: number } {
-    const commands = this.#program.length;
-    if (this.#recorded?.commands === commands) return this.#recorded;
-    if (this.#recorded) this.#backend.release(this.#recorded.block);
-    const { words } = this.#program;
-    const block = this.#backend.allocator.allocate(4 * words.length);
-    this.#backend.view("i32", block.address, words.length).set(words);
-    let scratchBytes = 0;
-    for (let i = 0; i < commands; i++) {
-      const command = block.address + i * this.#backend.kernels.COMMAND_BYTES.value;
-      scratchBytes = Math.max(scratchBytes, this.#backend.kernels.scratchBytes(command));
-    }
-    return this.#recorded = { block, commands, scratchBytes };
-  }
-
-  #expectAlive(): void {
-    if (this.#disposed) throw new ReferenceError("Cannot use the frame: it was disposed of");
   }
 }

@@ -21,9 +21,16 @@ export { compileKernels } from "./src/backends/wasm/kernels.ts";
 export { DeviceLostError } from "./src/backends/webgpu/errors.ts";
 
 export type { ArraySource, StoredArray, StoredDType } from "./src/checkpoints/arrays.ts";
+export type { CachedFile, Download, HubCache } from "./src/checkpoints/cache.ts";
 export type { Config } from "./src/checkpoints/config.ts";
 export type { FolderWriter } from "./src/checkpoints/folder_writer.ts";
-export { openFolder, type OpenFolderOptions } from "./src/checkpoints/folders.ts";
+export {
+  openFolder,
+  type OpenFolderOptions,
+  type OriginalOptions,
+} from "./src/checkpoints/folders.ts";
+export type { HttpOptions } from "./src/checkpoints/http.ts";
+export type { HubOptions } from "./src/checkpoints/hub.ts";
 export { memoryFolder } from "./src/checkpoints/memory_folder.ts";
 export { MissingFileError } from "./src/checkpoints/paths.ts";
 export type { LoadEvent, OnProgress } from "./src/checkpoints/progress.ts";

@@ -9,11 +9,16 @@
  * @module
  */
 
-import type { ArraySource, StoredArray } from "../arrays.ts";
+import type { ArraySource } from "../arrays.ts";
 import { checkPath, joinPath, missingFile, readTextOf } from "../paths.ts";
 import type { FileSource, ModelFolder } from "../source.ts";
 import { memoryFile } from "../memory_folder.ts";
-import { parseOriginalConfig } from "./original_config.ts";
+import {
+  hasLearnedEmbeddings,
+  learnedEmbeddings,
+  learnedEmbeddingsConfig,
+} from "./learned_embeddings.ts";
+import { type OriginalConfig, parseOriginalConfig } from "./original_config.ts";
 import { safetensorsView } from "./safetensors_view.ts";
 import { type ConvertedArray, StateDict } from "./state_dict.ts";
 import { textEncoderArrays, textEncoderConfig } from "./text_encoder.ts";
@@ -60,7 +65,6 @@ const EMBEDDINGS = "learned_classifier_free_sampling_embeddings";
 /** Where the modules lie in Microsoft's model. */
 const TRANSFORMER = "transformer.transformer.";
 const TEXT_ENCODER = "transformer.condition_emb.";
-const LEARNED = "transformer.empty_text_embed";
 
 /**
  * A view of an original checkpoint as a folder in the layout of diffusers. Its arrays are converted one
@@ -148,7 +152,7 @@ class Conversion {
           from,
           of: (source, { learnable }) => {
             const weights = modelStateDict(source, this.#parts.ema);
-            return [learnable ? learnedEmbeddings(weights) : NO_EMBEDDINGS];
+            return learnedEmbeddings(weights, learnable);
           },
         };
       case `vqvae/${WEIGHTS}`:
@@ -184,7 +188,7 @@ class Conversion {
     const config = await this.#config();
     const transformer = transformerConfig(weights.within(TRANSFORMER), { heads: config?.heads });
     checkConfig(config, transformer);
-    const learnable = config?.learnable ?? weights.has(LEARNED);
+    const learnable = config?.learnable ?? hasLearnedEmbeddings(weights);
     const encoder = textEncoder ? undefined : weights.within(TEXT_ENCODER);
     await using vqSource = await vqvae?.();
     const vqWeights = vqStateDict(vqSource ?? source);
@@ -194,7 +198,7 @@ class Conversion {
       "model_index.json": MODEL_INDEX,
       "transformer/config.json": transformer,
       "vqvae/config.json": vqConfig(vqWeights, codes),
-      [`${EMBEDDINGS}/config.json`]: embeddingsConfig(weights, learnable),
+      [`${EMBEDDINGS}/config.json`]: learnedEmbeddingsConfig(weights, learnable),
       "scheduler/scheduler_config.json": schedulerConfig(
         classes,
         transformer["num_embeds_ada_norm"],
@@ -206,7 +210,7 @@ class Conversion {
     return { texts: new Map(texts), codes, learnable };
   }
 
-  async #config(): Promise<ReturnType<typeof parseOriginalConfig> | undefined> {
+  async #config(): Promise<OriginalConfig | undefined> {
     const file = await this.#parts.config?.();
     return file && parseOriginalConfig(await readTextOf(file), file.description);
   }
@@ -275,7 +279,7 @@ function modelStateDict(source: ArraySource, ema = true): StateDict {
 }
 
 function checkConfig(
-  config: ReturnType<typeof parseOriginalConfig> | undefined,
+  config: OriginalConfig | undefined,
   transformer: Readonly<Record<string, unknown>>,
 ): void {
   if (!config) return;
@@ -290,37 +294,6 @@ function checkConfig(
       `Cannot use ${config.description}: ${name} is ${said}, in the checkpoint it is ${found}`,
     );
   }
-}
-
-/** An array of no elements stands for embeddings that were not learned, as diffusers saves them. */
-const NO_EMBEDDINGS: ConvertedArray = {
-  name: "embeddings",
-  dtype: "F32",
-  shape: [0],
-  load: () => Promise.resolve({ dtype: "F32", shape: [0], bytes: new Uint8Array() }),
-};
-
-/** Microsoft's code holds them in float64. */
-function learnedEmbeddings(weights: StateDict): ConvertedArray {
-  const array = weights.array(LEARNED, "embeddings");
-  if (array.dtype !== "F64") return array;
-  return { ...array, dtype: "F32", load: async () => narrowed(await array.load()) };
-}
-
-function narrowed({ shape, bytes }: StoredArray): StoredArray {
-  const values = new Float64Array(bytes.slice().buffer);
-  return { dtype: "F32", shape, bytes: new Uint8Array(Float32Array.from(values).buffer) };
-}
-
-function embeddingsConfig(weights: StateDict, learnable: boolean): Record<string, unknown> {
-  const [length, columns] = learnable ? weights.shape(LEARNED, 2) : [null, null];
-  return {
-    _class_name: "LearnedClassifierFreeSamplingEmbeddings",
-    _diffusers_version: "0.9.0",
-    hidden_size: columns,
-    learnable,
-    length,
-  };
 }
 
 /** The schedule `alpha1` of Microsoft's code, which is the default of diffusers. */

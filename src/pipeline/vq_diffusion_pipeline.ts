@@ -101,8 +101,9 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   /**
    * Loads a pipeline in the layout of diffusers.
    *
-   * @param source A folder, a `file:` or `http(s):` URL, a hub id `owner/name`, or an open folder.
-   *   Default: the embedded model, which draws emoji.
+   * @param source A folder, a `file:` or `http(s):` URL, a hub id `owner/name`, or an open folder; or an
+   *   original checkpoint of Microsoft's (`.pth`), whose other parts `options.original` names. Default:
+   *   the embedded model, which draws emoji.
    * @throws {MissingFileError} If a file is not there.
    * @throws {TypeError} If a file is damaged or not that of a VQ-Diffusion pipeline.
    * @throws {RangeError} If an option is out of range, or components do not fit each other.

@@ -8,6 +8,8 @@ import {
   openWeights,
   TRANSFORMERS_WEIGHTS,
 } from "../../src/checkpoints/weights.ts";
+import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
+import { disposeComponents, loadComponents } from "../../src/pipeline/components.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { serveFiles } from "./file_server.ts";
 import { modelFiles, type OriginalModel, originalModel, TOKENIZER } from "./original_files.ts";
@@ -251,6 +253,39 @@ Deno.test("openFolder() says that an original checkpoint needs a tokenizer", asy
     );
     assert(error.message.includes(`Cannot find the folder ${path}/tokenizer`), error.message);
     assert(error.message.includes("give a folder with CLIP's vocab.json"), error.message);
+  });
+});
+
+Deno.test("openFolder() answers damaged originals with clean errors", async () => {
+  const { checkpoint } = originalModel();
+  const names = Object.keys(checkpoint);
+  await using backend = await createWasmBackend({ threads: 1 });
+  await withFiles({}, async (path) => {
+    for (let i = 0; i < 60; i++) {
+      const name = names[(i * 37) % names.length]!;
+      const { [name]: array, ...rest } = checkpoint;
+      const empty: StoredArray = {
+        dtype: "F32",
+        shape: [0, 7, 0, 3].slice(i % 5),
+        bytes: new Uint8Array(),
+      };
+      const damaged: Record<string, TorchValue>[] = [
+        rest,
+        { ...rest, [name]: empty },
+        { ...rest, [`${name}.more`]: array! },
+        { ...rest, [name]: { ...array!, shape: [...array!.shape, 1] } },
+      ];
+      await Deno.writeFile(`${path}/model.pth`, await encodeTorchFile(damaged[i % 4]!));
+      const error = await loadComponents(await open(path), backend, { load: false }).then(
+        disposeComponents,
+        (error) => error,
+      );
+      // The learned embeddings and what no model has need not be there.
+      const clean = error === undefined || error instanceof TypeError ||
+        error instanceof RangeError || error instanceof SyntaxError;
+      assert(clean, `${name}: ${error}`);
+      if (error) assert(/^(Cannot|Components)/.test(error.message), error.message);
+    }
   });
 });
 

@@ -88,9 +88,12 @@ export class StateDict {
 
   /** How many submodules `prefix0.`, `prefix1.` … there are, without a gap. */
   count(prefix: string): number {
-    const names = this.names();
+    const modules = new Set<string | undefined>();
+    for (const name of this.#names.keys()) {
+      if (name.startsWith(prefix)) modules.add(name.slice(prefix.length).split(".", 1)[0]);
+    }
     let count = 0;
-    while (names.some((name) => name.startsWith(`${prefix}${count}.`))) count++;
+    while (modules.has(String(count))) count++;
     return count;
   }
 

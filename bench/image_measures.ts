@@ -1,0 +1,66 @@
+// How alike tokens and pictures are.
+
+import type { RasterImage } from "../src/images/raster_image.ts";
+
+/** Red, green and blue, 0 … 255. */
+export type Color = readonly [red: number, green: number, blue: number];
+
+/** Number of places where both lists have the same token. */
+export function countEqual(a: Int32Array, b: Int32Array): number {
+  return a.reduce((count, token, i) => token === b[i] ? count + 1 : count, 0);
+}
+
+/** Mean absolute difference of red, green and blue, 0 … 255, of pictures of one size. */
+export function meanDifference(a: RasterImage, b: RasterImage): number {
+  return meanOverColors(a, b, (x, y) => Math.abs(x - y));
+}
+
+/** Mean squared difference of red, green and blue of pictures of one size. */
+export function meanSquaredDifference(a: RasterImage, b: RasterImage): number {
+  return meanOverColors(a, b, (x, y) => (x - y) ** 2);
+}
+
+/** Median colour, channel by channel, of a border as wide as 1/32 of the picture, at least one pixel. */
+export function borderColor({ data, width, height }: RasterImage): Color {
+  const border = Math.max(1, Math.round(Math.min(width, height) / 32));
+  const channels: [number[], number[], number[]] = [[], [], []];
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (Math.min(x, y, width - 1 - x, height - 1 - y) >= border) continue;
+      channels.forEach((values, c) => values.push(data[(y * width + x) * 4 + c]!));
+    }
+  }
+  const [red, green, blue] = channels;
+  return [median(red), median(green), median(blue)];
+}
+
+/** Name of the colour at the smallest Euclidean distance; the first of equals. */
+export function nearestColor(color: Color, colors: Readonly<Record<string, Color>>): string {
+  const distances = Object.entries(colors).map(([name, other]) => {
+    return { name, distance: Math.hypot(...color.map((value, c) => value - other[c]!)) };
+  });
+  return distances.reduce((best, next) => next.distance < best.distance ? next : best).name;
+}
+
+function meanOverColors(
+  a: RasterImage,
+  b: RasterImage,
+  differenceOf: (x: number, y: number) => number,
+): number {
+  if (a.width !== b.width || a.height !== b.height) {
+    throw new RangeError(
+      `Cannot compare a picture of ${a.width} × ${a.height} pixels with one of ` +
+        `${b.width} × ${b.height}: expected the same size`,
+    );
+  }
+  let sum = 0;
+  for (let i = 0; i < a.data.length; i += 4) {
+    for (let c = i; c < i + 3; c++) sum += differenceOf(a.data[c]!, b.data[c]!);
+  }
+  return sum / (a.width * a.height * 3);
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}

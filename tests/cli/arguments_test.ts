@@ -1,0 +1,76 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  choiceOption,
+  integerOption,
+  numberOption,
+  parseArguments,
+  UsageError,
+} from "../../src/cli/arguments.ts";
+import { readGenerateArguments } from "../../src/cli/generate_arguments.ts";
+
+const OPTIONS = { size: { type: "string" }, loud: { type: "boolean" } } as const;
+
+Deno.test("parseArguments() parts options from the rest, and takes negative numbers", () => {
+  const { values, positionals } = parseArguments(["a", "--size", "-1.5", "--loud", "b"], OPTIONS);
+  assertEquals({ ...values }, { size: "-1.5", loud: true });
+  assertEquals(positionals, ["a", "b"]);
+  assertEquals(parseArguments(["--", "--size"], OPTIONS).positionals, ["--size"]);
+});
+
+Deno.test("parseArguments() refuses what it does not know in one line", () => {
+  const wrong = [["--nope"], ["--size"], ["--size", "--loud"], ["--loud=1"], ["-x"]];
+  for (const args of wrong) {
+    const { message } = assertThrows(() => parseArguments(args, OPTIONS), UsageError);
+    assertEquals(message.includes("\n"), false);
+  }
+});
+
+Deno.test("integerOption() takes whole numbers in range", () => {
+  assertEquals(integerOption("n", undefined), undefined);
+  assertEquals(integerOption("n", "12"), 12);
+  assertEquals(integerOption("n", "0", { min: 0 }), 0);
+  for (const text of ["", " ", "0", "1.5", "1e3", "0x10", "17", "-1", "99999999999999999999"]) {
+    assertThrows(() => integerOption("n", text, { max: 16 }), UsageError, `--n is "${text}"`);
+  }
+});
+
+Deno.test("numberOption() takes finite numbers in range", () => {
+  assertEquals(numberOption("x", undefined), undefined);
+  assertEquals(numberOption("x", "-1e-3"), -0.001);
+  for (const text of ["", " ", "NaN", "Infinity", "1,5", "2"]) {
+    assertThrows(
+      () => numberOption("x", text, { min: 0, max: 1 }),
+      UsageError,
+      `--x is "${text}", expected a number from 0 to 1`,
+    );
+  }
+});
+
+Deno.test("choiceOption() takes one of several words", () => {
+  assertEquals(choiceOption("c", undefined, ["a", "b"]), undefined);
+  assertEquals(choiceOption("c", "b", ["a", "b"]), "b");
+  const message = `--c is "d", expected a, b or c`;
+  assertThrows(() => choiceOption("c", "d", ["a", "b", "c"]), UsageError, message);
+});
+
+Deno.test("readGenerateArguments() has the defaults of the pipeline, and a random seed", () => {
+  const first = readGenerateArguments(["a"])!;
+  const { numInferenceSteps, guidanceScale, truncationRate, numImagesPerPrompt, device } = first;
+  assertEquals([numInferenceSteps, guidanceScale, truncationRate], [100, 5, 1]);
+  assertEquals([numImagesPerPrompt, device], [1, "auto"]);
+  const seeds = Array.from({ length: 3 }, () => readGenerateArguments(["a"])!.seed);
+  assertEquals(new Set([first.seed, ...seeds]).size > 1, true);
+});
+
+Deno.test("readGenerateArguments() refuses what no model can do", () => {
+  const wrong: [args: string[], message: string][] = [
+    [["a", "--seed", "-1"], `--seed is "-1", expected a whole number from 0`],
+    [["a", "--seed", "18446744073709551616"], "expected a whole number from 0 to 2^64 - 1"],
+    [["a", "b", "--images", "501"], "Expected 1000 images at most"],
+    [["a", "--revision", "x"], "--revision is given without --model"],
+    [["a", "--model", ""], `--model is "", expected a folder`],
+  ];
+  for (const [args, message] of wrong) {
+    assertThrows(() => readGenerateArguments(args), UsageError, message);
+  }
+});

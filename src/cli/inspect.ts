@@ -4,7 +4,7 @@
  * @module
  */
 
-import { formatBytes } from "../backends/webgpu/format.ts";
+import { formatBytes } from "../backends/format.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
 import { openArrays } from "../checkpoints/weights.ts";

@@ -48,6 +48,9 @@ export function float(value: number): Float {
   return { f32: value };
 }
 
+/** A field of a command. */
+export type Field = number | boolean | Float;
+
 /** The growing list of commands of a frame. */
 export class Program {
   readonly #words: number[] = [];
@@ -71,7 +74,7 @@ export class Program {
   }
 
   /** Appends a command. */
-  push(opcode: number, ...fields: (number | boolean | Float)[]): void {
+  push(opcode: number, ...fields: Field[]): void {
     this.#words.push(opcode);
     for (const field of fields) {
       if (typeof field === "object") {

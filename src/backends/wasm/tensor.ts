@@ -4,79 +4,97 @@
  * @module
  */
 
-import type { DataOf, DType, Tensor } from "../backend.ts";
-import { elements, shapeText } from "../shapes.ts";
-import type { Block } from "./allocator.ts";
+import { expectCount, type OwnTensor } from "../arguments.ts";
+import type { DataOf, DType } from "../backend.ts";
+import { formatShape } from "../format.ts";
+import { elementCount } from "../shapes.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
 
+/** Where the content of a tensor comes from. */
+export interface TensorOrigin {
+  /** Why the last run of the frame that computes it failed, if it did. */
+  readonly failure?: () => unknown;
+  /** Tensor whose memory this is, if not its own. */
+  readonly owner?: WasmTensor<DType>;
+}
+
 /** An array in Wasm memory. */
-export class WasmTensor<D extends DType = "f32"> implements Tensor<D> {
+export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
   readonly backend: WasmBackend;
   readonly shape: readonly number[];
   readonly dtype: D;
-  readonly #block: Block;
-  readonly #release: (block: Block) => void;
-  readonly #failure: () => unknown;
+  /** Number of elements. */
+  readonly size: number;
+  readonly #address: number;
+  readonly #release: () => void;
+  readonly #origin: TensorOrigin;
   #disposed = false;
 
   /**
-   * @param release Takes the block back when the tensor is disposed of.
-   * @param failure Why the last run of the frame that computes it failed, if it did.
+   * Takes over memory.
+   *
+   * @param address First byte.
+   * @param release Takes the memory back when the tensor is disposed of.
    */
   constructor(
     backend: WasmBackend,
     shape: readonly number[],
     dtype: D,
-    block: Block,
-    release: (block: Block) => void,
-    failure: () => unknown = () => undefined,
+    address: number,
+    release: () => void,
+    origin: TensorOrigin = {},
   ) {
     this.backend = backend;
     this.shape = [...shape];
+    this.size = elementCount(shape);
     this.dtype = dtype;
-    this.#block = block;
+    this.#address = address;
     this.#release = release;
-    this.#failure = failure;
+    this.#origin = origin;
   }
 
-  /** Address of the first element. */
+  /**
+   * Address of the first element.
+   *
+   * @throws {ReferenceError} If the tensor was disposed of.
+   */
   get address(): number {
-    if (this.#disposed) {
+    if (this.disposed) {
       throw new ReferenceError(
-        `Cannot use a tensor of shape ${shapeText(this.shape)}: it was disposed of`,
+        `Cannot use a tensor of shape ${formatShape(this.shape)}: it was disposed of`,
       );
     }
-    return this.#block.address;
+    return this.#address;
   }
 
-  /** Whether it was disposed of. */
+  /** Its address: tensors that share memory share it. */
+  get memory(): number {
+    return this.#address;
+  }
+
+  /** Whether its memory was given back. */
   get disposed(): boolean {
-    return this.#disposed;
+    return this.#disposed || this.#origin.owner?.disposed === true;
   }
 
-  /** Number of elements. */
-  get size(): number {
-    return elements(this.shape);
+  /** The same memory in another shape; it stays this tensor's. */
+  view(shape: readonly number[]): WasmTensor<D> {
+    const origin = { ...this.#origin, owner: this };
+    return new WasmTensor(this.backend, shape, this.dtype, this.#address, () => {}, origin);
   }
 
   async data(): Promise<DataOf<D>> {
-    const address = this.address;
+    const { address } = this;
     return await this.backend.whenIdle(() => {
-      const failure = this.#failure();
+      const failure = this.#origin.failure?.();
       if (failure !== undefined) throw failure;
       return this.backend.view(this.dtype, address, this.size).slice() as DataOf<D>;
     });
   }
 
   write(values: DataOf<D>): void {
-    const address = this.address;
-    if (values.length !== this.size) {
-      throw new RangeError(
-        `Cannot write a tensor of shape ${
-          shapeText(this.shape)
-        }: expected ${this.size} values, got ${values.length}`,
-      );
-    }
+    const { address } = this;
+    expectCount("write to a tensor", values.length, this.shape);
     const store = (values: DataOf<D>) =>
       this.backend.view(this.dtype, address, this.size).set(values);
     if (this.backend.idle) store(values);
@@ -89,10 +107,16 @@ export class WasmTensor<D extends DType = "f32"> implements Tensor<D> {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#release(this.#block);
+    this.#release();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 }
+
+/** A tensor of floats. */
+export type FloatTensor = WasmTensor<"f32">;
+
+/** A tensor of ids or indices. */
+export type IntTensor = WasmTensor<"i32">;

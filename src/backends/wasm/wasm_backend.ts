@@ -15,7 +15,8 @@ import type {
   Tensor,
   WeightDType,
 } from "../backend.ts";
-import { checkShape, elements, refuse, shapeText } from "../shapes.ts";
+import { expectCount } from "../arguments.ts";
+import { defaultDType, expectArray } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
 import { WasmFrame } from "./frame.ts";
 import { InlineRunner } from "./inline_runner.ts";
@@ -29,7 +30,7 @@ import {
   type SimdVariant,
 } from "./kernels.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
-import { WasmTensor } from "./tensor.ts";
+import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight, widened } from "./weights.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
@@ -174,32 +175,26 @@ export class WasmBackend implements Backend {
     return this.#scratch.address;
   }
 
-  tensor(data: Float32Array, shape: readonly number[]): WasmTensor;
-  tensor(data: Int32Array, shape: readonly number[]): WasmTensor<"i32">;
+  tensor(data: Float32Array, shape: readonly number[]): FloatTensor;
+  tensor(data: Int32Array, shape: readonly number[]): IntTensor;
   tensor(data: Float32Array | Int32Array, shape: readonly number[]): Tensor<DType> {
     this.#expectAlive();
-    checkShape("tensor", shape);
-    if (data.length !== elements(shape)) {
-      refuse(
-        "tensor",
-        `${elements(shape)} values for shape ${shapeText(shape)}`,
-        `${data.length}`,
-      );
-    }
+    expectCount("make a tensor", data.length, shape);
     const dtype = data instanceof Int32Array ? "i32" : "f32";
     const block = this.allocator.allocate(4 * data.length);
     this.view(dtype, block.address, data.length).set(data);
-    return new WasmTensor<DType>(this, shape, dtype, block, (block) => this.release(block));
+    return new WasmTensor<DType>(this, shape, dtype, block.address, () => this.release(block));
   }
 
-  upload(array: HostArray): WasmTensor {
+  upload(array: HostArray): FloatTensor {
+    expectArray("upload an array", array);
     return this.tensor(widened(this, array), array.shape);
   }
 
   linearWeight(
     weights: readonly HostArray[],
     biases: readonly HostArray[],
-    dtype: WeightDType = storedAs(weights),
+    dtype: WeightDType = defaultDType(weights),
   ): WasmLinearWeight {
     this.#expectAlive();
     return new WasmLinearWeight(this, weights, biases, dtype);
@@ -238,9 +233,4 @@ export class WasmBackend implements Backend {
   #expectAlive(): void {
     if (this.#disposed) throw new ReferenceError("Cannot use the backend: it was disposed of");
   }
-}
-
-function storedAs(weights: readonly HostArray[]): WeightDType {
-  if (weights.every(({ dtype }) => dtype === "i8")) return "q8";
-  return weights.every(({ dtype }) => dtype === "f16") ? "fp16" : "fp32";
 }

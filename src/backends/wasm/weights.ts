@@ -5,7 +5,8 @@
  */
 
 import type { ConvWeight, HostArray, LinearWeight, WeightDType } from "../backend.ts";
-import { elements, refuse, shapeText } from "../shapes.ts";
+import { channelsLast, checkConvWeight, checkLinearWeight } from "../host_arrays.ts";
+import { elementCount } from "../shapes.ts";
 import type { Block } from "./allocator.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
 
@@ -19,6 +20,8 @@ const WINOGRAD_POINTS = 36;
 class Blocks {
   readonly #backend: WasmBackend;
   readonly #blocks: Block[] = [];
+  /** Whether they were given back. */
+  released = false;
 
   constructor(backend: WasmBackend) {
     this.#backend = backend;
@@ -31,6 +34,7 @@ class Blocks {
   }
 
   release(): void {
+    this.released = true;
     for (const block of this.#blocks.splice(0)) this.#backend.release(block);
   }
 }
@@ -59,9 +63,10 @@ export class WasmLinearWeight implements LinearWeight {
   ) {
     this.backend = backend;
     this.dtype = dtype;
-    this.inFeatures = weights[0]?.shape[1] ?? 0;
-    this.outFeatures = weights.reduce((sum, weight) => sum + weight.shape[0]!, 0);
-    checkParts(weights, biases, this.inFeatures);
+    ({ inFeatures: this.inFeatures, outFeatures: this.outFeatures } = checkLinearWeight(
+      weights,
+      biases,
+    ));
     this.#blocks = new Blocks(backend);
     const columns = Math.ceil(this.outFeatures / PANEL_COLUMNS) * PANEL_COLUMNS;
     const bytesPerColumn = dtype === "q8"
@@ -97,45 +102,25 @@ export class WasmLinearWeight implements LinearWeight {
 
   #pack(weight: HostArray, first: number): void {
     const { kernels } = this.backend;
-    const rows = weight.shape[0]!;
+    const to = [weight.shape[0]!, this.inFeatures, this.panels, first] as const;
+    const quantized = [this.scales, this.offsets] as const;
     if (weight.dtype === "i8" && this.dtype === "q8") {
-      const staging = new Blocks(this.backend);
-      try {
-        const from = staging.allocate(weight.data.length);
-        const scales = staging.allocate(4 * rows);
-        this.backend.bytes(from, weight.data.length).set(bytesOf(weight.data));
-        this.backend.view("f32", scales, rows).set(weight.scale);
-        kernels.packPanelsI8(
-          from,
-          scales,
-          rows,
-          this.inFeatures,
-          this.panels,
-          first,
-          this.scales,
-          this.offsets,
-        );
-      } finally {
-        staging.release();
-      }
+      withStored(
+        this.backend,
+        weight,
+        (from, scales) => kernels.packPanelsI8(from, scales, ...to, ...quantized),
+      );
       return;
     }
     withFloats(this.backend, weight, (from) => {
-      if (this.dtype === "q8") {
-        kernels.packPanelsQ8(
-          from,
-          rows,
-          this.inFeatures,
-          this.panels,
-          first,
-          this.scales,
-          this.offsets,
-        );
-      } else {
-        const half = Number(this.dtype === "fp16");
-        kernels.packPanels(from, rows, this.inFeatures, this.panels, first, half);
-      }
+      if (this.dtype === "q8") kernels.packPanelsQ8(from, ...to, ...quantized);
+      else kernels.packPanels(from, ...to, Number(this.dtype === "fp16"));
     });
+  }
+
+  /** Whether its memory was given back. */
+  get disposed(): boolean {
+    return this.#blocks.released;
   }
 
   dispose(): void {
@@ -161,20 +146,23 @@ export class WasmConvWeight implements ConvWeight {
   #winogradPanels: number | undefined;
 
   constructor(backend: WasmBackend, weight: HostArray, bias: HostArray) {
-    const [out, input, height, width] = weight.shape;
-    const fits = weight.shape.length === 4 && height === width && (height === 1 || height === 3);
-    if (!fits) refuse("convWeight", "a weight (out, in, k, k), k 1 or 3", shapeText(weight.shape));
+    const sizes = checkConvWeight(weight, bias);
+    const { outChannels, inChannels, kernelSize } = sizes;
     this.backend = backend;
-    this.outChannels = out!;
-    this.inChannels = input!;
-    this.kernelSize = height!;
-    const taps = height! * width!;
-    const data = channelsLast(widened(backend, weight), out!, input!, taps);
-    const matrix: HostArray = { dtype: "f32", data, shape: [out!, taps * input!] };
-    this.matrix = new WasmLinearWeight(backend, [matrix], [bias], "fp32");
+    this.outChannels = outChannels;
+    this.inChannels = inChannels;
+    this.kernelSize = kernelSize;
+    const data = channelsLast(widened(backend, weight), sizes);
+    const shape = [outChannels, kernelSize ** 2 * inChannels];
+    this.matrix = new WasmLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
     this.#blocks = new Blocks(backend);
-    this.zero = this.#blocks.allocate(4 * input!);
-    backend.view("f32", this.zero, input!).fill(0);
+    try {
+      this.zero = this.#blocks.allocate(4 * inChannels);
+    } catch (error) {
+      this.matrix.dispose();
+      throw error;
+    }
+    backend.view("f32", this.zero, inChannels).fill(0);
   }
 
   /**
@@ -189,6 +177,11 @@ export class WasmConvWeight implements ConvWeight {
       backend.kernels.packWinograd(matrix.panels, outChannels, inChannels, this.#winogradPanels);
     }
     return this.#winogradPanels;
+  }
+
+  /** Whether its memory was given back. */
+  get disposed(): boolean {
+    return this.matrix.disposed;
   }
 
   dispose(): void {
@@ -207,76 +200,52 @@ function suitsWinograd({ kernelSize, inChannels, outChannels }: WasmConvWeight):
     Math.min(inChannels, outChannels) >= 64 && inChannels * outChannels <= 2 ** 18;
 }
 
-/** (out, in, taps) → (out, taps, in) */
-function channelsLast(data: Float32Array, out: number, input: number, taps: number): Float32Array {
-  if (taps === 1) return data;
-  const result = new Float32Array(data.length);
-  for (let o = 0, from = 0; o < out; o++) {
-    for (let i = 0; i < input; i++) {
-      for (let tap = 0; tap < taps; tap++) result[(o * taps + tap) * input + i] = data[from++]!;
-    }
-  }
-  return result;
-}
-
-function checkParts(
-  weights: readonly HostArray[],
-  biases: readonly HostArray[],
-  inFeatures: number,
-): void {
-  const shapes = (arrays: readonly HostArray[]) =>
-    arrays.map((array) => shapeText(array.shape)).join(", ");
-  const isMatrix = (shape: readonly number[]) =>
-    shape[1] === inFeatures &&
-    (shape.length === 2 || (shape.length === 4 && shape[2] === 1 && shape[3] === 1));
-  if (weights.length === 0 || !weights.every(({ shape }) => isMatrix(shape))) {
-    refuse("linearWeight", "matrices of one number of columns", shapes(weights) || "none");
-  }
-  const biasesFit = biases.length === 0 ||
-    biases.length === weights.length &&
-      biases.every(({ shape }, i) => shape.length === 1 && shape[0] === weights[i]!.shape[0]);
-  if (!biasesFit) {
-    refuse("linearWeight", `a bias for each row of ${shapes(weights)}`, shapes(biases));
-  }
-}
-
 function bytesOf(data: ArrayBufferView): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Calls `use` with the address of the array as float32 in memory that is given back afterwards. */
-export function withFloats<T>(
+/**
+ * Calls `use` with the addresses of the array's values, as they are stored, and of the scales of
+ * int8 rows, in memory that is given back afterwards; `staging` is for more of it.
+ */
+function withStored<T>(
   backend: WasmBackend,
   array: HostArray,
-  use: (address: number) => T,
+  use: (values: number, scales: number, staging: Blocks) => T,
 ): T {
-  const count = elements(array.shape);
-  if (array.data.length !== count) {
-    refuse(
-      "a weight",
-      `${count} values for shape ${shapeText(array.shape)}`,
-      `${array.data.length}`,
-    );
-  }
   const staging = new Blocks(backend);
   try {
-    const from = staging.allocate(array.data.byteLength);
-    backend.bytes(from, array.data.byteLength).set(bytesOf(array.data));
-    if (array.dtype === "f32") return use(from);
-    const to = staging.allocate(4 * count);
-    const rows = array.shape[0] ?? 1;
-    const scales = staging.allocate(4 * rows);
-    if (array.dtype === "i8") backend.view("f32", scales, rows).set(array.scale);
-    backend.kernels.widen(from, FORMATS[array.dtype], to, count, scales, count / rows);
-    return use(to);
+    const { byteLength } = array.data;
+    const values = staging.allocate(byteLength);
+    backend.bytes(values, byteLength).set(bytesOf(array.data));
+    const { scale } = array.dtype === "i8" ? array : { scale: new Float32Array() };
+    const scales = staging.allocate(scale.byteLength);
+    backend.view("f32", scales, scale.length).set(scale);
+    return use(values, scales, staging);
   } finally {
     staging.release();
   }
 }
 
+/** Calls `use` with the address of the array as float32 in memory that is given back afterwards. */
+function withFloats<T>(
+  backend: WasmBackend,
+  array: HostArray,
+  use: (address: number) => T,
+): T {
+  return withStored(backend, array, (values, scales, staging) => {
+    if (array.dtype === "f32") return use(values);
+    const count = elementCount(array.shape);
+    const floats = staging.allocate(4 * count);
+    const columns = count / (array.shape[0] ?? 1);
+    backend.kernels.widen(values, FORMATS[array.dtype], floats, count, scales, columns);
+    return use(floats);
+  });
+}
+
 /** The array as float32 values of the host's. */
 export function widened(backend: WasmBackend, array: HostArray): Float32Array {
   if (array.dtype === "f32") return array.data;
-  const count = elements(array.shape);
+  const count = elementCount(array.shape);
   return withFloats(backend, array, (address) => backend.view("f32", address, count).slice());
 }

@@ -10,7 +10,8 @@
  * @module
  */
 
-import type { AttentionOptions, Columns } from "../backend.ts";
+import type { AttentionInputs } from "../recording.ts";
+import { columnsOf } from "../shapes.ts";
 import { type Kernel, unroll } from "./kernel.ts";
 import { multiplyAdd } from "./matmul.ts";
 import type { AttentionTile, Recorder } from "./recorder.ts";
@@ -310,20 +311,10 @@ function largest(vector: string): string {
 /** Records attention into y (batch · queries rows). */
 export function recordAttention(
   recorder: Recorder,
-  q: Columns,
-  k: Columns,
-  v: Columns,
-  options: AttentionOptions,
+  inputs: AttentionInputs<FloatTensor>,
   y: FloatTensor,
 ): void {
-  const { batch, heads, headDim, scale, causal = false } = options;
-  const [qt, kt, vt] = [q, k, v].map(({ tensor }) => tensor as FloatTensor) as [
-    FloatTensor,
-    FloatTensor,
-    FloatTensor,
-  ];
-  const stride = (tensor: FloatTensor) => tensor.shape.at(-1)!;
-  const rows = (tensor: FloatTensor) => tensor.size / stride(tensor) / batch;
+  const { q, k, v, batch, heads, headDim, scale, causal } = inputs;
   const tile = recorder.tuning.attentionTile;
   const workgroupBytes = recorder.device.gpu.limits.maxComputeWorkgroupStorageSize;
   const slices = Math.ceil(headDim / MAX_WIDTH);
@@ -331,24 +322,24 @@ export function recordAttention(
   const unit = tile.keys;
   const width = Math.ceil(headDim / slices / unit) * unit;
   const vectors = headDim % 4 === 0 &&
-    [q, k, v].every(({ tensor, offset }) => offset % 4 === 0 && tensor.shape.at(-1)! % 4 === 0);
+    [q, k, v].every(({ tensor, offset }) => offset % 4 === 0 && columnsOf(tensor) % 4 === 0);
   recorder.dispatch(
     attentionKernel({ width, vectors, causal, tile, workgroupBytes }),
-    { q: qt, k: kt, v: vt, y },
+    { q: q.tensor, k: k.tensor, v: v.tensor, y },
     {
-      queries: rows(qt),
-      keys: rows(kt),
+      queries: q.rows,
+      keys: k.rows,
       heads,
       headDim,
       slices,
-      qStride: stride(qt),
-      kStride: stride(kt),
-      vStride: stride(vt),
+      qStride: columnsOf(q.tensor),
+      kStride: columnsOf(k.tensor),
+      vStride: columnsOf(v.tensor),
       qOffset: q.offset,
       kOffset: k.offset,
       vOffset: v.offset,
       scale,
     },
-    [Math.ceil(rows(qt) / tile.queries), heads * slices, batch],
+    [Math.ceil(q.rows / tile.queries), heads * slices, batch],
   );
 }

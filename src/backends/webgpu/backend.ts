@@ -17,13 +17,13 @@ import type {
   Tensor,
   WeightDType,
 } from "../backend.ts";
+import { expectCount } from "../arguments.ts";
+import { expectArray, float32Values } from "../host_arrays.ts";
 import { Device, type GpuStats } from "./device.ts";
-import { formatShape } from "./format.ts";
 import { WebGpuFrame } from "./frame.ts";
-import { float32Values } from "./host_arrays.ts";
 import { describeAdapter, isSoftwareAdapter, probeWebGpu, requestDevice } from "./probe.ts";
 import { Recorder, type Tuning } from "./recorder.ts";
-import { elementCount, STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
+import { STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
 import { WebGpuConvWeight, WebGpuLinearWeight } from "./weights.ts";
 
 /** Options of {@linkcode createWebGpuBackend}. */
@@ -75,6 +75,7 @@ export class WebGpuBackend implements Backend {
   }
 
   upload(array: HostArray): Tensor {
+    expectArray("upload an array", array);
     return this.tensor(float32Values(array), array.shape);
   }
 
@@ -118,11 +119,7 @@ export class WebGpuBackend implements Backend {
   }
 
   #filled<D extends DType>(data: DataOf<D>, shape: readonly number[], dtype: D): Tensor<D> {
-    if (data.length !== elementCount(shape)) {
-      throw new RangeError(
-        `Cannot make a tensor of shape ${formatShape(shape)} of ${data.length} values`,
-      );
-    }
+    expectCount("make a tensor", data.length, shape);
     this.#device.assertUsable();
     return this.#device.watched("tensor", () => {
       const buffer = this.#device.allocate(data.byteLength, STORAGE_USAGE, "tensor");

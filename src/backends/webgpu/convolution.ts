@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ConvOptions } from "../backend.ts";
+import type { ConvGeometry } from "../recording.ts";
 import { denseFactor, type LeftFactor, recordMatmul } from "./matmul.ts";
 import type { Recorder } from "./recorder.ts";
 import type { FloatTensor } from "./tensor.ts";
@@ -64,35 +64,23 @@ fn loadX(row: Row, k: u32) -> vec4f {
   };
 }
 
-/** Shape of the result of a convolution of (batch, height, width, channels). */
-export function convolvedShape(
-  shape: readonly number[],
-  weight: WebGpuConvWeight,
-  { stride = 1, upsample = false }: ConvOptions,
-): number[] {
-  const length = (side: number) => stride === 2 ? Math.floor(side / 2) : upsample ? 2 * side : side;
-  return [shape[0]!, length(shape[1]!), length(shape[2]!), weight.outChannels];
-}
-
-/** Records a convolution of x into y, whose elements are those of `outShape`. */
+/** Records a convolution of x into y. */
 export function recordConvolution(
   recorder: Recorder,
   x: FloatTensor,
   weight: WebGpuConvWeight,
   y: FloatTensor,
-  outShape: readonly number[],
-  options: ConvOptions,
+  { shape, stride, upsample, add }: ConvGeometry,
 ): void {
-  const { stride = 1, upsample = false, addTo } = options;
   const [, height, width, channels] = x.shape as [number, number, number, number];
   const { kernelSize } = weight;
-  const epilogue = { ...(addTo && { addTo }) };
+  const epilogue = { activation: "none", add } as const;
   if (kernelSize === 1 && !upsample) {
     const left = { factor: denseFactor(channels), params: { inner: channels } };
     return recordMatmul(recorder, left, x, weight.matrix, y, epilogue);
   }
   const factor = neighbourhoods({ kernelSize, stride, upsample, channels });
-  const [, outHeight, outWidth] = outShape as [number, number, number];
+  const [, outHeight, outWidth] = shape as [number, number, number];
   const params = { height, width, channels, outHeight, outWidth };
   recordMatmul(recorder, { factor, params }, x, weight.matrix, y, epilogue);
 }

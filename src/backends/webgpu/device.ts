@@ -7,7 +7,7 @@
 
 import { DeviceLostError } from "./errors.ts";
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
-import { formatBytes } from "./format.ts";
+import { formatBytes } from "../format.ts";
 import type { Kernel } from "./kernel.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 

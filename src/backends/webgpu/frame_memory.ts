@@ -4,22 +4,17 @@
  * @module
  */
 
+import { Scopes } from "../scopes.ts";
 import type { Device } from "./device.ts";
 import { STORAGE_USAGE } from "./tensor.ts";
-
-/** Something that goes with its scope. */
-export interface Owned {
-  /** Ends its use of memory. */
-  dispose(): void;
-}
 
 /** Hands out buffers, of which those given back serve later operations. */
 export class FrameMemory {
   readonly #device: Device;
   readonly #buffers: GPUBuffer[] = [];
   readonly #free: GPUBuffer[] = [];
-  /** What was made in the frame and, above it, in each open scope. */
-  readonly #scopes: Owned[][] = [[]];
+  /** What was made in the frame and its scopes. */
+  readonly scopes: Scopes = new Scopes();
 
   /** Takes memory from `device` as it is needed. */
   constructor(device: Device) {
@@ -47,34 +42,9 @@ export class FrameMemory {
     this.#free.push(buffer);
   }
 
-  /** Adds something to the innermost open scope. */
-  own(value: Owned): void {
-    this.#scopes.at(-1)!.push(value);
-  }
-
-  /**
-   * Opens a scope, whose closing disposes of what was added to it.
-   *
-   * @throws {TypeError} When closed while a scope inside it is open.
-   */
-  scope(): Disposable {
-    const owned: Owned[] = [];
-    this.#scopes.push(owned);
-    return {
-      [Symbol.dispose]: () => {
-        if (!this.#scopes.includes(owned)) return;
-        if (this.#scopes.at(-1) !== owned) {
-          throw new TypeError("Cannot close a scope while one inside it is open");
-        }
-        this.#scopes.pop();
-        owned.forEach((value) => value.dispose());
-      },
-    };
-  }
-
   /** Gives all memory back to the device. */
   dispose(): void {
-    this.#scopes.splice(0).flat().forEach((value) => value.dispose());
+    this.scopes.dispose();
     this.#buffers.splice(0).forEach((buffer) => this.#device.free(buffer));
     this.#free.length = 0;
   }

@@ -9,7 +9,8 @@
  * @module
  */
 
-import type { Activation, LinearOptions, WeightDType } from "../backend.ts";
+import type { Activation, WeightDType } from "../backend.ts";
+import type { Epilogue } from "../recording.ts";
 import { type ElementType, type Kernel, unroll } from "./kernel.ts";
 import { GELU, SIGMOID } from "./math.ts";
 import type { MatmulTile, Recorder } from "./recorder.ts";
@@ -221,7 +222,7 @@ export function recordMatmul(
   x: FloatTensor,
   matrix: Matrix,
   y: FloatTensor,
-  { activation = "none", addTo }: LinearOptions,
+  { activation, add }: Epilogue,
 ): void {
   const rows = y.size / matrix.rows;
   for (const part of matrix.parts) {
@@ -231,7 +232,7 @@ export function recordMatmul(
       dtype: matrix.dtype,
       bias: matrix.bias !== undefined,
       activation,
-      add: addTo !== undefined,
+      add,
       tile,
     });
     recorder.dispatch(

@@ -5,6 +5,7 @@
  */
 
 import type { AdaLayerNormOptions, GroupNormOptions, LayerNormOptions } from "../backend.ts";
+import type { Checked } from "../recording.ts";
 import {
   type Kernel,
   LINEAR_GROUP,
@@ -14,7 +15,7 @@ import {
 } from "./kernel.ts";
 import { SIGMOID } from "./math.ts";
 import type { Recorder } from "./recorder.ts";
-import type { BufferSlice, FloatTensor } from "./tensor.ts";
+import type { BufferSlice, FloatTensor, IntTensor } from "./tensor.ts";
 
 /** Threads for a row: no more than have something to do, as a power of two. */
 export function threadsFor(columns: number): number {
@@ -99,10 +100,9 @@ function recordRows(
 export function recordLayerNorm(
   recorder: Recorder,
   x: FloatTensor,
-  options: LayerNormOptions & { readonly weight: FloatTensor; readonly bias: FloatTensor },
+  { weight, bias, eps }: Checked<LayerNormOptions, FloatTensor, IntTensor>,
   y: FloatTensor,
 ): void {
-  const { weight, bias, eps } = options;
   recordRows(recorder, "plain", x, y, { weight, bias }, { eps, lastTimestep: 0 });
 }
 
@@ -110,10 +110,9 @@ export function recordLayerNorm(
 export function recordAdaLayerNorm(
   recorder: Recorder,
   x: FloatTensor,
-  options: AdaLayerNormOptions & { readonly table: FloatTensor; readonly timestep: BufferSlice },
+  { table, timestep, eps }: Checked<AdaLayerNormOptions, FloatTensor, IntTensor>,
   y: FloatTensor,
 ): void {
-  const { table, timestep, eps } = options;
   const lastTimestep = table.shape[0]! - 1;
   recordRows(recorder, "adaptive", x, y, { table, timestep }, { eps, lastTimestep });
 }
@@ -226,10 +225,10 @@ fn main(${LINEAR_MAIN_PARAMETERS}) {
 export function recordGroupNorm(
   recorder: Recorder,
   x: FloatTensor,
-  options: GroupNormOptions & { readonly weight: FloatTensor; readonly bias: FloatTensor },
+  options: Required<Checked<GroupNormOptions, FloatTensor, IntTensor>>,
   y: FloatTensor,
 ): void {
-  const { weight, bias, groups, eps, silu = false } = options;
+  const { weight, bias, groups, eps, silu } = options;
   const [images, channels] = [x.shape[0]!, x.shape.at(-1)!];
   const pixels = x.size / images / channels;
   const chunks = Math.ceil(pixels / CHUNK_PIXELS);

@@ -6,6 +6,7 @@
  */
 
 import { SCHEDULE_COLUMNS } from "../backend.ts";
+import type { PosteriorInputs } from "../recording.ts";
 import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
 import { EXACT_SUM, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
 import { forColumns, rowMain } from "./norms.ts";
@@ -126,29 +127,18 @@ ${rowMain(PIXEL_THREADS)}
 }`,
 };
 
-/** Tensors of a posterior: see {@linkcode Frame.posterior}. */
-export interface PosteriorInputs {
-  /** (batch, pixels, classes − 1). */
-  readonly logProbs: FloatTensor;
-  /** (batch, pixels). */
-  readonly latents: IntTensor;
-  /** (timesteps + 1, 6). */
-  readonly schedule: FloatTensor;
-  /** One element. */
-  readonly timestep: IntTensor;
-}
-
 /** Records the posterior into y (batch, pixels, classes). */
 export function recordPosterior(
   recorder: Recorder,
-  inputs: PosteriorInputs,
+  inputs: PosteriorInputs<FloatTensor, IntTensor>,
   y: FloatTensor,
 ): void {
-  const rows = inputs.latents.size;
-  const params = {
-    rows,
-    columns: inputs.logProbs.shape.at(-1)!,
-    lastTimestep: inputs.schedule.shape[0]! - 1,
-  };
-  recorder.dispatch(POSTERIOR_KERNEL, { ...inputs, y }, params, linearWorkgroups(rows));
+  const { logProbs, latents, schedule, timestep, classes, timesteps } = inputs;
+  const rows = latents.size;
+  recorder.dispatch(
+    POSTERIOR_KERNEL,
+    { logProbs, latents, schedule, timestep, y },
+    { rows, columns: classes - 1, lastTimestep: timesteps },
+    linearWorkgroups(rows),
+  );
 }

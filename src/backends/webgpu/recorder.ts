@@ -5,12 +5,13 @@
  */
 
 import type { Backend, DType, RunOptions } from "../backend.ts";
+import { formatBytes } from "../format.ts";
+import { elementCount } from "../shapes.ts";
 import type { Device } from "./device.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import type { Kernel, Workgroups } from "./kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
-import { type BufferSlice, elementCount, WebGpuTensor } from "./tensor.ts";
-import { formatBytes } from "./format.ts";
+import { type BufferSlice, WebGpuTensor } from "./tensor.ts";
 import { Uniforms } from "./uniforms.ts";
 
 /** How kernels are cut; what the bench sweeps. */
@@ -103,14 +104,14 @@ export class Recorder {
   /** A tensor in another shape, which goes with its scope. */
   view<D extends DType>(tensor: WebGpuTensor<D>, shape: readonly number[]): WebGpuTensor<D> {
     const view = tensor.view(shape);
-    this.#memory.own(view);
+    this.#memory.scopes.own(view);
     return view;
   }
 
   /** Opens a scope of memory. */
   scope(): Disposable {
     this.#assertAlive();
-    return this.#memory.scope();
+    return this.#memory.scopes.open();
   }
 
   /**
@@ -133,7 +134,7 @@ export class Recorder {
       if (slice === undefined) throw new TypeError(`Kernel ${kernel.name} needs "${name}"`);
       if (slice.bytes > maxBindingBytes) {
         throw new RangeError(
-          `Cannot do ${this.#operation} on ${formatBytes(slice.bytes)} at once: ` +
+          `Cannot run ${this.#operation} on ${formatBytes(slice.bytes)} at once: ` +
             `this GPU allows ${formatBytes(maxBindingBytes)}`,
         );
       }
@@ -142,7 +143,7 @@ export class Recorder {
     const limit = gpu.limits.maxComputeWorkgroupsPerDimension;
     if (workgroups.some((count) => count > limit)) {
       throw new RangeError(
-        `Cannot do ${this.#operation} in ${workgroups.join(" × ")} workgroups: ` +
+        `Cannot run ${this.#operation} in ${workgroups.join(" × ")} workgroups: ` +
           `this GPU allows ${limit}`,
       );
     }
@@ -235,7 +236,7 @@ export class Recorder {
     const giveBack = own ? () => {} : () => memory.giveBack(buffer);
     const { backend, device } = this;
     const tensor = new WebGpuTensor(backend, device, buffer, shape, dtype, giveBack);
-    memory.own(tensor);
+    memory.scopes.own(tensor);
     return tensor;
   }
 

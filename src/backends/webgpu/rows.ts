@@ -79,7 +79,7 @@ export function recordEmbedding(
   const fitting = Math.floor(recorder.device.maxBindingBytes / (4 * columns));
   const windowRows = fitting >= tableRows ? tableRows : Math.floor(fitting / unit) * unit;
   if (windowRows < 1) {
-    throw new RangeError(`Cannot do embedding with rows of ${columns} columns: too long to bind`);
+    throw new RangeError(`Cannot run embedding with rows of ${columns} columns: too long to bind`);
   }
   for (let firstRow = 0; firstRow < tableRows; firstRow += windowRows) {
     const rows = Math.min(windowRows, tableRows - firstRow);

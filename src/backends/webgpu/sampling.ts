@@ -11,11 +11,12 @@
  * @module
  */
 
+import type { SampleStepInputs } from "../recording.ts";
 import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
 import { forColumns, rowMain } from "./norms.ts";
-import { PIXEL_THREADS, POSTERIOR, type PosteriorInputs } from "./posterior.ts";
+import { PIXEL_THREADS, POSTERIOR } from "./posterior.ts";
 import type { Recorder } from "./recorder.ts";
-import type { FloatTensor } from "./tensor.ts";
+import type { FloatTensor, IntTensor } from "./tensor.ts";
 
 const THREADS = PIXEL_THREADS;
 
@@ -277,23 +278,15 @@ export function truncationBound(rate: number): readonly [number, number, number]
   return [Math.floor(units / 2 ** 28), Math.floor(units / 2 ** 14) % 2 ** 14, units % 2 ** 14];
 }
 
-/** Tensors and numbers of a step: see {@linkcode Frame.sampleStep}. */
-export interface StepInputs extends PosteriorInputs {
-  /** (batch, classes, pixels). */
-  readonly noise: FloatTensor;
-  /** Scale of guidance. */
-  readonly guidanceScale?: number;
-  /** Rate of truncation. */
-  readonly truncationRate?: number;
-}
-
 /** Records a denoising step of `latents`. */
-export function recordSampleStep(recorder: Recorder, inputs: StepInputs): void {
+export function recordSampleStep(
+  recorder: Recorder,
+  inputs: SampleStepInputs<FloatTensor, IntTensor>,
+): void {
   const { logProbs, latents, schedule, timestep, noise } = inputs;
-  const { guidanceScale, truncationRate } = inputs;
-  const [, pixels] = latents.shape as [number, number];
+  const { guidanceScale, truncationRate, pixels, classes, timesteps } = inputs;
   const rows = latents.size;
-  const columns = logProbs.shape.at(-1)!;
+  const columns = classes - 1;
   const [guided, truncated] = [guidanceScale !== undefined, truncationRate !== undefined];
   const [bound0, bound1, bound2] = truncationBound(truncationRate ?? 1);
   using _scope = recorder.scope();
@@ -305,7 +298,7 @@ export function recordSampleStep(recorder: Recorder, inputs: StepInputs): void {
       rows,
       columns,
       pixels,
-      lastTimestep: schedule.shape[0]! - 1,
+      lastTimestep: timesteps,
       guidanceScale: guidanceScale ?? 1,
       bound0,
       bound1,

@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Backend, DataOf, DType, Tensor } from "../backend.ts";
+import type { Backend, DataOf, DType } from "../backend.ts";
+import { expectCount, type OwnTensor } from "../arguments.ts";
+import { elementCount } from "../shapes.ts";
 import type { Device } from "./device.ts";
 import { BUFFER_USAGE } from "./flags.ts";
-import { formatShape } from "./format.ts";
 
 /** A part of a buffer, as bound to a kernel. */
 export interface BufferSlice {
@@ -19,24 +20,12 @@ export interface BufferSlice {
   readonly bytes: number;
 }
 
-/**
- * Number of elements of a shape.
- *
- * @throws {RangeError} If the lengths are not natural numbers.
- */
-export function elementCount(shape: readonly number[]): number {
-  if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
-    throw new RangeError(`Expected a shape of whole numbers, got ${formatShape(shape)}`);
-  }
-  return shape.reduce((a, b) => a * b, 1);
-}
-
 /** Usage of buffers that hold tensors and weights. */
 export const STORAGE_USAGE: GPUBufferUsageFlags = BUFFER_USAGE.storage |
   BUFFER_USAGE.copySource | BUFFER_USAGE.copyDestination;
 
 /** A tensor in a buffer. */
-export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferSlice {
+export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, BufferSlice {
   /** Backend whose memory it lies in. */
   readonly backend: Backend;
   /** Lengths of the dimensions. */
@@ -82,6 +71,11 @@ export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferS
     return this.size * 4;
   }
 
+  /** Its buffer: tensors that share memory share it. */
+  get memory(): GPUBuffer {
+    return this.buffer;
+  }
+
   /** Whether its memory was given back. */
   get disposed(): boolean {
     return this.#disposed || this.#owner?.disposed === true;
@@ -109,11 +103,7 @@ export class WebGpuTensor<D extends DType = DType> implements Tensor<D>, BufferS
   /** Replaces all elements; without effect on a lost GPU, of which the next run tells. */
   write(values: DataOf<D>): void {
     this.#assertAlive();
-    if (values.length !== this.size) {
-      throw new RangeError(
-        `Cannot write ${values.length} values to a tensor of shape ${formatShape(this.shape)}`,
-      );
-    }
+    expectCount("write to a tensor", values.length, this.shape);
     if (this.#device.closed) throw new ReferenceError("The WebGPU backend was disposed of");
     this.#device.write(this.buffer, 0, values);
   }

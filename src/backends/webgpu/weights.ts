@@ -8,17 +8,16 @@
  */
 
 import type { Backend, ConvWeight, HostArray, LinearWeight, WeightDType } from "../backend.ts";
-import type { Device } from "./device.ts";
-import { formatShape } from "./format.ts";
 import {
+  channelsLast,
+  checkConvWeight,
+  checkLinearWeight,
   defaultDType,
   float32Values,
-  type PackedRows,
-  packFloat16,
-  packFloat32,
-  packInt8,
-} from "./host_arrays.ts";
-import { type BufferSlice, elementCount, STORAGE_USAGE } from "./tensor.ts";
+} from "../host_arrays.ts";
+import type { Device } from "./device.ts";
+import { type PackedRows, packFloat16, packFloat32, packInt8 } from "./packed_rows.ts";
+import { type BufferSlice, STORAGE_USAGE } from "./tensor.ts";
 
 /** Some rows of a matrix that one binding can hold. */
 export interface MatrixPart {
@@ -71,55 +70,24 @@ class WeightMemory {
   }
 }
 
-/** A linear layer's weight. */
-export class WebGpuLinearWeight implements LinearWeight {
+/** A matrix on the GPU, whatever it is the weight of. */
+class PackedWeight {
   /** Backend whose memory it lies in. */
   readonly backend: Backend;
-  /** Columns of the argument. */
-  readonly inFeatures: number;
   /** The matrix. */
   readonly matrix: Matrix;
   readonly #memory: WeightMemory;
 
-  /**
-   * Packs and uploads.
-   *
-   * @throws {RangeError} If the shapes of weights and biases do not fit.
-   */
-  constructor(
-    backend: Backend,
-    device: Device,
-    weights: readonly HostArray[],
-    biases: readonly HostArray[],
-    dtype: WeightDType = defaultDType(weights),
-  ) {
+  /** Uploads a matrix. */
+  constructor(backend: Backend, device: Device, matrix: HostMatrix) {
     this.backend = backend;
-    this.inFeatures = joinedColumns(weights, biases);
     this.#memory = new WeightMemory(device);
-    const columns = this.inFeatures;
-    const pack = { fp32: packFloat32, fp16: packFloat16, q8: packInt8 }[dtype];
-    const values = biases.length > 0 ? joined(biases.map(float32Values)) : undefined;
     try {
-      this.matrix = uploadMatrix(this.#memory, device.maxBindingBytes, {
-        dtype,
-        columns,
-        packed: weights.map((weight) => pack(weight, columns)),
-        bias: values,
-      });
+      this.matrix = uploadMatrix(this.#memory, device.maxBindingBytes, matrix);
     } catch (error) {
       this.#memory.free();
       throw error;
     }
-  }
-
-  /** Columns of the result. */
-  get outFeatures(): number {
-    return this.matrix.rows;
-  }
-
-  /** How it is held. */
-  get dtype(): WeightDType {
-    return this.matrix.dtype;
   }
 
   /** Whether its memory was given back. */
@@ -138,17 +106,51 @@ export class WebGpuLinearWeight implements LinearWeight {
   }
 }
 
+/** A linear layer's weight. */
+export class WebGpuLinearWeight extends PackedWeight implements LinearWeight {
+  /** Columns of the argument. */
+  readonly inFeatures: number;
+
+  /**
+   * Packs and uploads.
+   *
+   * @throws {RangeError} If the shapes of weights and biases do not fit.
+   */
+  constructor(
+    backend: Backend,
+    device: Device,
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype: WeightDType = defaultDType(weights),
+  ) {
+    const { inFeatures: columns } = checkLinearWeight(weights, biases);
+    const pack = { fp32: packFloat32, fp16: packFloat16, q8: packInt8 }[dtype];
+    super(backend, device, {
+      dtype,
+      columns,
+      packed: weights.map((weight) => pack(weight, columns)),
+      bias: biases.length > 0 ? joined(biases.map(float32Values)) : undefined,
+    });
+    this.inFeatures = columns;
+  }
+
+  /** Columns of the result. */
+  get outFeatures(): number {
+    return this.matrix.rows;
+  }
+
+  /** How it is held. */
+  get dtype(): WeightDType {
+    return this.matrix.dtype;
+  }
+}
+
 /** A convolution's weight, (out, k, k, in) as one matrix with `in` filled up to a multiple of 4. */
-export class WebGpuConvWeight implements ConvWeight {
-  /** Backend whose memory it lies in. */
-  readonly backend: Backend;
+export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
   /** Channels of the argument. */
   readonly inChannels: number;
   /** Side of the kernel. */
   readonly kernelSize: number;
-  /** The matrix (out, k · k · filled-up in). */
-  readonly matrix: Matrix;
-  readonly #memory: WeightMemory;
 
   /**
    * Packs and uploads.
@@ -156,54 +158,24 @@ export class WebGpuConvWeight implements ConvWeight {
    * @throws {RangeError} If the shapes of weight and bias do not fit.
    */
   constructor(backend: Backend, device: Device, weight: HostArray, bias: HostArray) {
-    const [outChannels, inChannels, size, width] = weight.shape;
-    if (
-      weight.shape.length !== 4 || size !== width || (size !== 1 && size !== 3) ||
-      elementCount(bias.shape) !== outChannels
-    ) {
-      throw new RangeError(
-        `Cannot use convolution weight ${formatShape(weight.shape)} ` +
-          `with bias ${formatShape(bias.shape)}`,
-      );
-    }
-    this.backend = backend;
-    this.inChannels = inChannels!;
-    this.kernelSize = size;
-    this.#memory = new WeightMemory(device);
-    const taps = size * size;
-    const channelsLast = movedChannels(float32Values(weight), outChannels, inChannels!, taps);
-    const columns = channelsLast.length / outChannels;
-    try {
-      this.matrix = uploadMatrix(this.#memory, device.maxBindingBytes, {
-        dtype: "fp32",
-        columns,
-        packed: [{ rows: outChannels, rowBytes: columns * 4, values: channelsLast }],
-        bias: float32Values(bias),
-      });
-    } catch (error) {
-      this.#memory.free();
-      throw error;
-    }
+    const sizes = checkConvWeight(weight, bias);
+    const { outChannels, inChannels, kernelSize } = sizes;
+    const filled = Math.ceil(inChannels / 4) * 4;
+    const columns = kernelSize ** 2 * filled;
+    const values = channelsLast(float32Values(weight), sizes, filled);
+    super(backend, device, {
+      dtype: "fp32",
+      columns,
+      packed: [{ rows: outChannels, rowBytes: columns * 4, values }],
+      bias: float32Values(bias),
+    });
+    this.inChannels = inChannels;
+    this.kernelSize = kernelSize;
   }
 
   /** Channels of the result. */
   get outChannels(): number {
     return this.matrix.rows;
-  }
-
-  /** Whether its memory was given back. */
-  get disposed(): boolean {
-    return this.#memory.disposed;
-  }
-
-  /** Gives the memory back. */
-  dispose(): void {
-    this.#memory.free();
-  }
-
-  /** Gives the memory back. */
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 
@@ -245,25 +217,6 @@ function uploadMatrix(memory: WeightMemory, maxBytes: number, matrix: HostMatrix
   };
 }
 
-/** Columns of matrices to be joined along their rows. */
-function joinedColumns(weights: readonly HostArray[], biases: readonly HostArray[]): number {
-  const shapes = weights.map(({ shape }) => formatShape(shape)).join(", ");
-  const columns = weights[0]?.shape[1];
-  const fits = ({ shape }: HostArray) =>
-    shape[1] === columns && shape.slice(2).every((length) => length === 1);
-  if (columns === undefined || columns < 1 || !weights.every(fits)) {
-    throw new RangeError(`Cannot join linear weights of shapes ${shapes || "[]"}`);
-  }
-  const belongs = ({ shape }: HostArray, i: number) => elementCount(shape) === weights[i]?.shape[0];
-  if (biases.length > 0 && (biases.length !== weights.length || !biases.every(belongs))) {
-    throw new RangeError(
-      `Cannot use biases of shapes ${biases.map(({ shape }) => formatShape(shape)).join(", ")} ` +
-        `with linear weights of shapes ${shapes}`,
-    );
-  }
-  return columns;
-}
-
 function joined(arrays: readonly Float32Array[]): Float32Array {
   if (arrays.length === 1) return arrays[0]!;
   return new Float32Array(joinedBytes(arrays).buffer);
@@ -281,24 +234,4 @@ function joinedBytes(arrays: readonly ArrayBufferView[]): Uint8Array<ArrayBuffer
     offset += view.length;
   }
   return bytes;
-}
-
-/** (out, in, taps) → (out, taps, in filled up with zeros to a multiple of 4). */
-function movedChannels(
-  weight: Float32Array,
-  outChannels: number,
-  inChannels: number,
-  taps: number,
-): Float32Array {
-  const filled = Math.ceil(inChannels / 4) * 4;
-  const moved = new Float32Array(outChannels * taps * filled);
-  for (let out = 0; out < outChannels; out++) {
-    for (let channel = 0; channel < inChannels; channel++) {
-      for (let tap = 0; tap < taps; tap++) {
-        moved[(out * taps + tap) * filled + channel] =
-          weight[(out * inChannels + channel) * taps + tap]!;
-      }
-    }
-  }
-  return moved;
 }

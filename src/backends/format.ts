@@ -1,4 +1,10 @@
-/** Bytes for people: `"1.5 GiB"`, `"12 KiB"`. */
+/**
+ * Numbers for people.
+ *
+ * @module
+ */
+
+/** Bytes: `"1.5 GiB"`, `"12 KiB"`. */
 export function formatBytes(bytes: number): string {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   const power = Math.min(Math.floor(Math.log2(Math.max(1, bytes)) / 10), units.length - 1);
@@ -6,7 +12,7 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }
 
-/** A shape for people: `"[2, 1024, 64]"`. */
-export function formatShape(shape: readonly number[]): string {
-  return `[${shape.join(", ")}]`;
+/** A shape: `"(2, 1024, 64)"`. */
+export function formatShape(shape: readonly (number | string)[]): string {
+  return `(${shape.join(", ")})`;
 }

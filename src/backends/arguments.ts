@@ -1,0 +1,193 @@
+/**
+ * Checks of what callers give to backends. All throw errors that say what was asked for, what was
+ * expected and what was given.
+ *
+ * @module
+ */
+
+import type { Backend, Columns, DType, Tensor } from "./backend.ts";
+import { formatShape } from "./format.ts";
+import { columnsOf, elementCount, fitsShape, rowsOf, type ShapePattern } from "./shapes.ts";
+
+/** What checks have to know of the tensors of a backend. */
+export interface OwnTensor<D extends DType = DType> extends Tensor<D> {
+  /** Number of elements. */
+  readonly size: number;
+  /** Whether its memory was given back. */
+  readonly disposed: boolean;
+  /** What it lies in: the same for tensors that share memory. */
+  readonly memory: unknown;
+}
+
+/** What checks have to know of the weights of a backend. */
+export interface OwnWeight {
+  /** Backend whose memory it lies in. */
+  readonly backend: Backend;
+  /** Whether its memory was given back. */
+  readonly disposed: boolean;
+}
+
+/** A class of which arguments have to be. */
+export type Class<T> = abstract new (...args: never[]) => T;
+
+/**
+ * Says that something does not fit.
+ *
+ * @param task What cannot be done, such as `run linear`.
+ * @param expected What was expected, such as `x with 256 columns`.
+ * @param given What was given; an array is a shape.
+ * @throws {RangeError} Always.
+ */
+export function refuse(
+  task: string,
+  expected: string,
+  given: number | string | readonly number[],
+): never {
+  const text = typeof given === "object" ? formatShape(given) : given;
+  throw new RangeError(`Cannot ${task}: expected ${expected}, got ${text}`);
+}
+
+/**
+ * Number of elements of a shape that a caller made up.
+ *
+ * @throws {RangeError} If its lengths are not natural numbers.
+ */
+export function checkedCount(task: string, shape: readonly number[]): number {
+  const count = elementCount(shape);
+  if (Number.isNaN(count)) refuse(task, "a shape of whole numbers", shape);
+  return count;
+}
+
+/**
+ * Checks the number of values for a shape.
+ *
+ * @throws {RangeError} If it is not the number of elements, or the shape is none.
+ */
+export function expectCount(task: string, values: number, shape: readonly number[]): void {
+  const count = checkedCount(task, shape);
+  if (values !== count) refuse(task, `${count} values for shape ${formatShape(shape)}`, values);
+}
+
+/** Checks the arguments of one call of an operation: `F` and `I` are the backend's tensors. */
+export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
+  readonly #task: string;
+  readonly #backend: Backend;
+  readonly #tensor: Class<OwnTensor>;
+
+  /**
+   * Checks for a call of `operation`.
+   *
+   * @param tensor Class of the backend's tensors.
+   */
+  constructor(operation: string, backend: Backend, tensor: Class<OwnTensor>) {
+    this.#task = `run ${operation}`;
+    this.#backend = backend;
+    this.#tensor = tensor;
+  }
+
+  /**
+   * Fails unless `holds`.
+   *
+   * @throws {RangeError} That says what was expected and what was given.
+   */
+  expect(holds: boolean, expected: string, given: number | string | readonly number[]): void {
+    if (!holds) refuse(this.#task, expected, given);
+  }
+
+  /** A tensor of floats of this backend, of a shape if one is given. */
+  floats(name: string, tensor: Tensor, shape?: ShapePattern): F {
+    return this.#own(name, tensor, "f32", shape) as unknown as F;
+  }
+
+  /** A tensor of ids of this backend, of a shape if one is given. */
+  ints(name: string, tensor: Tensor<"i32">, shape?: ShapePattern): I {
+    return this.#own(name, tensor, "i32", shape) as unknown as I;
+  }
+
+  /** A tensor of floats with so many elements, in any shape. */
+  vector(name: string, tensor: Tensor, size: number): F {
+    const own = this.floats(name, tensor);
+    this.expect(own.size === size, `${name} with ${size} elements`, own.shape);
+    return own;
+  }
+
+  /** A tensor of one id. */
+  scalar(name: string, tensor: Tensor<"i32">): I {
+    const own = this.ints(name, tensor);
+    this.expect(own.size === 1, `${name} with one element`, own.shape);
+    return own;
+  }
+
+  /** A tensor of floats with so many columns. */
+  rows(name: string, tensor: Tensor, columns: number): F {
+    const own = this.floats(name, tensor);
+    this.expect(columnsOf(own) === columns, `${name} with ${columns} columns`, own.shape);
+    return own;
+  }
+
+  /** Columns of a tensor that hold `width` columns, of a number of rows divisible by `batch`. */
+  columns(name: string, { tensor, offset }: Columns, width: number, batch: number) {
+    const own = this.floats(name, tensor);
+    const inside = Number.isSafeInteger(offset) && offset >= 0 && offset + width <= columnsOf(own);
+    this.expect(inside, `${name} with ${width} columns from ${offset}`, own.shape);
+    const rows = rowsOf(own) / batch;
+    this.expect(Number.isInteger(rows), `${name} with rows for ${batch} sequences`, own.shape);
+    return { tensor: own, offset, rows };
+  }
+
+  /** What an operation adds to: so many elements that are not those it reads. */
+  target(tensor: Tensor, shape: readonly number[], read: F): F {
+    const own = this.vector("addTo", tensor, elementCount(shape));
+    this.expect(own.memory !== read.memory, "addTo to be another tensor than x", "x itself");
+    return own;
+  }
+
+  /** A weight of this backend. */
+  weight<W extends OwnWeight>(weight: unknown, kind: Class<W>): W {
+    if (!(weight instanceof kind) || weight.backend !== this.#backend) {
+      throw new TypeError(`Cannot ${this.#task}: weight is not one of this backend`);
+    }
+    if (weight.disposed) throw new ReferenceError(`Cannot ${this.#task}: weight was disposed of`);
+    return weight;
+  }
+
+  /** A whole number from 1 on. */
+  natural(name: string, value: number): void {
+    const holds = Number.isSafeInteger(value) && value >= 1;
+    this.expect(holds, `${name} to be a whole number from 1 on`, value);
+  }
+
+  /** A finite number. */
+  finite(name: string, value: number): void {
+    this.expect(Number.isFinite(value), `${name} to be finite`, value);
+  }
+
+  /** Number of elements of a shape. */
+  count(shape: readonly number[]): number {
+    return checkedCount(this.#task, shape);
+  }
+
+  #own<D extends DType>(
+    name: string,
+    tensor: Tensor<D>,
+    dtype: D,
+    shape: ShapePattern | undefined,
+  ): OwnTensor {
+    const what = `Cannot ${this.#task}: ${name}`;
+    if (!(tensor instanceof this.#tensor) || tensor.backend !== this.#backend) {
+      throw new TypeError(`${what} is not a tensor of this backend`);
+    }
+    if (tensor.disposed) throw new ReferenceError(`${what} was disposed of`);
+    if (tensor.dtype !== dtype) {
+      throw new TypeError(
+        `Cannot ${this.#task}: expected ${name} of type ${dtype}, got ${tensor.dtype}`,
+      );
+    }
+    this.expect(tensor.shape.length > 0, `${name} of at least one dimension`, tensor.shape);
+    if (shape !== undefined) {
+      const fits = fitsShape(tensor.shape, shape);
+      this.expect(fits, `${name} of shape ${formatShape(shape)}`, tensor.shape);
+    }
+    return tensor;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Arrays of checkpoints on their way to a device: checked, widened, quantised, rearranged.
+ *
+ * @module
+ */
+
+import { expectCount, refuse } from "./arguments.ts";
+import type { HostArray, WeightDType } from "./backend.ts";
+import { formatShape } from "./format.ts";
+import { fitsShape } from "./shapes.ts";
+
+/** How weights are held if nothing else is asked for: as they are stored. */
+export function defaultDType(weights: readonly HostArray[]): WeightDType {
+  if (weights.every(({ dtype }) => dtype === "i8")) return "q8";
+  return weights.every(({ dtype }) => dtype === "f16") ? "fp16" : "fp32";
+}
+
+/** The values in float32: the data itself if they are float32 already, else a new array. */
+export function float32Values(array: HostArray): Float32Array {
+  switch (array.dtype) {
+    case "f32":
+      return array.data;
+    case "f16": {
+      const { buffer, byteOffset, length } = array.data;
+      return new Float32Array(new Float16Array(buffer as ArrayBuffer, byteOffset, length));
+    }
+    case "bf16": {
+      const bits = Uint32Array.from(array.data, (value) => value << 16);
+      return new Float32Array(bits.buffer);
+    }
+    case "i8": {
+      const { data, scale } = array;
+      const columns = data.length / Math.max(1, scale.length);
+      const values = new Float32Array(data.length);
+      for (let row = 0; row < scale.length; row++) {
+        const end = (row + 1) * columns;
+        for (let i = row * columns; i < end; i++) values[i] = data[i]! * scale[row]!;
+      }
+      return values;
+    }
+  }
+}
+
+/** Rows of int8, and a factor for each. */
+export interface QuantizedRows {
+  /** The values. */
+  readonly data: Int8Array;
+  /** One for each row. */
+  readonly scale: Float32Array;
+}
+
+/**
+ * Rows as int8 with one scale each: w ≈ scale · q, symmetric, with scale = max |w| / 127, ties to even.
+ * Scales of rows of zeros are 1. In float32, as the kernels of the CPU backend do it.
+ */
+export function quantizeRows(values: Float32Array, columns: number): QuantizedRows {
+  const rows = values.length / columns;
+  const data = new Int8Array(values.length);
+  const scale = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const first = row * columns;
+    const end = first + columns;
+    let max = 0;
+    for (let i = first; i < end; i++) max = Math.max(max, Math.abs(values[i]!));
+    scale[row] = Math.fround(max / 127) || 1;
+    const inverse = max > 0 ? Math.fround(127 / max) : 0;
+    for (let i = first; i < end; i++) {
+      const steps = roundToEven(Math.fround(values[i]! * inverse));
+      data[i] = Math.max(-127, Math.min(127, steps));
+    }
+  }
+  return { data, scale };
+}
+
+/** The nearest integer, the even one of two, as torch.round does. */
+function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/**
+ * A convolution's weight with the channels innermost: (out, in, taps) → (out, taps, columns).
+ *
+ * @param columns Channels of the result, filled up with zeros. Default: those of the weight.
+ */
+export function channelsLast(
+  values: Float32Array,
+  { outChannels, inChannels, kernelSize }: ConvSizes,
+  columns = inChannels,
+): Float32Array {
+  const taps = kernelSize ** 2;
+  if (taps === 1 && columns === inChannels) return values;
+  const moved = new Float32Array(outChannels * taps * columns);
+  for (let out = 0, from = 0; out < outChannels; out++) {
+    for (let channel = 0; channel < inChannels; channel++) {
+      for (let tap = 0; tap < taps; tap++) {
+        moved[(out * taps + tap) * columns + channel] = values[from++]!;
+      }
+    }
+  }
+  return moved;
+}
+
+/**
+ * Checks that an array has the values for its shape.
+ *
+ * @throws {RangeError} If not.
+ */
+export function expectArray(task: string, array: HostArray): void {
+  expectCount(task, array.data.length, array.shape);
+  const rows = array.shape[0] ?? 1;
+  if (array.dtype === "i8" && array.scale.length !== rows) {
+    refuse(task, `${rows} scales for shape ${formatShape(array.shape)}`, array.scale.length);
+  }
+}
+
+/** Sizes of a linear layer's weight. */
+export interface LinearSizes {
+  /** Columns of the result. */
+  readonly outFeatures: number;
+  /** Columns of the argument. */
+  readonly inFeatures: number;
+}
+
+/**
+ * Checks matrices to be joined along their rows, and their biases.
+ *
+ * @throws {RangeError} If they do not fit each other.
+ */
+export function checkLinearWeight(
+  weights: readonly HostArray[],
+  biases: readonly HostArray[],
+): LinearSizes {
+  const task = "pack a linear weight";
+  const inFeatures = weights[0]?.shape[1] ?? 0;
+  const isMatrix = ({ shape }: HostArray) =>
+    fitsShape(shape, ["out", inFeatures]) || fitsShape(shape, ["out", inFeatures, 1, 1]);
+  if (inFeatures < 1 || !weights.every(isMatrix)) {
+    refuse(task, "matrices of one number of columns", formatShapes(weights));
+  }
+  const belongs = ({ shape }: HostArray, i: number) => fitsShape(shape, [weights[i]!.shape[0]!]);
+  if (biases.length > 0 && (biases.length !== weights.length || !biases.every(belongs))) {
+    refuse(task, `a bias for each row of ${formatShapes(weights)}`, formatShapes(biases));
+  }
+  for (const array of [...weights, ...biases]) expectArray(task, array);
+  return { outFeatures: weights.reduce((sum, { shape }) => sum + shape[0]!, 0), inFeatures };
+}
+
+/** Sizes of a convolution's weight. */
+export interface ConvSizes {
+  /** Channels of the result. */
+  readonly outChannels: number;
+  /** Channels of the argument. */
+  readonly inChannels: number;
+  /** Side of the square kernel. */
+  readonly kernelSize: number;
+}
+
+/**
+ * Checks the weight (out, in, k, k) and bias (out) of a convolution.
+ *
+ * @throws {RangeError} If they do not fit each other, or k is neither 1 nor 3.
+ */
+export function checkConvWeight(weight: HostArray, bias: HostArray): ConvSizes {
+  const task = "pack a convolution's weight";
+  const isKernel = [1, 3].some((size) => fitsShape(weight.shape, ["out", "in", size, size]));
+  if (!isKernel) refuse(task, "a weight (out, in, k, k) with k 1 or 3", weight.shape);
+  const [outChannels, inChannels, kernelSize] = weight.shape as [number, number, number, number];
+  if (!fitsShape(bias.shape, [outChannels])) {
+    refuse(task, `a bias of shape ${formatShape([outChannels])}`, bias.shape);
+  }
+  for (const array of [weight, bias]) expectArray(task, array);
+  return { outChannels, inChannels, kernelSize };
+}
+
+function formatShapes(arrays: readonly HostArray[]): string {
+  return arrays.map(({ shape }) => formatShape(shape)).join(", ") || "none";
+}

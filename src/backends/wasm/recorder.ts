@@ -1,0 +1,137 @@
+/**
+ * The program of a frame: recorded once as commands in Wasm memory, run often.
+ *
+ * @module
+ */
+
+import type { DType, RunOptions } from "../backend.ts";
+import { elementCount } from "../shapes.ts";
+import type { Block } from "./allocator.ts";
+import { type Field, Program } from "./commands.ts";
+import { FrameMemory } from "./frame_memory.ts";
+import { WasmTensor } from "./tensor.ts";
+import type { WasmBackend } from "./wasm_backend.ts";
+
+/** A program as it lies in Wasm memory. */
+interface StoredProgram {
+  readonly block: Block;
+  readonly commands: number;
+  readonly scratchBytes: number;
+}
+
+/** Records commands and runs them. */
+export class Recorder {
+  /** Backend of the frame. */
+  readonly backend: WasmBackend;
+  readonly #memory: FrameMemory;
+  readonly #program: Program;
+  #stored: StoredProgram | undefined;
+  /** Why the last run failed, if it did: then results mean nothing. */
+  #failure: unknown;
+  #disposed = false;
+
+  /** Begins with an empty program. */
+  constructor(backend: WasmBackend) {
+    this.backend = backend;
+    this.#memory = new FrameMemory(backend);
+    this.#program = new Program(backend.kernels.COMMAND_BYTES.value);
+  }
+
+  /** @throws {ReferenceError} If the frame was disposed of. */
+  assertAlive(): void {
+    if (this.#disposed) throw new ReferenceError("Cannot use the frame: it was disposed of");
+  }
+
+  /** Appends a command. */
+  push(opcode: number, ...fields: Field[]): void {
+    this.#program.push(opcode, ...fields);
+  }
+
+  /** Reserves memory of an input, that keeps its content from run to run. */
+  input<D extends DType>(shape: readonly number[], dtype: D): WasmTensor<D> {
+    return this.#tensor(shape, dtype, this.#memory.reserve(bytesOf(shape)), () => {});
+  }
+
+  /** Reserves memory of a result. */
+  result<D extends DType = "f32">(
+    shape: readonly number[],
+    dtype: D = "f32" as D,
+  ): WasmTensor<D> {
+    const block = this.#memory.take(bytesOf(shape));
+    return this.#tensor(shape, dtype, block, () => this.#memory.giveBack(block));
+  }
+
+  /** A tensor in another shape, which goes with its scope. */
+  view<D extends DType>(tensor: WasmTensor<D>, shape: readonly number[]): WasmTensor<D> {
+    const view = tensor.view(shape);
+    this.#memory.scopes.own(view);
+    return view;
+  }
+
+  /** Opens a scope of memory. */
+  scope(): Disposable {
+    this.assertAlive();
+    return this.#memory.scopes.open();
+  }
+
+  /** Runs what was recorded. */
+  async run({ signal }: RunOptions = {}): Promise<void> {
+    this.assertAlive();
+    signal?.throwIfAborted();
+    try {
+      const { block, commands, scratchBytes } = this.#store();
+      const ended = await this.backend.run(
+        { program: block.address, count: commands, scratchBytes },
+        signal,
+      );
+      if (!ended) throw signal?.reason;
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  /** Gives all memory back, after the runs asked for. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#memory.dispose();
+  }
+
+  /** Copies the commands recorded so far to Wasm memory, unless they are there. */
+  #store(): StoredProgram {
+    const commands = this.#program.length;
+    if (this.#stored?.commands === commands) return this.#stored;
+    if (this.#stored) this.#memory.free(this.#stored.block);
+    this.#stored = undefined;
+    const { words } = this.#program;
+    const block = this.#memory.reserve(4 * words.length);
+    this.backend.view("i32", block.address, words.length).set(words);
+    const { kernels } = this.backend;
+    let scratchBytes = 0;
+    for (let i = 0; i < commands; i++) {
+      const command = block.address + i * kernels.COMMAND_BYTES.value;
+      scratchBytes = Math.max(scratchBytes, kernels.scratchBytes(command));
+    }
+    return this.#stored = { block, commands, scratchBytes };
+  }
+
+  #tensor<D extends DType>(
+    shape: readonly number[],
+    dtype: D,
+    block: Block,
+    release: () => void,
+  ): WasmTensor<D> {
+    const { backend } = this;
+    const failure = () => this.#failure;
+    const tensor = new WasmTensor(backend, shape, dtype, block.address, release, { failure });
+    this.#memory.scopes.own(tensor);
+    return tensor;
+  }
+}
+
+/** Bytes of a tensor. */
+function bytesOf(shape: readonly number[]): number {
+  return 4 * elementCount(shape);
+}

@@ -15,7 +15,7 @@ import {
 } from "./arguments.ts";
 
 /** The most images of one run: all are made together. */
-const MAX_IMAGES = 1000;
+const MAX_IMAGES = 100;
 
 /** What `generate --help` says. */
 export const GENERATE_HELP: string = `Draws pictures of prompts.
@@ -98,7 +98,8 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   if (prompts.length === 0) throw new UsageError(`Expected a prompt, such as "a red apple"`);
   const numImagesPerPrompt = integerOption("images", values.images, { max: MAX_IMAGES }) ?? 1;
   if (prompts.length * numImagesPerPrompt > MAX_IMAGES) {
-    throw new UsageError(`Expected ${MAX_IMAGES} images at most, got ${prompts.length} prompts`);
+    const count = prompts.length * numImagesPerPrompt;
+    throw new UsageError(`Expected ${MAX_IMAGES} images at most, got ${count}`);
   }
   if (values.model === "") throw wrongValue("model", "a folder, a URL or a hub id", "");
   if (values.revision !== undefined && values.model === undefined) {

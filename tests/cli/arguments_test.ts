@@ -66,7 +66,7 @@ Deno.test("readGenerateArguments() refuses what no model can do", () => {
   const wrong: [args: string[], message: string][] = [
     [["a", "--seed", "-1"], `--seed is "-1", expected a whole number from 0`],
     [["a", "--seed", "18446744073709551616"], "expected a whole number from 0 to 2^64 - 1"],
-    [["a", "b", "--images", "501"], "Expected 1000 images at most"],
+    [["a", "b", "--images", "51"], "Expected 100 images at most"],
     [["a", "--revision", "x"], "--revision is given without --model"],
     [["a", "--model", ""], `--model is "", expected a folder`],
   ];

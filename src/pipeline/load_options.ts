@@ -10,7 +10,10 @@ import type { OpenFolderOptions } from "../checkpoints/folders.ts";
 
 /** Options of `VQDiffusionPipeline.fromPretrained`. */
 export interface PipelineFromPretrainedOptions extends OpenFolderOptions, CreateBackendOptions {
-  /** How the weights of linear layers are held. Default: as stored. Float32 is the reference. */
+  /**
+   * How the weights of linear layers are held. Float32 is the reference. Default: as stored, but
+   * float32 for the embedded model.
+   */
   readonly dtype?: WeightDType;
   /** Where to compute, if that is there already; it stays the caller's. */
   readonly backend?: Backend;

@@ -39,6 +39,8 @@ import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
 
 /** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
 const EMBEDDED_MODEL = new URL("../../weights/", import.meta.url);
+/** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
+const EMBEDDED_DTYPE = "fp32";
 
 /** The state after a denoising step, as told by {@linkcode VQDiffusionPipeline.stream}. */
 export interface StreamEvent {
@@ -113,6 +115,7 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     options: PipelineFromPretrainedOptions = {},
   ): Promise<VQDiffusionPipeline> {
     checkLoadOptions(source, options);
+    if (source === EMBEDDED_MODEL) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
     options.signal?.throwIfAborted();
     using loading = linkedSignal(options.signal);
     const { signal } = loading;

@@ -65,7 +65,8 @@ Deno.test("VQDiffusionPipeline gives the tokens and images of diffusers: ithq_li
   await checkRuns(t, backend, ithqLikeFiles(), goldenRuns("pipeline/ithq_like"));
 });
 
-Deno.test("VQDiffusionPipeline gives the tokens and images of diffusers: the embedded model", async (t) => {
+// Its weights are no others': the runs are those of a restatement in PyTorch, see their case.json.
+Deno.test("VQDiffusionPipeline gives the tokens and images of PyTorch: the embedded model", async (t) => {
   await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, {
     device: "wasm",
     threads: 2,

@@ -1,12 +1,12 @@
 /**
  * Draws the picture of the README with the embedded model, and prints the prompts below it.
  *
- * Usage: `deno run --allow-read --allow-write=docs bench/readme_picture.ts`
+ * Usage: `deno run --allow-read --allow-write=weights bench/readme_picture.ts`
  */
 
 import { contactSheet, type RasterImage, VQDiffusionPipeline } from "../mod.ts";
 
-const PICTURE = new URL("../docs/images/examples.png", import.meta.url);
+const PICTURE = new URL("../weights/examples.png", import.meta.url);
 
 const SEED = 2;
 
@@ -27,6 +27,5 @@ for (const prompt of PROMPTS) {
   const options = { seed: SEED, truncationRate: 0.9, progressBar: true };
   images.push(...(await pipe.generate(prompt, options)).images);
 }
-await Deno.mkdir(new URL(".", PICTURE), { recursive: true });
 await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
 console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));

@@ -76,16 +76,19 @@ export function parseOptions(
   };
 }
 
+/** The values that are named, in the order of those that are allowed. */
 function choices<T extends string>(
   option: string,
   text: string | undefined,
   allowed: readonly T[],
 ): readonly T[] | undefined {
-  return text?.split(",").map((name) => {
-    const found = allowed.find((value) => value === name);
-    if (found !== undefined) return found;
-    throw new RangeError(`--${option} takes some of ${allowed.join(", ")}, got ${name}`);
-  });
+  if (text === undefined) return undefined;
+  const names = text.split(",");
+  const unknown = names.find((name) => !allowed.some((value) => value === name));
+  if (unknown !== undefined) {
+    throw new RangeError(`--${option} takes some of ${allowed.join(", ")}, got ${unknown}`);
+  }
+  return allowed.filter((value) => names.includes(value));
 }
 
 function count(option: string, text: string): number {

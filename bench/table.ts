@@ -40,12 +40,12 @@ const COLUMNS: readonly Column[] = [
     width: 8,
     text: ({ share }) => share === undefined ? undefined : `${(100 * share).toFixed(0)} %`,
   },
+  {
+    title: "difference",
+    width: 10,
+    text: ({ difference }) => difference?.toExponential(1),
+  },
 ];
-const DIFFERENCE: Column = {
-  title: "difference",
-  width: 10,
-  text: ({ difference }) => difference?.toExponential(1),
-};
 
 /** Prints rows below each other. */
 export class Table {
@@ -58,7 +58,7 @@ export class Table {
       const text = ({ ratios }: Row) => ratios?.get(peer)?.toFixed(2);
       return { title, width: title.length, text };
     });
-    this.#columns = [...COLUMNS, ...(peers.length > 0 ? [DIFFERENCE] : []), ...ratios];
+    this.#columns = [...COLUMNS, ...ratios];
   }
 
   /** Prints the titles. */

@@ -32,7 +32,7 @@ function halfToFloat(bits: u32): f32 {
   );
 }
 
-/** Rounds to the nearest float16, ties to even; too large becomes infinite. */
+/** Rounds to the nearest float16, ties to even; too large becomes infinite, NaN stays. */
 function floatToHalf(value: f32): u16 {
   const bits = reinterpret<u32>(value);
   const sign = (bits >> 16) & 0x8000;
@@ -74,17 +74,24 @@ export function widen(
 /**
  * Packs rows of a matrix (rows, k) into panels [n / 8][k][8] of float32 or float16, beginning with
  * row `first` of the panels.
+ *
+ * @returns Whether float16, if it is that, can hold all values.
  */
-export function packPanels(from: usize, rows: i32, k: i32, to: usize, first: i32, half: i32): void {
+export function packPanels(from: usize, rows: i32, k: i32, to: usize, first: i32, half: i32): bool {
+  let fits = true;
   for (let row = 0; row < rows; row++) {
     const n = first + row;
     let index = (<usize> (n / TILE_COLUMNS) * <usize> k) * TILE_COLUMNS +
       <usize> (n % TILE_COLUMNS);
     for (let i = 0; i < k; i++) {
       const value = load<f32>(from);
-      if (half) store<u16>(to + (index << 1), floatToHalf(value));
-      else store<f32>(to + (index << 2), value);
+      if (half) {
+        const bits = floatToHalf(value);
+        fits = fits && (bits & 0x7c00) != 0x7c00;
+        store<u16>(to + (index << 1), bits);
+      } else store<f32>(to + (index << 2), value);
       from += 4, index += TILE_COLUMNS;
     }
   }
+  return fits;
 }

@@ -70,7 +70,9 @@ function quantizeRow(x: usize, columns: i32, out: usize): f32 {
     if (vectors + 12 <= end) {
       q = i32x4.replace_lane(q, 2, <i32> nearest<f32>(load<f32>(x + vectors + 8) * inverse));
     }
-    storeQuantized(out, q);
+    // A row of int16 may end after two of the four: the next row may be another thread's.
+    if (ASC_FEATURE_RELAXED_SIMD || vectors + 8 < end) storeQuantized(out, q);
+    else v128.store32_lane(out, i16x8.narrow_i32x4_s(q, q), 0);
   }
   return largest / LEVELS;
 }

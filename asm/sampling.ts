@@ -37,7 +37,7 @@ export function sampleScratch(classes: i32): usize {
 }
 
 export function sampleStep(command: SampleCommand, control: Control, scratch: usize): void {
-  const classes = command.classes, timestep = load<i32>(command.timestep);
+  const classes = command.classes, timestep = max(load<i32>(command.timestep), 0);
   const now = scheduleRow(command.schedule, timestep, command.timesteps);
   const before = scheduleRow(command.schedule, timestep - 1, command.timesteps);
   const spare = scratch + floats(classes + 8);

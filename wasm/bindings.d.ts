@@ -15,8 +15,9 @@ declare namespace __AdaptedExports {
    * @param to `usize`
    * @param first `i32`
    * @param half `i32`
+   * @returns `bool`
    */
-  export function packPanels(from: number, rows: number, k: number, to: number, first: number, half: number): void;
+  export function packPanels(from: number, rows: number, k: number, to: number, first: number, half: number): boolean;
   /**
    * convert/widen
    * @param from `usize`

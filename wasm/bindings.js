@@ -10,6 +10,10 @@ export async function instantiate(module, imports = {}) {
         return exports.HEAP_BASE.value >>> 0;
       }
     },
+    packPanels(from, rows, k, to, first, half) {
+      // convert/packPanels(usize, i32, i32, usize, i32, i32) => bool
+      return exports.packPanels(from, rows, k, to, first, half) != 0;
+    },
     quantizedRowBytes(k) {
       // linear_q8/quantizedRowBytes(i32) => usize
       return exports.quantizedRowBytes(k) >>> 0;

@@ -16,7 +16,10 @@ export interface CreateBackendOptions {
    * check, else the CPU.
    */
   readonly device?: DeviceType | "auto";
-  /** Threads of the CPU backend; 1 computes on the calling thread. Default: the number of processors. */
+  /**
+   * Threads of the CPU backend; 1 computes on the calling thread. Default: the number of processors, at
+   * most 16.
+   */
   readonly threads?: number;
   /** Instruction set of the CPU backend. Default: the best this engine accepts. */
   readonly simd?: SimdVariant;
@@ -55,11 +58,11 @@ export async function createBackend(options: CreateBackendOptions = {}): Promise
 /** A backend on a GPU that passes the check, or why there is none. */
 async function tryWebGpu(askedFor: boolean): Promise<Backend | string> {
   if (!globalThis.navigator?.gpu) return "no WebGPU in this runtime";
-  const { createWebGpuBackend, probeWebGpu, selfCheck } = await import("./webgpu/mod.ts");
-  const { adapter, reason } = await probeWebGpu({ allowSoftware: askedFor });
-  if (!adapter) return reason;
   let backend: Backend | undefined;
   try {
+    const { createWebGpuBackend, probeWebGpu, selfCheck } = await import("./webgpu/mod.ts");
+    const { adapter, reason } = await probeWebGpu({ allowSoftware: askedFor });
+    if (!adapter) return reason;
     backend = await createWebGpuBackend({
       adapter,
       allowSoftware: askedFor,
@@ -67,8 +70,7 @@ async function tryWebGpu(askedFor: boolean): Promise<Backend | string> {
     });
     const fault = await selfCheck(backend);
     if (fault === undefined) return backend;
-    await backend.dispose();
-    return fault;
+    throw new Error(fault);
   } catch (error) {
     await backend?.dispose();
     return error instanceof Error ? error.message : String(error);

@@ -32,7 +32,7 @@ export function standardError(): ProgressOutput {
   const stderr = process?.stderr;
   return {
     isTerminal: stderr?.isTTY === true,
-    write: (text) => stderr ? void stderr.write(text) : console.log(text.trimEnd()),
+    write: (text) => stderr ? void stderr.write(text) : console.error(text.trimEnd()),
   };
 }
 

@@ -212,7 +212,7 @@ export class WasmFrame
     const from = [x.address, weight.zero];
     const to = [weight.matrix.bias, y.address];
     const sizes = [...x.shape, ...shape.slice(1)];
-    const panels = stride === 1 ? weight.winogradPanels : undefined;
+    const panels = stride === 1 ? weight.winogradPanels() : undefined;
     if (panels !== undefined) {
       this.#recorder.push(Opcode.winograd, ...from, panels, ...to, ...sizes, upsample, add);
     } else {

@@ -21,7 +21,7 @@ export interface KernelModule {
   readonly module: WebAssembly.Module;
 }
 
-/** A function that splats an int32 to i8x16 and returns relaxed swizzle's result's lane: valid only with relaxed SIMD. */
+/** A function with one relaxed instruction, i8x16.relaxed_swizzle: valid only where relaxed SIMD is. */
 // deno-fmt-ignore
 const RELAXED_SIMD_PROBE = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0,
@@ -45,6 +45,8 @@ export function compileKernels(simd: SimdVariant = bestSimd()): Promise<KernelMo
   if (!module) {
     module = compileVariant(simd);
     compiled.set(simd, module);
+    // What failed once, such as fetching the kernels, may be tried again.
+    module.catch(() => compiled.delete(simd));
   }
   return module.then((module) => ({ simd, module }));
 }

@@ -46,6 +46,8 @@ export const ControlWord = {
   count: 11,
   scratch: 12,
   scratchBytes: 13,
+  /** Workers that have done the job. */
+  done: 14,
 } as const;
 
 /** Bytes of the control block. */

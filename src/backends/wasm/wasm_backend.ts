@@ -66,7 +66,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(CONTROL_BYTES).address;
   new Uint8Array(memory.buffer, control, CONTROL_BYTES).fill(0);
-  const threads = Math.min(asked ?? navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+  const threads = asked ?? Math.min(navigator.hardwareConcurrency ?? 1, MOST_THREADS);
   let runner: Runner = new InlineRunner(kernels, control);
   let lack = "";
   if (threads > 1) {
@@ -159,6 +159,7 @@ export class WasmBackend implements Backend {
     job: Pick<Job, "program" | "count" | "scratchBytes">,
     signal?: AbortSignal,
   ): Promise<boolean> {
+    this.#expectAlive();
     return this.submit(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
       const scratch = this.#reserveScratch(scratchBytes * this.#runner.threads);

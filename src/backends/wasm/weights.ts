@@ -114,7 +114,11 @@ export class WasmLinearWeight implements LinearWeight {
     }
     withFloats(this.backend, weight, (from) => {
       if (this.dtype === "q8") kernels.packPanelsQ8(from, ...to, ...quantized);
-      else kernels.packPanels(from, ...to, Number(this.dtype === "fp16"));
+      else if (!kernels.packPanels(from, ...to, Number(this.dtype === "fp16"))) {
+        throw new RangeError(
+          "Cannot hold a weight as fp16: expected numbers up to 65504, got a larger one or NaN",
+        );
+      }
     });
   }
 
@@ -168,13 +172,18 @@ export class WasmConvWeight implements ConvWeight {
   /**
    * Address of the weight transformed for Winograd's convolution, which is made when it is first asked
    * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
-   * does not pay.
+   * does not pay, or does not fit into the memory.
    */
-  get winogradPanels(): number | undefined {
+  winogradPanels(): number | undefined {
     if (this.#winogradPanels === undefined && suitsWinograd(this)) {
       const { backend, matrix, outChannels, inChannels } = this;
-      this.#winogradPanels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
-      backend.kernels.packWinograd(matrix.panels, outChannels, inChannels, this.#winogradPanels);
+      try {
+        const panels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
+        backend.kernels.packWinograd(matrix.panels, outChannels, inChannels, panels);
+        this.#winogradPanels = panels;
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+      }
     }
     return this.#winogradPanels;
   }

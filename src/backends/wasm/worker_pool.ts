@@ -33,7 +33,11 @@ const serve = async ({ module, memory, control, index, threads }) => {
     if (Atomics.load(words, W.quit)) return;
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
     const ended = exports.run(words[W.program], words[W.count], control, threads, scratch);
-    if (index === 0) post(Boolean(ended));
+    // The last one tells: before that, others may still read what belongs to this job.
+    if (Atomics.add(words, W.done, 1) === threads - 1) {
+      Atomics.store(words, W.done, 0);
+      post(Boolean(ended));
+    }
   }
 };
 start.then(serve).catch((error) => post(String(error)));
@@ -63,6 +67,7 @@ interface NodeWorkerThreads {
   Worker: new (source: string, options: { eval: true; env: object; workerData: WorkerStart }) => {
     on(event: "message", listener: Listener): void;
     on(event: "error", listener: (error: Error) => void): void;
+    on(event: "exit", listener: (code: number) => void): void;
     unref(): void;
     terminate(): Promise<number>;
   };
@@ -83,6 +88,7 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
     const worker = new node.Worker(NODE_WORKER, options);
     worker.on("message", listener);
     worker.on("error", (error) => listener(String(error)));
+    worker.on("exit", (code) => listener(`it ended with code ${code}`));
     worker.unref();
     return { terminate: () => void worker.terminate() };
   }
@@ -92,7 +98,7 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
     worker.onmessage = (event: MessageEvent<WorkerMessage>) => listener(event.data);
     worker.onerror = (event) => {
       event.preventDefault();
-      listener(event.message);
+      listener(event.message ?? "it could not be loaded");
     };
     worker.postMessage(start);
     return worker;
@@ -145,9 +151,12 @@ export class WorkerPool implements Runner {
       await Promise.all(Array.from({ length: threads }, (_, index) => {
         return new Promise<void>((resolve, reject) => {
           const worker = startWorker({ module, memory, control, index, threads }, (message) => {
-            if (message === "ready") resolve();
-            else if (this.#settle) this.#settle(message);
-            else reject(new Error(`Cannot start a worker: ${message}`));
+            if (message === "ready") return resolve();
+            if (typeof message === "string") {
+              reject(new Error(`Cannot start a worker: ${message}`));
+              this.#failure ??= new Error(`A worker failed: ${message}`);
+            }
+            this.#settle?.(message);
           });
           this.#workers.push(worker);
         });
@@ -177,9 +186,7 @@ export class WorkerPool implements Runner {
         Atomics.add(words, ControlWord.job, 1);
         Atomics.notify(words, ControlWord.job);
       });
-      if (typeof message === "string") {
-        throw this.#failure = new Error(`A worker failed: ${message}`);
-      }
+      if (typeof message === "string") throw this.#failure;
       return message;
     } finally {
       this.#settle = undefined;
@@ -189,6 +196,7 @@ export class WorkerPool implements Runner {
   }
 
   dispose(): void {
+    this.#failure ??= new ReferenceError("Cannot run: the backend was disposed of");
     Atomics.store(this.#words, ControlWord.quit, 1);
     Atomics.add(this.#words, ControlWord.job, 1);
     Atomics.notify(this.#words, ControlWord.job);

@@ -112,7 +112,10 @@ export type Activation =
 export interface LinearOptions {
   /** Applied after the bias. Default `"none"`. */
   readonly activation?: Activation;
-  /** Tensor of the result's size that the result is added to, in place, instead of making a new one. */
+  /**
+   * Tensor of the result's size, another one than the argument, that the result is added to, in
+   * place, instead of making a new one. Not beside an activation.
+   */
   readonly addTo?: Tensor;
 }
 
@@ -132,9 +135,9 @@ export interface AttentionOptions {
   readonly heads: number;
   /** Columns of one head. */
   readonly headDim: number;
-  /** Factor on the scores. */
+  /** Factor on the scores, positive. */
   readonly scale: number;
-  /** Whether a query sees only keys up to its own position. Default false. */
+  /** Whether a query sees only keys up to its own position; as many queries as keys. Default false. */
   readonly causal?: boolean;
 }
 
@@ -144,7 +147,7 @@ export interface ConvOptions {
   readonly stride?: 1 | 2;
   /** Doubles height and width by nearest neighbour before convolving. Default false. */
   readonly upsample?: boolean;
-  /** Tensor of the result's size that the result is added to, in place. */
+  /** Tensor of the result's size, another one than the argument, that the result is added to, in place. */
   readonly addTo?: Tensor;
 }
 

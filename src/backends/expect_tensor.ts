@@ -5,6 +5,8 @@
  */
 
 import type { DType, Tensor } from "./backend.ts";
+import { formatShape } from "./format.ts";
+import { fitsShape, type ShapePattern } from "./shapes.ts";
 
 /**
  * Checks the type and shape of an argument.
@@ -18,17 +20,13 @@ export function expectTensor(
   what: string,
   tensor: Tensor<DType>,
   dtype: DType,
-  shape: readonly (number | string)[],
+  shape: ShapePattern,
 ): void {
   if (tensor?.dtype !== dtype) {
     throw new TypeError(`${what} is of type ${tensor?.dtype}, expected a tensor of ${dtype}`);
   }
-  const fits = tensor.shape.length === shape.length &&
-    shape.every((length, i) =>
-      typeof length === "string" ? tensor.shape[i]! >= 1 : length === tensor.shape[i]
-    );
-  if (fits) return;
+  if (fitsShape(tensor.shape, shape) && !tensor.shape.includes(0)) return;
   throw new RangeError(
-    `${what} has shape (${tensor.shape.join(", ")}), expected (${shape.join(", ")})`,
+    `${what} has shape ${formatShape(tensor.shape)}, expected ${formatShape(shape)}`,
   );
 }

@@ -53,7 +53,7 @@ export interface QuantizedRows {
  * Rows as int8 with one scale each: w ≈ scale · q, symmetric, with scale = max |w| / 127, ties to even.
  * Scales of rows of zeros are 1. In float32, as the kernels of the CPU backend do it.
  */
-export function quantizeRows(values: Float32Array, columns: number): QuantizedRows {
+export function int8Rows(values: Float32Array, columns: number): QuantizedRows {
   const rows = values.length / columns;
   const data = new Int8Array(values.length);
   const scale = new Float32Array(rows);

@@ -5,6 +5,7 @@
  */
 
 import type { HostArray } from "../backends/backend.ts";
+import { float32Values } from "../backends/host_arrays.ts";
 import type { TensorSource } from "./source.ts";
 
 /** Bytes of one element of every element type that files may hold, by its name in safetensors. */
@@ -96,19 +97,6 @@ export function isStoredDType(dtype: unknown): dtype is StoredDType {
   return typeof dtype === "string" && Object.hasOwn(STORED_DTYPES, dtype);
 }
 
-/** Number of elements of a shape; NaN if a length is not a natural number or there are too many. */
-export function elementCount(shape: readonly number[]): number {
-  let count = 1;
-  let empty = false;
-  for (const length of shape) {
-    if (!Number.isSafeInteger(length) || length < 0) return NaN;
-    if (length === 0) empty = true;
-    else count *= length;
-    if (!Number.isSafeInteger(count)) return NaN;
-  }
-  return empty ? 0 : count;
-}
-
 /**
  * The elements as a typed array, a view where the alignment allows and else a copy. Half floats are
  * given as their bits, booleans as bytes.
@@ -162,28 +150,4 @@ export function quantizedArray(
   const scales = float32Values(hostArray(scale, `${name}_scale`));
   if (!(data instanceof Int8Array)) throw new TypeError(`Cannot load ${name}: expected int8`);
   return { dtype: "i8", shape: weight.shape, data, scale: scales };
-}
-
-/** The values in float32: the data itself if they are float32 already, else a new array. */
-export function float32Values(array: HostArray): Float32Array {
-  switch (array.dtype) {
-    case "f32":
-      return array.data;
-    case "f16": {
-      const { buffer, byteOffset, length } = array.data;
-      return Float32Array.from(new Float16Array(buffer, byteOffset, length));
-    }
-    case "bf16": {
-      const bits = Uint32Array.from(array.data, (value) => value << 16);
-      return new Float32Array(bits.buffer);
-    }
-    case "i8": {
-      const columns = array.data.length / Math.max(1, array.scale.length);
-      const values = new Float32Array(array.data.length);
-      for (let i = 0; i < values.length; i++) {
-        values[i] = (array.data[i] ?? 0) * (array.scale[Math.floor(i / columns)] ?? 0);
-      }
-      return values;
-    }
-  }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readBlocks } from "./blocks.ts";
 import type { CachedFile, Download, HubCache } from "./cache.ts";
 import { checkRange } from "./paths.ts";
 import type { FileSource } from "./source.ts";
@@ -186,16 +187,7 @@ class CachedParts implements FileSource {
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.description, this.size, offset, length);
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length;) {
-      const index = Math.floor((offset + done) / PART_BYTES);
-      const part = await this.#part(index);
-      const begin = offset + done - index * PART_BYTES;
-      const chunk = part.subarray(begin, begin + length - done);
-      bytes.set(chunk, done);
-      done += chunk.length;
-    }
-    return bytes;
+    return await readBlocks(offset, length, PART_BYTES, (index) => this.#part(index));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,8 @@
  */
 
 import type { HostArray, WeightDType } from "../backends/backend.ts";
-import { elementCount, float32Values } from "./arrays.ts";
+import { float32Values, int8Rows } from "../backends/host_arrays.ts";
+import { elementCount } from "../backends/shapes.ts";
 
 /** Greatest float16. */
 const MAX_FLOAT16 = 65504;
@@ -41,7 +42,6 @@ export function convertArray(array: HostArray, dtype: WeightDType, name: string)
  * @throws {RangeError} If it has no rows, or a value is infinite or NaN.
  */
 export function quantizeRows(array: HostArray, name: string): HostArray & { readonly dtype: "i8" } {
-  const rows = array.shape[0] ?? 0;
   const columns = elementCount(array.shape.slice(1));
   if (array.shape.length < 2) {
     throw new RangeError(
@@ -49,29 +49,15 @@ export function quantizeRows(array: HostArray, name: string): HostArray & { read
     );
   }
   const values = float32Values(array);
-  const data = new Int8Array(values.length);
-  const scale = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const end = (row + 1) * columns;
-    let max = 0;
-    for (let i = row * columns; i < end; i++) {
-      const magnitude = Math.abs(values[i] ?? 0);
-      if (!(magnitude < Infinity)) {
-        throw new RangeError(
-          `Cannot hold ${name} as int8: its row ${row} has the value ${values[i]}`,
-        );
-      }
-      if (magnitude > max) max = magnitude;
-    }
-    scale[row] = Math.fround(max / 127) || 1;
-    // In float32, as the kernels of the CPU backend do, so that saving and loading agree.
-    const inverse = max > 0 ? Math.fround(127 / max) : 0;
-    for (let i = row * columns; i < end; i++) {
-      const steps = roundToEven(Math.fround((values[i] ?? 0) * inverse));
-      data[i] = Math.max(-127, Math.min(127, steps));
-    }
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw new RangeError(
+      `Cannot hold ${name} as int8: its row ${Math.floor(wrong / columns)} has the value ${
+        values[wrong]
+      }`,
+    );
   }
-  return { dtype: "i8", shape: array.shape, data, scale };
+  return { dtype: "i8", shape: array.shape, ...int8Rows(values, columns) };
 }
 
 /** Bits of the nearest float16 numbers. Infinities and NaN are kept. */
@@ -85,10 +71,4 @@ function float16Bits(values: Float32Array, name: string): Uint16Array {
     }
   }
   return new Uint16Array(halves.buffer);
-}
-
-/** The nearest integer, the even one of two, as torch.round does. */
-function roundToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { checkPath, checkRange, joinPath, missingFile, readTextOf } from "./paths.ts";
+import { type FileTree, treeFolder } from "./file_tree.ts";
+import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
@@ -40,7 +41,7 @@ export function pathOfUrl(url: URL): string {
  */
 export function diskFolder(path: string, options: DiskFolderOptions = {}): ModelFolder {
   requireDeno(`read ${path}`);
-  return new DiskFolder(path, "", options);
+  return treeFolder(new DiskTree(path, options));
 }
 
 /**
@@ -72,24 +73,18 @@ export async function openDiskFile(
   return new DiskFile(path, size, file, progress, signal);
 }
 
-class DiskFolder implements ModelFolder {
-  readonly #root: string;
-  readonly #prefix: string;
+class DiskTree implements FileTree {
+  readonly description: string;
   readonly #options: DiskFolderOptions;
 
-  constructor(root: string, prefix: string, options: DiskFolderOptions) {
-    this.#root = root;
-    this.#prefix = prefix;
+  constructor(root: string, options: DiskFolderOptions) {
+    this.description = root;
     this.#options = options;
-  }
-
-  get description(): string {
-    return joinPath(this.#root, this.#prefix);
   }
 
   async has(path: string): Promise<boolean> {
     try {
-      return (await Deno.stat(joinPath(this.description, checkPath(path)))).isFile;
+      return (await Deno.stat(joinPath(this.description, path))).isFile;
     } catch (error) {
       const missing = error instanceof Deno.errors.NotFound ||
         error instanceof Deno.errors.NotADirectory;
@@ -98,18 +93,10 @@ class DiskFolder implements ModelFolder {
     }
   }
 
-  async readText(path: string): Promise<string> {
-    return await readTextOf(await this.open(path));
-  }
-
   async open(path: string): Promise<FileSource> {
-    const location = joinPath(this.description, checkPath(path));
-    const progress = new FileProgress(joinPath(this.#prefix, path), this.#options.onProgress);
-    return await openDiskFile(location, progress, this.#options.signal);
-  }
-
-  folder(path: string): ModelFolder {
-    return new DiskFolder(this.#root, joinPath(this.#prefix, checkPath(path)), this.#options);
+    const { onProgress, signal } = this.#options;
+    const progress = new FileProgress(path, onProgress);
+    return await openDiskFile(joinPath(this.description, path), progress, signal);
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readBlocks } from "./blocks.ts";
 import {
   bodyOf,
   contentLength,
@@ -179,17 +180,7 @@ class RangedFile implements FileSource {
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.description, this.size, offset, length);
     if (length > BLOCK_BYTES) return await this.#fetch(offset, offset + length);
-    const bytes = new Uint8Array(length);
-    let done = 0;
-    while (done < length) {
-      const index = Math.floor((offset + done) / BLOCK_BYTES);
-      const block = await this.#block(index);
-      const begin = offset + done - index * BLOCK_BYTES;
-      const part = block.subarray(begin, begin + length - done);
-      bytes.set(part, done);
-      done += part.length;
-    }
-    return bytes;
+    return await readBlocks(offset, length, BLOCK_BYTES, (index) => this.#block(index));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

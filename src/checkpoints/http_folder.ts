@@ -4,9 +4,10 @@
  * @module
  */
 
+import { type FileTree, treeFolder } from "./file_tree.ts";
 import { describeUrl, HttpError, type HttpOptions, request } from "./http.ts";
 import { openHttpFile } from "./http_file.ts";
-import { checkPath, joinPath, readTextOf } from "./paths.ts";
+import { joinPath } from "./paths.ts";
 import { FileProgress } from "./progress.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
@@ -15,22 +16,18 @@ import type { FileSource, ModelFolder } from "./source.ts";
  * a signature, is kept for every file.
  */
 export function httpFolder(url: URL, options: HttpOptions = {}): ModelFolder {
-  return new HttpFolder(url, "", options);
+  return treeFolder(new HttpTree(url, options));
 }
 
-class HttpFolder implements ModelFolder {
+class HttpTree implements FileTree {
+  readonly description: string;
   readonly #root: URL;
-  readonly #prefix: string;
   readonly #options: HttpOptions;
 
-  constructor(root: URL, prefix: string, options: HttpOptions) {
+  constructor(root: URL, options: HttpOptions) {
+    this.description = describeUrl(root);
     this.#root = root;
-    this.#prefix = prefix;
     this.#options = options;
-  }
-
-  get description(): string {
-    return joinPath(describeUrl(this.#root), this.#prefix);
   }
 
   async has(path: string): Promise<boolean> {
@@ -45,24 +42,14 @@ class HttpFolder implements ModelFolder {
     throw new HttpError(`Cannot look for ${describeUrl(url)}`, response);
   }
 
-  async readText(path: string): Promise<string> {
-    return await readTextOf(await this.open(path));
-  }
-
   async open(path: string): Promise<FileSource> {
-    const url = this.#url(path);
-    const progress = new FileProgress(joinPath(this.#prefix, path), this.#options.onProgress);
-    return await openHttpFile(url, progress, this.#options);
-  }
-
-  folder(path: string): ModelFolder {
-    return new HttpFolder(this.#root, joinPath(this.#prefix, checkPath(path)), this.#options);
+    const progress = new FileProgress(path, this.#options.onProgress);
+    return await openHttpFile(this.#url(path), progress, this.#options);
   }
 
   #url(path: string): URL {
-    const names = joinPath(this.#prefix, checkPath(path)).split("/").map(encodeURIComponent);
     const url = new URL(this.#root);
-    url.pathname = joinPath(url.pathname, names.join("/"));
+    url.pathname = joinPath(url.pathname, path.split("/").map(encodeURIComponent).join("/"));
     return url;
   }
 }

@@ -6,6 +6,7 @@
 
 import { type CachedFile, type HubCache, openCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
+import { type FileTree, treeFolder } from "./file_tree.ts";
 import { type HttpOptions, messageOf } from "./http.ts";
 import { openHttpFile } from "./http_file.ts";
 import { hubFetch } from "./hub_fetch.ts";
@@ -19,7 +20,7 @@ import {
   type ListedFile,
   type RepositoryInfo,
 } from "./hub_repository.ts";
-import { checkPath, joinPath, missingFile, MissingFileError, readTextOf } from "./paths.ts";
+import { missingFile, MissingFileError } from "./paths.ts";
 import { FileProgress, TotalProgress } from "./progress.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "./weights.ts";
@@ -65,37 +66,7 @@ export function openHubFolder(id: string, options: HubOptions = {}): ModelFolder
     throw new TypeError(`Cannot use the hub ${endpoint}: expected an http or https URL`);
   }
   const location = { endpoint: new URL(endpoint), id, revision };
-  return new HubFolder(new HubRepository(location, options), "");
-}
-
-class HubFolder implements ModelFolder {
-  readonly #repository: HubRepository;
-  readonly #prefix: string;
-
-  constructor(repository: HubRepository, prefix: string) {
-    this.#repository = repository;
-    this.#prefix = prefix;
-  }
-
-  get description(): string {
-    return joinPath(this.#repository.description, this.#prefix);
-  }
-
-  async has(path: string): Promise<boolean> {
-    return await this.#repository.has(joinPath(this.#prefix, checkPath(path)));
-  }
-
-  async readText(path: string): Promise<string> {
-    return await readTextOf(await this.open(path));
-  }
-
-  async open(path: string): Promise<FileSource> {
-    return await this.#repository.open(joinPath(this.#prefix, checkPath(path)));
-  }
-
-  folder(path: string): ModelFolder {
-    return new HubFolder(this.#repository, joinPath(this.#prefix, checkPath(path)));
-  }
+  return treeFolder(new HubRepository(location, options));
 }
 
 /** What is known of the revision that is used. */
@@ -105,7 +76,7 @@ interface KnownRevision extends RepositoryInfo {
 }
 
 /** A revision of a model on the hub. */
-class HubRepository {
+class HubRepository implements FileTree {
   readonly #location: HubLocation;
   readonly #given: HubOptions;
   readonly #options: HttpOptions;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { checkPath, checkRange, joinPath, missingFile, readTextOf } from "./paths.ts";
+import { type FileTree, treeFolder } from "./file_tree.ts";
+import { checkRange, joinPath, missingFile } from "./paths.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /**
@@ -38,53 +39,31 @@ export function memoryFolder(
   files: Readonly<Record<string, Uint8Array<ArrayBuffer> | string>>,
   description = "memory",
 ): ModelFolder {
-  return new MemoryFolder(new Map(Object.entries(files)), description, "");
+  return treeFolder(new MemoryTree(description, new Map(Object.entries(files))));
 }
 
-class MemoryFolder implements ModelFolder {
+class MemoryTree implements FileTree {
+  readonly description: string;
   readonly #files: ReadonlyMap<string, Uint8Array<ArrayBuffer> | string>;
-  readonly #root: string;
-  readonly #prefix: string;
 
   constructor(
+    description: string,
     files: ReadonlyMap<string, Uint8Array<ArrayBuffer> | string>,
-    root: string,
-    prefix: string,
   ) {
+    this.description = description;
     this.#files = files;
-    this.#root = root;
-    this.#prefix = prefix;
   }
 
-  get description(): string {
-    return joinPath(this.#root, this.#prefix);
-  }
-
-  // deno-lint-ignore require-await -- so that errors reject
-  async has(path: string): Promise<boolean> {
-    return this.#files.has(joinPath(this.#prefix, checkPath(path)));
-  }
-
-  async readText(path: string): Promise<string> {
-    const content = this.#content(path);
-    if (typeof content === "string") return content;
-    return await readTextOf(memoryFile(joinPath(this.description, path), content));
+  has(path: string): Promise<boolean> {
+    return Promise.resolve(this.#files.has(path));
   }
 
   // deno-lint-ignore require-await -- so that errors reject
   async open(path: string): Promise<FileSource> {
-    const content = this.#content(path);
+    const content = this.#files.get(path);
+    const location = joinPath(this.description, path);
+    if (content === undefined) throw missingFile(location);
     const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
-    return memoryFile(joinPath(this.description, path), bytes);
-  }
-
-  folder(path: string): ModelFolder {
-    return new MemoryFolder(this.#files, this.#root, joinPath(this.#prefix, checkPath(path)));
-  }
-
-  #content(path: string): Uint8Array<ArrayBuffer> | string {
-    const content = this.#files.get(joinPath(this.#prefix, checkPath(path)));
-    if (content === undefined) throw missingFile(joinPath(this.description, path));
-    return content;
+    return memoryFile(location, bytes);
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { elementCount, isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
+import { elementCount } from "../backends/shapes.ts";
+import { isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
 
 /** Where an array lies in a safetensors file. */
 export interface SafetensorsEntry {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { elementCount, STORED_DTYPES, type StoredArray, type StoredDType } from "./arrays.ts";
+import { elementCount } from "../backends/shapes.ts";
+import { STORED_DTYPES, type StoredArray, type StoredDType } from "./arrays.ts";
 
 /** What the header of a file says about an array. */
 export interface ArrayHeader {

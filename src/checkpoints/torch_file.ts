@@ -5,9 +5,9 @@
  */
 
 import type { HostArray } from "../backends/backend.ts";
+import { elementCount } from "../backends/shapes.ts";
 import {
   type ArraySource,
-  elementCount,
   hostArray,
   STORED_DTYPES,
   type StoredArray,

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { elementCount, type StoredDType } from "./arrays.ts";
+import { elementCount } from "../backends/shapes.ts";
+import type { StoredDType } from "./arrays.ts";
 import { quote } from "./paths.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 

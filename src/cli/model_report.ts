@@ -5,7 +5,8 @@
  */
 
 import type { Backend, WeightDType } from "../backends/backend.ts";
-import { type ArraySource, elementCount, STORED_DTYPES } from "../checkpoints/arrays.ts";
+import { elementCount } from "../backends/shapes.ts";
+import { type ArraySource, STORED_DTYPES } from "../checkpoints/arrays.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
-import { float32Values } from "../checkpoints/arrays.ts";
+import { float32Values } from "../backends/host_arrays.ts";
 import type { ModelWeights, Parameter } from "./model_weights.ts";
 
 /** Epsilon of the norm, fixed in diffusers. */

@@ -13,7 +13,9 @@ import type {
   Tensor,
   WeightDType,
 } from "../backends/backend.ts";
-import { type ArraySource, elementCount } from "../checkpoints/arrays.ts";
+import { formatShape } from "../backends/format.ts";
+import { elementCount, fitsShape } from "../backends/shapes.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { TensorSource } from "../checkpoints/source.ts";
 
 /** A weight that has been declared and has a value once it is loaded. */
@@ -230,8 +232,8 @@ export class ModelWeights implements Disposable {
     for (const [name, shape] of declared) {
       const found = source.shape(name);
       if (!present.has(name) || found === undefined) missing.push(name);
-      else if (!sameShape(found, shape)) {
-        misshapen.push(`${name} has shape ${shapeText(found)}, expected ${shapeText(shape)}`);
+      else if (!fitsShape(found, shape)) {
+        misshapen.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
       }
     }
     const unknown = [...present].filter((name) => !declared.has(name) && !ignored?.test(name));
@@ -298,12 +300,4 @@ function storedAs(source: ArraySource, weights: ArrayShapes): WeightDType {
   const types = weights.map(([name]) => source.dtype(name));
   if (types.every((type) => type === "I8")) return "q8";
   return types.every((type) => type === "F16") ? "fp16" : "fp32";
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((length, i) => length === b[i]);
-}
-
-function shapeText(shape: readonly number[]): string {
-  return `(${shape.join(", ")})`;
 }

@@ -7,7 +7,8 @@
 import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
-import { type ArraySource, float32Values } from "../checkpoints/arrays.ts";
+import { float32Values } from "../backends/host_arrays.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";

@@ -13,29 +13,32 @@ import type {
   Tensor,
   WeightDType,
 } from "../../src/backends/backend.ts";
+import { expectCount } from "../../src/backends/arguments.ts";
+import {
+  checkConvWeight,
+  checkLinearWeight,
+  defaultDType,
+  expectArray,
+} from "../../src/backends/host_arrays.ts";
 import type { Convolution } from "./naive/convolution.ts";
-import { defaultDType, hold, type Linear, widen } from "./naive/linear.ts";
+import { hold, type Linear, widen } from "./naive/linear.ts";
 import { OracleFrame } from "./oracle_frame.ts";
-import { elements, OracleMemory, OracleTensor } from "./oracle_memory.ts";
+import { OracleMemory, OracleTensor } from "./oracle_memory.ts";
 
 /** Makes an oracle backend, as `createBackend` makes others. */
 export function createOracle(): Promise<Backend> {
   return Promise.resolve(new OracleBackend());
 }
 
-/** A weight of the oracle: the widened values, and whether they were given back. */
-export class OracleLinearWeight implements LinearWeight, Linear {
-  constructor(
-    readonly backend: Backend,
-    readonly weight: Float32Array,
-    readonly bias: Float32Array,
-    readonly inFeatures: number,
-    readonly dtype: WeightDType,
-    readonly dispose: () => void,
-  ) {}
+/** Memory of a weight, which is only counted. */
+class OracleWeight {
+  disposed = false;
 
-  get outFeatures(): number {
-    return this.bias.length;
+  constructor(readonly backend: Backend, readonly release: () => void) {}
+
+  dispose(): void {
+    this.disposed = true;
+    this.release();
   }
 
   [Symbol.dispose](): void {
@@ -43,23 +46,39 @@ export class OracleLinearWeight implements LinearWeight, Linear {
   }
 }
 
-/** A weight of the oracle's convolutions. */
-export class OracleConvWeight implements ConvWeight, Convolution {
+/** A weight of the oracle's linear layers: the widened values. */
+export class OracleLinearWeight extends OracleWeight implements LinearWeight, Linear {
   constructor(
-    readonly backend: Backend,
+    backend: Backend,
+    release: () => void,
+    readonly weight: Float32Array,
+    readonly bias: Float32Array,
+    readonly inFeatures: number,
+    readonly dtype: WeightDType,
+  ) {
+    super(backend, release);
+  }
+
+  get outFeatures(): number {
+    return this.bias.length;
+  }
+}
+
+/** A weight of the oracle's convolutions. */
+export class OracleConvWeight extends OracleWeight implements ConvWeight, Convolution {
+  constructor(
+    backend: Backend,
+    release: () => void,
     readonly weight: Float32Array,
     readonly bias: Float32Array,
     readonly inChannels: number,
     readonly kernelSize: number,
-    readonly dispose: () => void,
-  ) {}
+  ) {
+    super(backend, release);
+  }
 
   get outChannels(): number {
     return this.bias.length;
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 
@@ -75,17 +94,14 @@ class OracleBackend implements Backend {
   tensor(data: Float32Array, shape: readonly number[]): Tensor;
   tensor(data: Int32Array, shape: readonly number[]): Tensor<"i32">;
   tensor(data: Float32Array | Int32Array, shape: readonly number[]): Tensor | Tensor<"i32"> {
-    if (data.length !== elements(shape)) {
-      throw new RangeError(
-        `Cannot make a tensor of shape [${shape.join(", ")}] of ${data.length} values`,
-      );
-    }
+    expectCount("make a tensor", data.length, shape);
     return data instanceof Float32Array
       ? this.#filled(data, shape, "f32")
       : this.#filled(data, shape, "i32");
   }
 
   upload(array: HostArray): Tensor {
+    expectArray("upload an array", array);
     return this.tensor(widen(array), array.shape);
   }
 
@@ -94,26 +110,7 @@ class OracleBackend implements Backend {
     biases: readonly HostArray[],
     dtype: WeightDType = defaultDType(weights),
   ): LinearWeight {
-    const inFeatures = weights[0]?.shape[1] ?? 0;
-    const trailing = (array: HostArray) => array.shape.slice(2).some((length) => length !== 1);
-    if (
-      weights.length === 0 ||
-      weights.some((array) => array.shape[1] !== inFeatures || trailing(array))
-    ) {
-      throw new RangeError(
-        `Cannot join linear weights of shapes ${weights.map(shapeText).join(", ")}`,
-      );
-    }
-    if (
-      biases.length > 0 &&
-      (biases.length !== weights.length ||
-        biases.some((bias, i) => elements(bias.shape) !== weights[i]!.shape[0]))
-    ) {
-      throw new RangeError(
-        `Cannot use biases of shapes ${biases.map(shapeText).join(", ")} with linear weights ` +
-          `of shapes ${weights.map(shapeText).join(", ")}`,
-      );
-    }
+    const { inFeatures } = checkLinearWeight(weights, biases);
     const weight = weights.flatMap((array) => [...hold(widen(array), inFeatures, dtype)]);
     const bias = biases.length > 0
       ? biases.flatMap((array) => [...widen(array)])
@@ -121,31 +118,24 @@ class OracleBackend implements Backend {
     const width = { fp32: 4, fp16: 2, q8: 1 }[dtype];
     return new OracleLinearWeight(
       this,
+      this.#memory.reserve(weight.length * width + bias.length * 4),
       Float32Array.from(weight),
       Float32Array.from(bias),
       inFeatures,
       dtype,
-      this.#memory.reserve(weight.length * width + bias.length * 4),
     );
   }
 
   convWeight(weight: HostArray, bias: HostArray): ConvWeight {
-    const [outChannels, inChannels, size, width] = weight.shape;
-    if (
-      weight.shape.length !== 4 || size !== width || (size !== 1 && size !== 3) ||
-      elements(bias.shape) !== outChannels
-    ) {
-      throw new RangeError(
-        `Cannot use convolution weight ${shapeText(weight)} with bias ${shapeText(bias)}`,
-      );
-    }
+    const { outChannels, inChannels, kernelSize } = checkConvWeight(weight, bias);
+    const bytes = 4 * (weight.data.length + outChannels);
     return new OracleConvWeight(
       this,
+      this.#memory.reserve(bytes),
       widen(weight),
       widen(bias),
-      inChannels!,
-      size,
-      this.#memory.reserve((elements(weight.shape) + outChannels) * 4),
+      inChannels,
+      kernelSize,
     );
   }
 
@@ -170,8 +160,4 @@ class OracleBackend implements Backend {
     tensor.values.set(data);
     return tensor;
   }
-}
-
-function shapeText(array: HostArray): string {
-  return `[${array.shape.join(", ")}]`;
 }

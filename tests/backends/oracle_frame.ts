@@ -1,65 +1,52 @@
-// The oracle's frame: checks arguments, reserves the result, records a call of a naive function.
+// The oracle's frame: records calls of naive functions.
 
 import type {
   AdaLayerNormOptions,
-  AttentionOptions,
   Backend,
-  Columns,
-  ConvOptions,
-  ConvWeight,
   DType,
-  Frame,
   GroupNormOptions,
   LayerNormOptions,
-  LinearOptions,
-  LinearWeight,
-  PosteriorOptions,
   RunOptions,
-  SampleStepOptions,
-  Tensor,
 } from "../../src/backends/backend.ts";
-import { SCHEDULE_COLUMNS } from "../../src/backends/backend.ts";
+import { CheckedFrame } from "../../src/backends/checked_frame.ts";
+import type {
+  AttentionInputs,
+  Checked,
+  ConvGeometry,
+  Epilogue,
+  PosteriorInputs,
+  SampleStepInputs,
+} from "../../src/backends/recording.ts";
+import { Scopes } from "../../src/backends/scopes.ts";
+import { columnsOf } from "../../src/backends/shapes.ts";
 import { attention } from "./naive/attention.ts";
-import { conv2d, convolvedLength } from "./naive/convolution.ts";
+import { conv2d } from "./naive/convolution.ts";
 import { geglu, linear } from "./naive/linear.ts";
 import { adaLayerNorm, groupNorm, layerNorm } from "./naive/norms.ts";
 import * as rows from "./naive/rows.ts";
 import { posterior, sampleStep } from "./naive/sampling.ts";
 import { OracleConvWeight, OracleLinearWeight } from "./oracle_backend.ts";
-import { elements, type OracleMemory, OracleTensor } from "./oracle_memory.ts";
+import { type OracleMemory, OracleTensor } from "./oracle_memory.ts";
 
 type Floats = OracleTensor<"f32">;
+type Ints = OracleTensor<"i32">;
 
 /** A frame that runs naive functions. */
-export class OracleFrame implements Frame {
+export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, OracleConvWeight> {
   readonly #backend: Backend;
   readonly #memory: OracleMemory;
   readonly #operations: (() => void)[] = [];
-  /** Tensors of the frame and, above them, of each open scope. */
-  readonly #scopes: OracleTensor<DType>[][] = [[]];
+  readonly #scopes = new Scopes();
   #disposed = false;
 
   constructor(backend: Backend, memory: OracleMemory) {
+    super(backend, { tensor: OracleTensor, linear: OracleLinearWeight, conv: OracleConvWeight });
     this.#backend = backend;
     this.#memory = memory;
   }
 
-  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
-    return this.#make(shape, dtype);
-  }
-
   scope(): Disposable {
-    const tensors: OracleTensor<DType>[] = [];
-    this.#scopes.push(tensors);
-    return {
-      [Symbol.dispose]: () => {
-        if (this.#scopes.at(-1) !== tensors) {
-          throw new TypeError("Cannot close a scope while one inside it is open");
-        }
-        this.#scopes.pop();
-        tensors.forEach((tensor) => tensor.dispose());
-      },
-    };
+    return this.#scopes.open();
   }
 
   run({ signal }: RunOptions = {}): Promise<void> {
@@ -77,291 +64,153 @@ export class OracleFrame implements Frame {
 
   dispose(): void {
     this.#disposed = true;
-    this.#scopes.flat().forEach((tensor) => tensor.dispose());
+    this.#scopes.dispose();
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
+  protected operation<T>(_name: string, record: () => T): T {
+    if (this.#disposed) throw new ReferenceError("The frame was disposed of");
+    return record();
   }
 
-  embedding(ids: Tensor<"i32">, table: Tensor, position?: Tensor): Tensor {
-    const [i, t] = [this.#ints("embedding", ids), this.#floats("embedding", table, 2)];
-    const p = position && this.#floats("embedding", position, 2);
-    const columns = t.shape[1]!;
-    check(p === undefined || p.shape[1] === columns, "embedding", "position", p?.shape);
-    const out = this.#make([...i.shape, columns], "f32");
-    return this.#record(
-      out,
-      () => rows.embedding(i.values, t.values, columns, p?.values),
+  protected input<D extends DType>(shape: readonly number[], dtype: D): OracleTensor<D> {
+    return this.#tensor(shape, dtype);
+  }
+
+  protected floats(shape: readonly number[]): Floats {
+    return this.#tensor(shape, "f32");
+  }
+
+  protected ints(shape: readonly number[]): Ints {
+    return this.#tensor(shape, "i32");
+  }
+
+  protected view(x: Floats, shape: readonly number[]): Floats {
+    return this.#tensor(shape, "f32", x);
+  }
+
+  protected recordEmbedding(ids: Ints, table: Floats, position: Floats | undefined, y: Floats) {
+    const columns = columnsOf(table);
+    this.#record(y, () => rows.embedding(ids.values, table.values, columns, position?.values));
+  }
+
+  protected recordLinear(x: Floats, weight: OracleLinearWeight, y: Floats, epilogue: Epilogue) {
+    const { activation, add } = epilogue;
+    this.#record(y, () => linear(x.values, weight, activation), add);
+  }
+
+  protected recordGeglu(x: Floats, y: Floats): void {
+    this.#record(y, () => geglu(x.values, columnsOf(x)));
+  }
+
+  protected recordAttention(inputs: AttentionInputs<Floats>, y: Floats): void {
+    const [q, k, v] = [inputs.q, inputs.k, inputs.v].map(({ tensor, offset }) => ({
+      data: tensor.values,
+      columns: columnsOf(tensor),
+      offset,
+    }));
+    const sizes = { ...inputs, queries: inputs.q.rows, keys: inputs.k.rows };
+    this.#record(y, () => attention(q!, k!, v!, sizes));
+  }
+
+  protected recordLayerNorm(
+    x: Floats,
+    { weight, bias, eps }: Checked<LayerNormOptions, Floats, Ints>,
+    y: Floats,
+  ): void {
+    this.#record(y, () => layerNorm(x.values, weight.values, bias.values, eps));
+  }
+
+  protected recordAdaLayerNorm(
+    x: Floats,
+    { table, timestep, eps }: Checked<AdaLayerNormOptions, Floats, Ints>,
+    y: Floats,
+  ): void {
+    const columns = columnsOf(x);
+    this.#record(
+      y,
+      () => adaLayerNorm(x.values, columns, table.values, timestep.values[0]!, eps),
     );
   }
 
-  linear(x: Tensor, weight: LinearWeight, options: LinearOptions = {}): Tensor {
-    const input = this.#floats("linear", x);
-    check(
-      weight instanceof OracleLinearWeight && weight.backend === this.#backend,
-      "linear",
-      "weight",
-    );
-    check(input.shape.at(-1) === weight.inFeatures, "linear", "x", input.shape);
-    const shape = [...input.shape.slice(0, -1), weight.outFeatures];
-    const out = this.#target("linear", shape, options.addTo);
-    const { activation = "none", addTo } = options;
-    return this.#record(out, () => linear(input.values, weight, activation), addTo !== undefined);
+  protected recordGroupNorm(
+    x: Floats,
+    options: Required<Checked<GroupNormOptions, Floats, Ints>>,
+    y: Floats,
+  ): void {
+    const [batch, height, width, channels] = x.shape as [number, number, number, number];
+    const sizes = { batch, pixels: height * width, channels };
+    const [weight, bias] = [options.weight.values, options.bias.values];
+    this.#record(y, () => groupNorm(x.values, sizes, { ...options, weight, bias }));
   }
 
-  geglu(x: Tensor): Tensor {
-    const input = this.#floats("geglu", x);
-    const columns = input.shape.at(-1)!;
-    check(columns % 2 === 0, "geglu", "x", input.shape);
-    const out = this.#make([...input.shape.slice(0, -1), columns / 2], "f32");
-    return this.#record(out, () => geglu(input.values, columns));
-  }
-
-  attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor {
-    const { batch, heads, headDim, scale, causal = false } = options;
-    const width = heads * headDim;
-    const [naiveQ, naiveK, naiveV] = [q, k, v].map(({ tensor, offset }) => {
-      const { values, shape } = this.#floats("attention", tensor);
-      const columns = shape.at(-1)!;
-      check(offset >= 0 && offset + width <= columns, "attention", "columns", shape);
-      check(values.length / columns % batch === 0, "attention", "batch", [batch]);
-      return { data: values, columns, offset, rows: values.length / columns / batch };
-    });
-    const queries = naiveQ!.rows;
-    const keys = naiveK!.rows;
-    check(naiveV!.rows === keys, "attention", "v", v.tensor.shape);
-    check(!causal || queries === keys, "attention", "causal", q.tensor.shape);
-    const sizes = { batch, queries, keys, heads, headDim, scale, causal };
-    const out = this.#make([batch, queries, width], "f32");
-    return this.#record(out, () => attention(naiveQ!, naiveK!, naiveV!, sizes));
-  }
-
-  layerNorm(x: Tensor, { weight, bias, eps }: LayerNormOptions): Tensor {
-    const input = this.#floats("layerNorm", x);
-    const [w, b] = this.#parameters("layerNorm", input.shape.at(-1)!, weight, bias);
-    const out = this.#make(input.shape, "f32");
-    return this.#record(out, () => layerNorm(input.values, w.values, b.values, eps));
-  }
-
-  adaLayerNorm(x: Tensor, { table, timestep, eps }: AdaLayerNormOptions): Tensor {
-    const input = this.#floats("adaLayerNorm", x);
-    const columns = input.shape.at(-1)!;
-    const t = this.#floats("adaLayerNorm", table, 2);
-    check(t.shape[1] === 2 * columns, "adaLayerNorm", "table", t.shape);
-    const step = this.#timestep("adaLayerNorm", timestep);
-    const out = this.#make(input.shape, "f32");
-    return this.#record(
-      out,
-      () => adaLayerNorm(input.values, columns, t.values, step.values[0]!, eps),
-    );
-  }
-
-  groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
-    const input = this.#floats("groupNorm", x, 4);
-    const [batch, height, width, channels] = input.shape as [number, number, number, number];
-    const { groups, eps, silu = false } = options;
-    check(groups >= 1 && channels % groups === 0, "groupNorm", "groups", [groups]);
-    const [w, b] = this.#parameters("groupNorm", channels, options.weight, options.bias);
-    const out = this.#make(input.shape, "f32");
-    return this.#record(out, () =>
-      groupNorm(
-        input.values,
-        { batch, pixels: height * width, channels },
-        { weight: w.values, bias: b.values, groups, eps, silu },
-      ));
-  }
-
-  conv2d(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
-    const input = this.#floats("conv2d", x, 4);
-    const [batch, height, width, channels] = input.shape as [number, number, number, number];
-    check(
-      weight instanceof OracleConvWeight && weight.backend === this.#backend,
-      "conv2d",
-      "weight",
-    );
-    check(channels === weight.inChannels, "conv2d", "x", input.shape);
-    const { stride = 1, upsample = false, addTo } = options;
-    check(stride === 1 || (!upsample && weight.kernelSize === 3), "conv2d", "stride", [stride]);
-    const [outHeight, outWidth] = [height, width].map((length) =>
-      convolvedLength(length, { stride, upsample })
-    );
-    check(outHeight! > 0 && outWidth! > 0, "conv2d", "x", input.shape);
-    const shape = [batch, outHeight!, outWidth!, weight.outChannels];
-    const out = this.#target("conv2d", shape, addTo);
+  protected recordConv2d(x: Floats, weight: OracleConvWeight, y: Floats, geometry: ConvGeometry) {
+    const [batch, height, width] = x.shape as [number, number, number];
+    const { stride, upsample, add } = geometry;
     const sizes = { batch, height, width, stride, upsample };
-    return this.#record(out, () => conv2d(input.values, weight, sizes), addTo !== undefined);
+    this.#record(y, () => conv2d(x.values, weight, sizes), add);
   }
 
-  transpose(x: Tensor): Tensor {
-    const input = this.#floats("transpose", x, 3);
-    const [b, r, c] = input.shape as [number, number, number];
-    return this.#record(
-      this.#make([b, c, r], "f32"),
-      () => rows.transpose(input.values, b, r, c),
-    );
+  protected recordTranspose(x: Floats, y: Floats): void {
+    const [batch, height, columns] = x.shape as [number, number, number];
+    this.#record(y, () => rows.transpose(x.values, batch, height, columns));
   }
 
-  reshape(x: Tensor, shape: readonly number[]): Tensor {
-    const input = this.#floats("reshape", x);
-    const natural = shape.every((length) => Number.isSafeInteger(length) && length >= 0);
-    check(natural && input.values.length === elements(shape), "reshape", "shape", shape);
-    return this.#keep(new OracleTensor(this.#backend, this.#memory, shape, "f32", input));
+  protected recordRepeat(x: Floats, times: number, y: Floats): void {
+    this.#record(y, () => rows.repeat(x.values, times));
   }
 
-  repeat(x: Tensor, times: number): Tensor {
-    const input = this.#floats("repeat", x);
-    check(Number.isSafeInteger(times) && times >= 1, "repeat", "times", [times]);
-    const [first, ...rest] = input.shape;
-    const out = this.#make([first! * times, ...rest], "f32");
-    return this.#record(out, () => rows.repeat(input.values, times));
+  protected recordNormalizeRows(x: Floats, y: Floats): void {
+    this.#record(y, () => rows.normalizeRows(x.values, columnsOf(x)));
   }
 
-  normalizeRows(x: Tensor): Tensor {
-    const input = this.#floats("normalizeRows", x);
-    const out = this.#make(input.shape, "f32");
-    return this.#record(out, () => rows.normalizeRows(input.values, input.shape.at(-1)!));
-  }
-
-  nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32"> {
-    const [input, codes] = [
-      this.#floats("nearestCode", x),
-      this.#floats("nearestCode", codebook, 2),
-    ];
-    const columns = codes.shape[1]!;
-    check(input.shape.at(-1) === columns, "nearestCode", "x", input.shape);
-    const out = this.#make(input.shape.slice(0, -1), "i32");
+  protected recordNearestCode(x: Floats, codebook: Floats, y: Ints): void {
     this.#operations.push(() =>
-      out.values.set(rows.nearestCode(input.values, codes.values, columns).indices)
+      y.values.set(rows.nearestCode(x.values, codebook.values, columnsOf(x)).indices)
     );
-    return out;
   }
 
-  logSoftmax(x: Tensor): Tensor {
-    const input = this.#floats("logSoftmax", x);
-    const out = this.#make(input.shape, "f32");
-    return this.#record(out, () => rows.logSoftmax(input.values, input.shape.at(-1)!));
+  protected recordLogSoftmax(x: Floats, y: Floats): void {
+    this.#record(y, () => rows.logSoftmax(x.values, columnsOf(x)));
   }
 
-  posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
-    const p = this.#floats("posterior", logProbs, 3);
-    const ids = this.#ints("posterior", latents);
-    const { schedule, step } = this.#posteriorInputs("posterior", options);
-    const classes = p.shape[2]! + 1;
-    check(sameShape(ids.shape, p.shape.slice(0, 2)), "posterior", "latents", ids.shape);
-    const out = this.#make([...ids.shape, classes], "f32");
-    return this.#record(out, () =>
-      posterior(p.values, ids.values, {
+  protected recordPosterior(inputs: PosteriorInputs<Floats, Ints>, y: Floats): void {
+    const { logProbs, latents, schedule, timestep, classes } = inputs;
+    this.#record(y, () =>
+      posterior(logProbs.values, latents.values, {
         classes,
         schedule: schedule.values,
-        timestep: step.values[0]!,
+        timestep: timestep.values[0]!,
       }));
   }
 
-  sampleStep(logProbs: Tensor, options: SampleStepOptions): void {
-    const p = this.#floats("sampleStep", logProbs, 3);
-    const ids = this.#ints("sampleStep", options.latents, 2);
-    const { schedule, step } = this.#posteriorInputs("sampleStep", options);
-    const { guidanceScale, truncationRate } = options;
-    const [batch, pixels] = ids.shape as [number, number];
-    const classes = p.shape[2]! + 1;
-    const halves = guidanceScale === undefined ? 1 : 2;
-    check(sameShape(p.shape.slice(0, 2), [halves * batch, pixels]), "sampleStep", "p", p.shape);
-    const noise = this.#floats("sampleStep", options.noise);
-    check(sameShape(noise.shape, [batch, classes, pixels]), "sampleStep", "noise", noise.shape);
+  protected recordSampleStep(inputs: SampleStepInputs<Floats, Ints>): void {
+    const { logProbs, latents, classes, pixels, guidanceScale, truncationRate } = inputs;
     this.#operations.push(() => {
-      const { tokens } = sampleStep(p.values, ids.values, {
+      const { tokens } = sampleStep(logProbs.values, latents.values, {
         classes,
         pixels,
-        schedule: schedule.values,
-        timestep: step.values[0]!,
-        noise: noise.values,
+        schedule: inputs.schedule.values,
+        timestep: inputs.timestep.values[0]!,
+        noise: inputs.noise.values,
         guidanceScale,
         truncationRate,
       });
-      ids.values.set(tokens);
+      latents.values.set(tokens);
     });
   }
 
-  #make<D extends DType>(shape: readonly number[], dtype: D): OracleTensor<D> {
-    return this.#keep(new OracleTensor(this.#backend, this.#memory, shape, dtype));
-  }
-
-  /** Gives a tensor to the open scope. */
-  #keep<D extends DType>(tensor: OracleTensor<D>): OracleTensor<D> {
-    if (this.#disposed) throw new ReferenceError("The frame was disposed of");
-    this.#scopes.at(-1)!.push(tensor as unknown as OracleTensor<DType>);
+  #tensor<D extends DType>(shape: readonly number[], dtype: D, viewed?: OracleTensor<D>) {
+    const tensor = new OracleTensor(this.#backend, this.#memory, shape, dtype, viewed);
+    this.#scopes.own(tensor);
     return tensor;
   }
 
-  #record(out: Floats, compute: () => Float32Array, add = false): Tensor {
+  #record(y: Floats, compute: () => Float32Array, add = false): void {
     this.#operations.push(() => {
       const result = compute();
-      out.values.set(add ? result.map((value, i) => value + out.values[i]!) : result);
+      // The naive functions find the sizes of their results on their own.
+      if (result.length !== y.size) throw new RangeError(`${result.length} values for ${y.size}`);
+      y.values.set(add ? result.map((value, i) => value + y.values[i]!) : result);
     });
-    return out;
   }
-
-  /** Where a result goes: what it is added to, or a new tensor. */
-  #target(operation: string, shape: readonly number[], addTo: Tensor | undefined): Floats {
-    if (addTo === undefined) return this.#make(shape, "f32");
-    const target = this.#floats(operation, addTo);
-    check(target.values.length === elements(shape), operation, "addTo", target.shape);
-    return target;
-  }
-
-  #floats(operation: string, tensor: Tensor, dimensions?: number): Floats {
-    return this.#own(operation, tensor, "f32", dimensions);
-  }
-
-  #ints(operation: string, tensor: Tensor<"i32">, dimensions?: number): OracleTensor<"i32"> {
-    return this.#own(operation, tensor, "i32", dimensions);
-  }
-
-  #own<D extends DType>(operation: string, tensor: Tensor<D>, dtype: D, dimensions?: number) {
-    const own = tensor instanceof OracleTensor && tensor.backend === this.#backend;
-    check(own && !tensor.disposed, operation, "a tensor of another backend or one disposed of");
-    check(tensor.dtype === dtype, operation, `a tensor of type ${tensor.dtype}`);
-    check(tensor.shape.length >= 1, operation, "a tensor", tensor.shape);
-    check((dimensions ?? tensor.shape.length) === tensor.shape.length, operation, "a tensor", [
-      ...tensor.shape,
-    ]);
-    return tensor as OracleTensor<D>;
-  }
-
-  #parameters(operation: string, columns: number, weight: Tensor, bias: Tensor): [Floats, Floats] {
-    const both: [Floats, Floats] = [
-      this.#floats(operation, weight),
-      this.#floats(operation, bias),
-    ];
-    both.forEach(({ values, shape }) => check(values.length === columns, operation, "w", shape));
-    return both;
-  }
-
-  #timestep(operation: string, timestep: Tensor<"i32">): OracleTensor<"i32"> {
-    const step = this.#ints(operation, timestep);
-    check(step.values.length === 1, operation, "timestep", step.shape);
-    return step;
-  }
-
-  #posteriorInputs(operation: string, options: PosteriorOptions) {
-    const schedule = this.#floats(operation, options.schedule, 2);
-    check(schedule.shape[1] === SCHEDULE_COLUMNS.length, operation, "schedule", schedule.shape);
-    return { schedule, step: this.#timestep(operation, options.timestep) };
-  }
-}
-
-function check(
-  holds: boolean,
-  operation: string,
-  what: string,
-  shape?: readonly number[],
-): asserts holds {
-  if (holds) return;
-  const of = shape === undefined ? "" : ` of [${shape.join(", ")}]`;
-  throw new TypeError(`Frame.${operation}() cannot use ${what}${of}`);
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((length, i) => length === b[i]);
 }

@@ -1,6 +1,8 @@
 // Memory of the oracle: tensors that know when they were given back, and the queue of work.
 
-import type { Backend, DataOf, DType, Tensor } from "../../src/backends/backend.ts";
+import { expectCount, type OwnTensor } from "../../src/backends/arguments.ts";
+import { elementCount } from "../../src/backends/shapes.ts";
+import type { Backend, DataOf, DType } from "../../src/backends/backend.ts";
 
 /** Counts what is in use and does work in the order of submission. */
 export class OracleMemory {
@@ -30,7 +32,7 @@ export class OracleMemory {
 }
 
 /** A tensor in an array of JavaScript's. */
-export class OracleTensor<D extends DType> implements Tensor<D> {
+export class OracleTensor<D extends DType> implements OwnTensor<D> {
   readonly backend: Backend;
   readonly shape: readonly number[];
   readonly dtype: D;
@@ -54,8 +56,16 @@ export class OracleTensor<D extends DType> implements Tensor<D> {
     this.dtype = dtype;
     this.#memory = memory;
     this.#viewed = viewed;
-    this.values = viewed?.values ?? undefinedValues(elements(shape), dtype);
+    this.values = viewed?.values ?? undefinedValues(elementCount(shape), dtype);
     this.#release = viewed === undefined ? memory.reserve(this.values.byteLength) : () => {};
+  }
+
+  get size(): number {
+    return this.values.length;
+  }
+
+  get memory(): DataOf<D> {
+    return this.values;
   }
 
   /** Whether its memory was given back. */
@@ -70,11 +80,7 @@ export class OracleTensor<D extends DType> implements Tensor<D> {
 
   write(values: DataOf<D>): void {
     if (this.disposed) throw new ReferenceError("The tensor was disposed of");
-    if (values.length !== this.values.length) {
-      throw new RangeError(
-        `Cannot write ${values.length} values to a tensor of shape [${this.shape.join(", ")}]`,
-      );
-    }
+    expectCount("write to a tensor", values.length, this.shape);
     const copy = values.slice();
     this.#memory.submit(() => this.values.set(copy));
   }
@@ -95,12 +101,4 @@ function undefinedValues<D extends DType>(size: number, dtype: D): DataOf<D> {
     ? new Float32Array(size).fill(NaN)
     : new Int32Array(size).fill(-(2 ** 31));
   return values as DataOf<D>;
-}
-
-/** Number of elements of a shape. */
-export function elements(shape: readonly number[]): number {
-  if (shape.some((length) => !Number.isSafeInteger(length) || length < 0)) {
-    throw new RangeError(`Expected a shape of whole numbers, got [${shape.join(", ")}]`);
-  }
-  return shape.reduce((a, b) => a * b, 1);
 }

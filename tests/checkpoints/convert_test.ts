@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import type { HostArray } from "../../src/backends/backend.ts";
-import { float32Values } from "../../src/checkpoints/arrays.ts";
+import { float32Values } from "../../src/backends/host_arrays.ts";
 import { convertArray, quantizeRows } from "../../src/checkpoints/convert.ts";
 
 function f32(values: number[], shape = [values.length]): HostArray {

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { elementCount, type StoredArray } from "../../src/checkpoints/arrays.ts";
+import { elementCount } from "../../src/backends/shapes.ts";
+import type { StoredArray } from "../../src/checkpoints/arrays.ts";
 import type { TorchGenerator } from "../../src/random/torch_generator.ts";
 import type { TorchValue } from "./torch_writer.ts";
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { float32Values, type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
+import { float32Values } from "../../src/backends/host_arrays.ts";
+import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
 import { memoryFile } from "../../src/checkpoints/memory_folder.ts";
 import { openSafetensors, parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ArraySource, float32Values, type StoredArray } from "../../src/checkpoints/arrays.ts";
+import { float32Values } from "../../src/backends/host_arrays.ts";
+import type { ArraySource, StoredArray } from "../../src/checkpoints/arrays.ts";
 import { convertArray } from "../../src/checkpoints/convert.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { writeFolder } from "../../src/checkpoints/folder_writer.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ArraySource, typedArray } from "../../src/checkpoints/arrays.ts";
-import { float32Values, type StoredArray } from "../../src/checkpoints/arrays.ts";
+import { float32Values } from "../../src/backends/host_arrays.ts";
+import { type ArraySource, type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { memoryFile } from "../../src/checkpoints/memory_folder.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { elementCount, type StoredArray, type StoredDType } from "../../src/checkpoints/arrays.ts";
+import { elementCount } from "../../src/backends/shapes.ts";
+import type { StoredArray, StoredDType } from "../../src/checkpoints/arrays.ts";
 import { ByteWriter, encodeZip, type ZipOptions } from "./zip_writer.ts";
 
 /** A value that can be written. Records become dicts. */

@@ -10,7 +10,8 @@
  */
 
 import type { ArraySource } from "../arrays.ts";
-import { checkPath, joinPath, missingFile, readTextOf } from "../paths.ts";
+import { type FileTree, treeFolder } from "../file_tree.ts";
+import { joinPath, missingFile, readTextOf } from "../paths.ts";
 import type { FileSource, ModelFolder } from "../source.ts";
 import { memoryFile } from "../memory_folder.ts";
 import {
@@ -71,40 +72,10 @@ const TEXT_ENCODER = "transformer.condition_emb.";
  * at a time, as they are read.
  */
 export function originalFolder(parts: OriginalParts): ModelFolder {
-  return new View(new Conversion(parts), "");
+  return treeFolder(new Conversion(parts));
 }
 
-class View implements ModelFolder {
-  readonly #conversion: Conversion;
-  readonly #prefix: string;
-
-  constructor(conversion: Conversion, prefix: string) {
-    this.#conversion = conversion;
-    this.#prefix = prefix;
-  }
-
-  get description(): string {
-    return joinPath(this.#conversion.description, this.#prefix);
-  }
-
-  async has(path: string): Promise<boolean> {
-    return await this.#conversion.has(joinPath(this.#prefix, checkPath(path)));
-  }
-
-  async readText(path: string): Promise<string> {
-    return await readTextOf(await this.open(path));
-  }
-
-  async open(path: string): Promise<FileSource> {
-    return await this.#conversion.open(joinPath(this.#prefix, checkPath(path)));
-  }
-
-  folder(path: string): ModelFolder {
-    return new View(this.#conversion, joinPath(this.#prefix, checkPath(path)));
-  }
-}
-
-class Conversion {
+class Conversion implements FileTree {
   readonly #parts: OriginalParts;
   #plan: Promise<Plan> | undefined;
   #tokenizer: Promise<Map<string, string>> | undefined;

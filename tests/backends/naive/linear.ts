@@ -87,12 +87,6 @@ export function widen(array: HostArray): Float32Array {
   }
 }
 
-/** How weights are held by default: as they come. */
-export function defaultDType(arrays: readonly HostArray[]): WeightDType {
-  if (arrays.every((array) => array.dtype === "i8")) return "q8";
-  return arrays.every((array) => array.dtype === "f16") ? "fp16" : "fp32";
-}
-
 /** What is left of float32 values (rows, columns) when they are held as `dtype`. */
 export function hold(values: Float32Array, columns: number, dtype: WeightDType): Float32Array {
   if (dtype === "fp32") return values;

@@ -28,6 +28,9 @@ export function testArguments(name: string, makeBackend: MakeBackend): void {
         () => backend.convWeight(array(2, 3, 5, 5), array(2)),
         () => backend.convWeight(array(2, 3, 3, 3), array(3)),
         () => backend.convWeight(array(2, 3), array(2)),
+        () => backend.linearWeight([{ ...array(2, 3), shape: [2, 4] }], []),
+        () => backend.convWeight({ ...array(2, 3, 1, 1), shape: [2, 3, 3, 3] }, array(2)),
+        () => backend.upload({ ...array(2, 3), shape: [2, 4] }),
       ]
     ) {
       assertRefused(call, "");
@@ -50,8 +53,30 @@ export function testArguments(name: string, makeBackend: MakeBackend): void {
     using foreign = other.tensor(new Float32Array(4), [1, 4]);
     const gone = backend.tensor(new Float32Array(4), [1, 4]);
     gone.dispose();
-    for (const tensor of [foreign, gone]) {
+    const owner = t.frame.repeat(t.floats(1, 4), 1);
+    const view = t.frame.reshape(owner, [2, 2]);
+    owner.dispose();
+    const scope = t.frame.scope();
+    const closed = t.frame.empty([1, 4], "f32");
+    scope[Symbol.dispose]();
+    for (const tensor of [foreign, gone, view, closed]) {
       assertThrows(() => t.frame.logSoftmax(tensor), Error, "logSoftmax");
+    }
+  });
+
+  Deno.test(`${name}: Frame refuses weights of other backends and those disposed of`, async () => {
+    await using backend = await makeBackend();
+    await using other = await createOracle();
+    using t = new Trial(backend);
+    using foreign = new Trial(other);
+    const [linear, conv] = [t.linear([2], 4), t.conv(2, 4, 3)];
+    linear.dispose();
+    conv.dispose();
+    for (const weight of [linear, foreign.linear([2], 4)]) {
+      assertThrows(() => t.frame.linear(t.floats(3, 4), weight), Error, "linear");
+    }
+    for (const weight of [conv, foreign.conv(2, 4, 3)]) {
+      assertThrows(() => t.frame.conv2d(t.floats(1, 4, 4, 4), weight), Error, "conv2d");
     }
   });
 }
@@ -81,6 +106,18 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (t, f) => f.linear(t.ids([1, 2], 1, 2) as unknown as Tensor, t.linear([2], 2)),
     (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(3, 3) }),
     (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(2, 2) }),
+    (t, f) => {
+      const options = { addTo: t.floats(3, 2), activation: "silu" } as const;
+      return f.linear(t.floats(3, 4), t.linear([2], 4), options);
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: x });
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: f.reshape(x, [12]) });
+    },
   ],
   geglu: [(t, f) => f.geglu(t.floats(3, 5))],
   attention: [
@@ -96,6 +133,19 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (t, f) => {
       const x = columns(t.floats(4, 8));
       return f.attention(x, x, columns(t.floats(6, 8)), attentionOptions);
+    },
+    // More keys than queries with a mask, no heads, a scale that turns scores round.
+    (t, f) => {
+      const x = columns(t.floats(6, 8));
+      return f.attention(columns(t.floats(4, 8)), x, x, { ...attentionOptions, causal: true });
+    },
+    (t, f) => {
+      const x = columns(t.floats(4, 8));
+      return f.attention(x, x, x, { ...attentionOptions, heads: 0 });
+    },
+    (t, f) => {
+      const x = columns(t.floats(4, 8));
+      return f.attention(x, x, x, { ...attentionOptions, scale: -1 });
     },
   ],
   layerNorm: [
@@ -131,6 +181,12 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (t, f) => f.conv2d(t.floats(16, 4), t.conv(2, 4, 3)),
     (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 3), { addTo: t.floats(1, 4, 4, 4) }),
     (t, f) => f.conv2d(t.floats(1, 1, 4, 4), t.conv(2, 4, 3), { stride: 2 }),
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 1), { stride: 2 }),
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 3), { stride: 2, upsample: true }),
+    (t, f) => {
+      const x = t.floats(1, 4, 4, 4);
+      return f.conv2d(x, t.conv(4, 4, 3), { addTo: x });
+    },
   ],
   transpose: [(t, f) => f.transpose(t.floats(3, 4))],
   reshape: [

@@ -173,6 +173,33 @@ function testScopes(name: string, makeBackend: MakeBackend): void {
     assertEquals(await out.data(), expected);
   });
 
+  Deno.test(`${name}: Frame.empty() takes no memory that earlier operations write to`, async () => {
+    await using backend = await makeBackend();
+    using trial = new Trial(backend);
+    const x = trial.floats(8, 8);
+    {
+      using _scope = trial.frame.scope();
+      trial.frame.repeat(x, 1);
+    }
+    const input = trial.frame.empty([8, 8], "f32");
+    const copy = trial.frame.repeat(input, 1);
+    const values = new Float32Array(64).fill(7);
+    input.write(values);
+    await trial.frame.run();
+    assertEquals(await copy.data(), values);
+  });
+
+  Deno.test(`${name}: Frame.scope() refuses to close before the scopes inside it`, async () => {
+    await using backend = await makeBackend();
+    using frame = backend.frame();
+    const outer = frame.scope();
+    const inner = frame.scope();
+    assertThrows(() => outer[Symbol.dispose](), TypeError);
+    inner[Symbol.dispose]();
+    outer[Symbol.dispose]();
+    outer[Symbol.dispose]();
+  });
+
   Deno.test(`${name}: Frame.scope() keeps the memory of deep networks small`, async () => {
     await using backend = await makeBackend();
     using trial = new Trial(backend);

@@ -1,0 +1,62 @@
+/**
+ * Folders of models over whatever can tell and open files by their paths.
+ *
+ * @module
+ */
+
+import { checkPath, joinPath, readTextOf } from "./paths.ts";
+import type { FileSource, ModelFolder } from "./source.ts";
+
+/** Files by their paths below one root. */
+export interface FileTree {
+  /** What the root is, for error messages: a path or URL. */
+  readonly description: string;
+  /** Whether the file is there. */
+  has(path: string): Promise<boolean>;
+  /**
+   * Opens a file for reading in parts.
+   *
+   * @throws {MissingFileError} If there is none.
+   */
+  open(path: string): Promise<FileSource>;
+}
+
+/** The root of a tree as a folder. */
+export function treeFolder(tree: FileTree): ModelFolder {
+  return new TreeFolder(tree, "");
+}
+
+class TreeFolder implements ModelFolder {
+  readonly #tree: FileTree;
+  readonly #prefix: string;
+
+  constructor(tree: FileTree, prefix: string) {
+    this.#tree = tree;
+    this.#prefix = prefix;
+  }
+
+  get description(): string {
+    return joinPath(this.#tree.description, this.#prefix);
+  }
+
+  async has(path: string): Promise<boolean> {
+    return await this.#tree.has(this.#below(path));
+  }
+
+  async readText(path: string): Promise<string> {
+    return await readTextOf(await this.open(path));
+  }
+
+  async open(path: string): Promise<FileSource> {
+    return await this.#tree.open(this.#below(path));
+  }
+
+  folder(path: string): ModelFolder {
+    return new TreeFolder(this.#tree, this.#below(path));
+  }
+
+  /** Path from the root. */
+  #below(path: string): string {
+    return joinPath(this.#prefix, checkPath(path));
+  }
+}

@@ -14,17 +14,9 @@ import {
 } from "../../src/checkpoints/save_weights.ts";
 import { openTorchFile } from "../../src/checkpoints/torch_file.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
+import { inTemporaryFolder } from "../temporary_folder.ts";
 
 const ZIP = new URL("../fixtures/torch_pickle/zip.bin", import.meta.url);
-
-async function inTemporaryFolder(test: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempDir();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path, { recursive: true });
-  }
-}
 
 async function listing(path: string): Promise<string[]> {
   const names: string[] = [];

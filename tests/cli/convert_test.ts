@@ -10,7 +10,8 @@ import {
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { originalModel, TOKENIZER } from "../checkpoints/original_files.ts";
 import { encodeTorchFile } from "../checkpoints/torch_writer.ts";
-import { namesIn, runTask, temporaryFolder } from "./run_task.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
+import { namesIn, runTask } from "./run_task.ts";
 
 const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
 const WASM = { device: "wasm", threads: 1 } as const;

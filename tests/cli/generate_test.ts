@@ -5,7 +5,8 @@ import { contactSheet } from "../../src/images/contact_sheet.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { commitOf, type Content, serveHub } from "../checkpoints/fake_hub.ts";
-import { namesIn, runTask, startTask, temporaryFolder } from "./run_task.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
+import { namesIn, runTask, startTask } from "./run_task.ts";
 
 const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
 const WEIGHTS = new URL("../../weights", import.meta.url);

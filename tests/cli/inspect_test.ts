@@ -5,7 +5,8 @@ import { originalModel } from "../checkpoints/original_files.ts";
 import { serveHub } from "../checkpoints/fake_hub.ts";
 import { encodeTorchFile } from "../checkpoints/torch_writer.ts";
 import { tinyFiles } from "../pipeline/golden_runs.ts";
-import { runTask, temporaryFolder } from "./run_task.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
+import { runTask } from "./run_task.ts";
 
 const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
 

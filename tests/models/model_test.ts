@@ -9,20 +9,12 @@ import { VQModel } from "../../src/models/vq_model.ts";
 import { createOracle } from "../backends/oracle_backend.ts";
 import { assertClose } from "../backends/operations/trial.ts";
 import { GoldenCase } from "./golden.ts";
+import { inTemporaryFolder } from "../temporary_folder.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 const TEXT = "clip_text/c_small_signal";
 const TRANSFORMER = "transformer/d_small_signal";
 const VQ = "vq_model/d_small_signal";
-
-async function inTemporaryFolder(test: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempDir();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path, { recursive: true });
-  }
-}
 
 /** Reads a result and disposes of it and of the inputs. */
 async function read(result: Tensor, ...inputs: Disposable[]): Promise<Float32Array> {

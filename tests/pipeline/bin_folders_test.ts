@@ -20,6 +20,7 @@ import {
   ids,
   tinyFiles,
 } from "./golden_runs.ts";
+import { inTemporaryFolder } from "../temporary_folder.ts";
 
 type Arrays = Record<string, StoredArray>;
 
@@ -120,15 +121,6 @@ async function assertRun(pipe: VQDiffusionPipeline, run: GoldenRun): Promise<voi
     0,
   );
   assert(largest <= IMAGE_TOLERANCE, `the image differs by ${largest}`);
-}
-
-async function inTemporaryFolder(test: (path: string) => Promise<void>): Promise<void> {
-  const path = await Deno.makeTempDir();
-  try {
-    await test(path);
-  } finally {
-    await Deno.remove(path, { recursive: true });
-  }
 }
 
 /** Files of a folder on disk by path. */

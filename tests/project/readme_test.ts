@@ -1,7 +1,7 @@
 // The programs in README.md.
 
 import { assert, assertEquals } from "@std/assert";
-import { temporaryFolder } from "../cli/run_task.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const README = Deno.readTextFileSync(new URL("README.md", ROOT));

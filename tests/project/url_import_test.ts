@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { VQDiffusionPipeline } from "../../mod.ts";
 import { fileResponse } from "../checkpoints/file_server.ts";
-import { temporaryFolder } from "../cli/run_task.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -54,6 +54,7 @@ async function runProgram(
 async function expected(): Promise<Printed> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(ROOT.href + "weights", {
     device: "wasm",
+    dtype: "fp32",
     threads: 1,
   });
   const { images: [tokens] } = await pipe.generate("a red apple", OPTIONS);

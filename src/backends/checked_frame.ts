@@ -25,7 +25,6 @@ import {
   SCHEDULE_COLUMNS,
   type Tensor,
 } from "./backend.ts";
-import { formatShape } from "./format.ts";
 import type {
   AttentionInputs,
   Checked,
@@ -266,7 +265,7 @@ export abstract class CheckedFrame<
     return this.#checked("reshape", (args) => {
       const input = args.floats("x", x);
       const fits = args.count(shape) === input.size;
-      args.expect(fits, `a shape of the elements of ${formatShape(input.shape)}`, shape);
+      args.expect(fits, `a shape of ${input.size} elements`, shape);
       return this.view(input, shape);
     });
   }

@@ -230,7 +230,7 @@ export interface SampleStepOptions extends PosteriorOptions {
 /** Options of {@linkcode Frame.run}. */
 export interface RunOptions {
   /** Stops the run between two operations. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -23,7 +23,7 @@ export function submit<T extends Readonly<Record<string, Tensor | Tensor<"i32">>
   const frame = backend.frame();
   try {
     const results = record(frame);
-    const run = frame.run(signal === undefined ? {} : { signal });
+    const run = frame.run({ signal });
     // Whoever reads a result learns of the failure; no one else has to.
     run.catch(() => {});
     let remaining = Object.keys(results).length;

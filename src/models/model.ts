@@ -85,8 +85,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   protected abstract readonly weightsFile: string;
   #ownedBackend: Backend | undefined;
   #ignored: RegExp | undefined;
-  #loaded = false;
-  #disposed = false;
+  #loading: Promise<void> | undefined;
+  #disposal: Promise<void> | undefined;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
   constructor(backend: Backend, config: C, weights: ArraySource) {
@@ -116,27 +116,31 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    * @throws {ReferenceError} If the model was disposed of.
    */
   async load(options: LoadModelOptions = {}): Promise<void> {
-    if (this.#disposed) throw new ReferenceError("Cannot load the model: it was disposed of");
-    if (this.#loaded) return;
-    const { dtype, signal } = options;
-    checkDType(dtype);
-    checkMemory(this.weights.description, this.backend, dtype, (type) => this.memoryBytes(type));
-    this.#loaded = true;
+    if (this.#disposal) throw new ReferenceError("Cannot load the model: it was disposed of");
+    this.#loading ??= this.#load(options);
     try {
-      await this.memory.load(this.backend, this.weights, { dtype, signal }, this.#ignored);
+      await this.#loading;
     } catch (error) {
-      this.#loaded = false;
+      this.#loading = undefined;
       throw error;
     }
   }
 
+  async #load({ dtype, signal }: LoadModelOptions): Promise<void> {
+    checkDType(dtype);
+    checkMemory(this.weights.description, this.backend, dtype, (type) => this.memoryBytes(type));
+    await this.memory.load(this.backend, this.weights, { dtype, signal }, this.#ignored);
+  }
+
   /**
    * Gives back the memory of the weights, closes the checkpoint, and frees the backend if the model
-   * made it. Calls after the first do nothing.
+   * made it. Calls after the first wait for the first.
    */
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+  dispose(): Promise<void> {
+    return this.#disposal ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
     this.memory.dispose();
     await this.weights[Symbol.asyncDispose]();
     await this.#ownedBackend?.dispose();
@@ -155,7 +159,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     target: string | FolderWriter,
     options: SaveModelOptions = {},
   ): Promise<void> {
-    if (this.#disposed) throw new ReferenceError("Cannot save the model: it was disposed of");
+    if (this.#disposal) throw new ReferenceError("Cannot save the model: it was disposed of");
     if (typeof target === "string") {
       await using folder = await writeFolder(target);
       await this.savePretrained(folder, options);

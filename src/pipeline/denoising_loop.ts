@@ -52,13 +52,13 @@ export async function* denoise(
   using stepFrame = transformer.backend.frame();
   using schedule = scheduler.scheduleTable(transformer.backend);
   const step = recordStep(components, request, schedule, contextFrame, stepFrame);
-  await contextFrame.run({ ...(signal && { signal }) });
+  await contextFrame.run({ signal });
 
   step.latents.write(request.latents);
   for (const [i, timestep] of timesteps.entries()) {
     step.timestep.write(Int32Array.of(timestep));
     step.noise.write(noise.take(timestep));
-    const run = stepFrame.run({ ...(signal && { signal }) });
+    const run = stepFrame.run({ signal });
     try {
       // While the device computes, the noise of the next step is drawn here.
       if (i + 1 < timesteps.length) noise.draw(timesteps[i + 1]!);

@@ -81,6 +81,6 @@ async function encodeTexts(
   const ids = frame.empty([texts.length, tokenizer.modelMaxLength], "i32");
   ids.write(promptIds(components, texts));
   const embeddings = frame.normalizeRows(textEncoder.record(frame, ids));
-  await frame.run(signal ? { signal } : {});
+  await frame.run({ signal });
   return await embeddings.data();
 }

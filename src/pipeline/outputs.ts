@@ -65,7 +65,7 @@ export async function decodeTokens(
   const indices = frame.empty([images, pixels], "i32");
   indices.write(tokens);
   const decoded = vqvae.recordDecodeIndices(frame, indices);
-  await frame.run({ ...(signal && { signal }) });
+  await frame.run({ signal });
   const values = await decoded.data();
   const [, height, width, channels] = decoded.shape as [number, number, number, number];
   for (let i = 0; i < values.length; i++) {

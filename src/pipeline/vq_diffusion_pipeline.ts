@@ -83,7 +83,7 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   /** Frees what the pipeline owns. */
   readonly #owned: AsyncDisposableStack;
   #progressBar = false;
-  #disposed = false;
+  #disposal: Promise<void> | undefined;
   readonly #folder: ModelFolder;
   readonly #options: PipelineFromPretrainedOptions;
 
@@ -232,9 +232,11 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   }
 
   /** Frees workers, Wasm and GPU memory, and closes files. */
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+  dispose(): Promise<void> {
+    return this.#disposal ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
     await this.#recovery?.catch(() => {});
     await this.#owned.disposeAsync();
   }
@@ -356,6 +358,6 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   }
 
   #expectAlive(): void {
-    if (this.#disposed) throw new ReferenceError("Cannot use the pipeline: it was disposed of");
+    if (this.#disposal) throw new ReferenceError("Cannot use the pipeline: it was disposed of");
   }
 }

@@ -73,7 +73,7 @@ function queryValues(request: Request): Record<string, unknown> {
     if (name in values) throw new RequestError(400, `The parameter ${name} is given twice`);
     // Numbers are the only other thing that a query can mean.
     const isNumber = name !== "prompt" && name !== "seed" &&
-      /^[+-]?[\d.]+(e[+-]?\d+)?$/i.test(text);
+      /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
     values[name] = isNumber ? Number(text) : text;
   }
   return values;

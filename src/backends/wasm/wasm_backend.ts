@@ -99,7 +99,7 @@ export class WasmBackend implements Backend {
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #scratch: Block | undefined;
-  #disposed = false;
+  #disposal: Promise<void> | undefined;
 
   /** Use {@linkcode createWasmBackend}. */
   constructor(
@@ -221,10 +221,8 @@ export class WasmBackend implements Backend {
     };
   }
 
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    await this.submit(() => this.#runner.dispose());
+  dispose(): Promise<void> {
+    return this.#disposal ??= this.submit(() => this.#runner.dispose());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -232,6 +230,6 @@ export class WasmBackend implements Backend {
   }
 
   #expectAlive(): void {
-    if (this.#disposed) throw new ReferenceError("Cannot use the backend: it was disposed of");
+    if (this.#disposal) throw new ReferenceError("Cannot use the backend: it was disposed of");
   }
 }

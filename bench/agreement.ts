@@ -5,7 +5,7 @@ import { createBackend } from "../src/backends/select.ts";
 import { integerOption, parseArguments, UsageError, wrongValue } from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
-import { batchArguments, batches, type Case, sourceOf } from "./generation.ts";
+import { batchArguments, batches, type Case } from "./generation.ts";
 import { countEqual, meanDifference } from "./image_measures.ts";
 import { markdownTable, percent } from "./markdown_table.ts";
 import { MOST_PROMPTS, variedPrompts } from "./prompts.ts";
@@ -135,7 +135,7 @@ async function measure({ model, dtypes, images }: Options): Promise<string> {
   await using stack = new AsyncDisposableStack();
   const backend = stack.use(await createBackend({ device: "wasm" }));
   const load = async (dtype: WeightDType) => {
-    return stack.use(await VQDiffusionPipeline.fromPretrained(sourceOf(model), { backend, dtype }));
+    return stack.use(await VQDiffusionPipeline.fromPretrained(model, { backend, dtype }));
   };
   const reference = await load("fp32");
   const others: { dtype: WeightDType; pipe: VQDiffusionPipeline; agreement: Agreement }[] = [];

@@ -3,7 +3,7 @@
 import { parseArguments, UsageError } from "../src/cli/arguments.ts";
 import { contactSheet } from "../src/images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
-import { drawAll, sourceOf } from "./generation.ts";
+import { drawAll } from "./generation.ts";
 import { SHEET_PROMPTS } from "./prompts.ts";
 
 const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with the seeds 0, 1, 2 …
@@ -14,7 +14,7 @@ const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with th
 --out file     default: weights/samples.png`;
 
 async function draw(model: string | undefined, out: string | URL): Promise<void> {
-  await using pipe = await VQDiffusionPipeline.fromPretrained(sourceOf(model), { device: "wasm" });
+  await using pipe = await VQDiffusionPipeline.fromPretrained(model, { device: "wasm" });
   const images = await drawAll(pipe, SHEET_PROMPTS.map((prompt, seed) => ({ prompt, seed })));
   await Deno.writeFile(out, await contactSheet(images).toPng());
 }

@@ -42,8 +42,3 @@ export async function drawAll(
   }
   return images;
 }
-
-/** The embedded model, or a folder, URL or hub id. */
-export function sourceOf(model: string | undefined): string | URL {
-  return model ?? new URL("../weights/", import.meta.url);
-}

@@ -7,7 +7,7 @@ import type { RasterImage } from "../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
 import { EmojiData } from "./emoji_data.ts";
-import { type Case, drawAll, sourceOf } from "./generation.ts";
+import { type Case, drawAll } from "./generation.ts";
 import { borderColor, meanSquaredDifference, nearestColor } from "./image_measures.ts";
 import { markdownTable, percent } from "./markdown_table.ts";
 import { GROUND_COLORS, GROUNDS, promptOf, STYLES } from "./prompts.ts";
@@ -116,7 +116,7 @@ async function score(
   data: EmojiData,
   { grounds, names }: Options,
 ): Promise<Score> {
-  await using pipe = await VQDiffusionPipeline.fromPretrained(sourceOf(model), { backend, dtype });
+  await using pipe = await VQDiffusionPipeline.fromPretrained(model, { backend, dtype });
   const chosen = choose(
     data.names(STYLES.length),
     Math.max(grounds, names),

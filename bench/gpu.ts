@@ -16,6 +16,7 @@ import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
 import { Recorder } from "../src/backends/webgpu/recorder.ts";
 import { selfCheck } from "../src/backends/webgpu/self_check.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
+import { WeightScope } from "../src/models/layers.ts";
 import { ModelWeights } from "../src/models/model_weights.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { TransformerBlock } from "../src/models/transformer_block.ts";
@@ -236,7 +237,8 @@ async function block(
   using context = randomContext(backend, size);
   const state = frame.empty(shape, "f32");
   using memory = new ModelWeights();
-  const first = new TransformerBlock(memory, "transformer_blocks.0", {
+  const scope = new WeightScope(memory, "transformer_blocks.0");
+  const first = new TransformerBlock(scope, {
     ...size,
     columns: width,
     contextColumns: size.context,
@@ -246,8 +248,8 @@ async function block(
   });
   // All of the checkpoint but the first block goes unused.
   await memory.load(backend, weights, { dtype }, /^(?!transformer_blocks\.0\.)/);
-  const keyValues = first.recordContext(frame, context);
-  first.record(frame, state, { timestep, keyValues });
+  const keyValues = first.keyValues(frame, context);
+  first.forward(frame, state, { timestep, keyValues });
   state.write(numbers(shape.reduce((a, b) => a * b)));
   return {
     name: `block, batch ${BATCH}, ${dtype}`,

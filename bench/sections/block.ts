@@ -2,6 +2,7 @@
 
 import type { Backend, WeightDType } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
+import { WeightScope } from "../../src/models/layers.ts";
 import { ModelWeights } from "../../src/models/model_weights.ts";
 import { TransformerBlock } from "../../src/models/transformer_block.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
@@ -56,7 +57,7 @@ async function ourBlock(
   stack: AsyncDisposableStack,
 ): Promise<Runnable> {
   const memory = stack.use(new ModelWeights());
-  const model = new TransformerBlock(memory, NAME, {
+  const model = new TransformerBlock(new WeightScope(memory, NAME), {
     ...SIZE,
     columns: COLUMNS,
     contextColumns: SIZE.context,
@@ -69,12 +70,12 @@ async function ourBlock(
   const shape = [BATCH, CONTEXT_LENGTH, SIZE.context];
   const context = stack.use(backend.tensor(inputs.context, shape));
   const contextFrame = stack.use(backend.frame());
-  const keyValues = model.recordContext(contextFrame, context);
+  const keyValues = model.keyValues(contextFrame, context);
   await contextFrame.run();
 
   const frame = stack.use(backend.frame());
   const x = stack.use(backend.tensor(inputs.x, [BATCH, PIXELS, COLUMNS]));
-  // A block changes its argument, so that it gets a copy.
-  const y = model.record(frame, frame.repeat(x, 1), { timestep, keyValues });
+  // A block uses its argument up, so that it gets a copy.
+  const y = model.forward(frame, frame.repeat(x, 1), { timestep, keyValues });
   return { run: () => frame.run(), output: () => y.data() };
 }

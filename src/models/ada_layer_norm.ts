@@ -6,7 +6,8 @@
 
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
-import type { ModelWeights, Parameter } from "./model_weights.ts";
+import type { WeightScope } from "./layers.ts";
+import type { Parameter } from "./model_weights.ts";
 
 /** Epsilon of the norm, fixed in diffusers. */
 const EPS = 1e-5;
@@ -27,8 +28,7 @@ export interface AdaLayerNormSizes {
 export class AdaLayerNorm {
   readonly #table: Parameter<Table>;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, { columns, timesteps }: AdaLayerNormSizes) {
+  constructor({ weights, name }: WeightScope, { columns, timesteps }: AdaLayerNormSizes) {
     weights.keepPrecise(`${name}.linear`);
     this.#table = weights.derived(
       [
@@ -46,7 +46,7 @@ export class AdaLayerNorm {
    *
    * @param timestep One element: the timestep of all rows.
    */
-  record(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
+  forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
     return frame.adaLayerNorm(x, { table: this.#table.value.tensor, timestep, eps: EPS });
   }
 }

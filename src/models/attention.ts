@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { Frame, LinearWeight, Tensor } from "../backends/backend.ts";
-import type { ModelWeights, Parameter } from "./model_weights.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
+import { Linear, type WeightScope } from "./layers.ts";
 
 /** Heads of an attention. */
 export interface Heads {
@@ -13,6 +13,12 @@ export interface Heads {
   readonly heads: number;
   /** Columns of one head. */
   readonly headDim: number;
+}
+
+/** What a part of a residual network is added to. */
+export interface Residual {
+  /** Tensor of the result's size, which becomes the result. */
+  readonly addTo: Tensor;
 }
 
 /** Names and sizes of a {@linkcode SelfAttention}. */
@@ -29,23 +35,24 @@ export interface SelfAttentionOptions extends Heads {
 
 /** Attention of the rows of a sequence to each other. */
 export class SelfAttention {
-  readonly #qkv: Parameter<LinearWeight>;
-  readonly #out: Parameter<LinearWeight>;
+  readonly #toQkv: Linear;
+  readonly #toOut: Linear;
   readonly #options: SelfAttentionOptions;
 
-  /** Declares the weights. */
-  constructor(weights: ModelWeights, options: SelfAttentionOptions) {
+  constructor(weights: WeightScope, options: SelfAttentionOptions) {
     const { projections: [q, k, v, out], columns, heads, headDim, bias = true } = options;
-    this.#qkv = weights.linear([q, k, v], heads * headDim, columns, { bias });
-    this.#out = weights.linear([out], columns, heads * headDim);
+    const width = heads * headDim;
+    const qkv = [weights.at(q), weights.at(k), weights.at(v)];
+    this.#toQkv = new Linear(qkv, width, columns, { bias });
+    this.#toOut = new Linear(weights.at(out), columns, width);
     this.#options = options;
   }
 
-  /** Adds the attention of x (batch, length, columns) to `addTo`, of the same size. */
-  record(frame: Frame, x: Tensor, addTo: Tensor): void {
+  /** x (batch, length, columns) → `addTo` plus the attention of x to itself. */
+  forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
     const { heads, headDim, causal = false } = this.#options;
-    const tensor = frame.linear(x, this.#qkv.value);
+    const tensor = this.#toQkv.forward(frame, x);
     const width = heads * headDim;
     const attended = frame.attention(
       { tensor, offset: 0 },
@@ -53,7 +60,7 @@ export class SelfAttention {
       { tensor, offset: 2 * width },
       { batch: x.shape[0]!, heads, headDim, scale: headDim ** -0.5, causal },
     );
-    frame.linear(attended, this.#out.value, { addTo });
+    return this.#toOut.forward(frame, attended, { addTo });
   }
 }
 
@@ -69,40 +76,40 @@ export interface CrossAttentionOptions extends Heads {
 
 /** Attention of the rows of a sequence to those of a context; diffusers' `CrossAttention`. */
 export class CrossAttention {
-  readonly #q: Parameter<LinearWeight>;
-  readonly #kv: Parameter<LinearWeight>;
-  readonly #out: Parameter<LinearWeight>;
+  readonly #toQ: Linear;
+  readonly #toKv: Linear;
+  readonly #toOut: Linear;
   readonly #options: CrossAttentionOptions;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, options: CrossAttentionOptions) {
+  constructor(weights: WeightScope, options: CrossAttentionOptions) {
     const { columns, contextColumns, heads, headDim, bias } = options;
     const width = heads * headDim;
-    this.#q = weights.linear([`${name}.to_q`], width, columns, { bias });
-    this.#kv = weights.linear([`${name}.to_k`, `${name}.to_v`], width, contextColumns, { bias });
-    this.#out = weights.linear([`${name}.to_out.0`], columns, width);
+    this.#toQ = new Linear(weights.at("to_q"), width, columns, { bias });
+    const kv = [weights.at("to_k"), weights.at("to_v")];
+    this.#toKv = new Linear(kv, width, contextColumns, { bias });
+    this.#toOut = new Linear(weights.at("to_out.0"), columns, width);
     this.#options = options;
   }
 
   /** Keys and values, side by side, of a context (batch, length, contextColumns). */
-  recordContext(frame: Frame, context: Tensor): Tensor {
-    return frame.linear(context, this.#kv.value);
+  keyValues(frame: Frame, context: Tensor): Tensor {
+    return this.#toKv.forward(frame, context);
   }
 
   /**
-   * Adds the attention of x to a context to `addTo`.
+   * `addTo` plus the attention of x to a context.
    *
    * @param x (batch, length, columns); every one of its sequences stands for `copies` of them, which
    *   follow each other as a whole.
-   * @param keyValues Result of {@linkcode CrossAttention.recordContext}, of copies · batch sequences.
-   * @param addTo (copies · batch, length, columns).
+   * @param keyValues Result of {@linkcode CrossAttention.keyValues}, of copies · batch sequences.
+   * @returns (copies · batch, length, columns).
    */
-  record(frame: Frame, x: Tensor, keyValues: Tensor, addTo: Tensor): void {
+  forward(frame: Frame, x: Tensor, keyValues: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
     const { heads, headDim } = this.#options;
     const batch = keyValues.shape[0]!;
     const copies = batch / x.shape[0]!;
-    const projected = frame.linear(x, this.#q.value);
+    const projected = this.#toQ.forward(frame, x);
     const q = copies === 1 ? projected : frame.repeat(projected, copies);
     const attended = frame.attention(
       { tensor: q, offset: 0 },
@@ -110,6 +117,6 @@ export class CrossAttention {
       { tensor: keyValues, offset: heads * headDim },
       { batch, heads, headDim, scale: headDim ** -0.5 },
     );
-    frame.linear(attended, this.#out.value, { addTo });
+    return this.#toOut.forward(frame, attended, { addTo });
   }
 }

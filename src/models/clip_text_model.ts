@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import type { Activation, Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -14,7 +14,8 @@ import { TRANSFORMERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { SelfAttention } from "./attention.ts";
 import { CLIP_ACTIVATIONS, type CLIPTextConfig, parseCLIPTextConfig } from "./clip_text_config.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
-import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
+import { LayerNorm, Linear, WeightScope } from "./layers.ts";
+import type { Parameter } from "./model_weights.ts";
 
 /** Buffers of old checkpoints that hold 0, 1, 2, … */
 const BUFFERS = /(^|\.)position_ids$/;
@@ -35,12 +36,13 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   readonly #tokens: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;
   readonly #layers: readonly EncoderLayer[];
-  readonly #finalNorm: NormParameters;
+  readonly #finalNorm: LayerNorm;
 
   private constructor(backend: Backend, config: CLIPTextConfig, weights: ArraySource) {
     super(backend, config, weights);
     const { hiddenSize, vocabSize, maxPositionEmbeddings } = config;
     const embeddings = "text_model.embeddings";
+    const model = new WeightScope(this.memory).at("text_model");
     this.#tokens = this.memory.tensor(`${embeddings}.token_embedding.weight`, [
       vocabSize,
       hiddenSize,
@@ -51,9 +53,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     ]);
     this.#layers = Array.from(
       { length: config.numHiddenLayers },
-      (_, i) => new EncoderLayer(this.memory, `text_model.encoder.layers.${i}`, config),
+      (_, i) => new EncoderLayer(model.at("encoder.layers").at(i), config),
     );
-    this.#finalNorm = this.memory.norm("text_model.final_layer_norm", hiddenSize);
+    this.#finalNorm = new LayerNorm(model.at("final_layer_norm"), hiddenSize, config.layerNormEps);
   }
 
   /**
@@ -111,7 +113,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   record(frame: Frame, ids: Tensor<"i32">): Tensor {
     expectTensor("CLIPTextModel: ids", ids, "i32", ["batch", "length"]);
     const length = ids.shape[1]!;
-    const { maxPositionEmbeddings, layerNormEps: eps } = this.config;
+    const { maxPositionEmbeddings } = this.config;
     if (length > maxPositionEmbeddings) {
       throw new RangeError(
         `CLIPTextModel: ids has ${length} tokens a text, expected at most ${maxPositionEmbeddings}`,
@@ -120,58 +122,44 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     const positionIds = frame.empty([length], "i32");
     positionIds.write(Int32Array.from({ length }, (_, i) => i));
     const positions = frame.embedding(positionIds, this.#positions.value);
-    const x = frame.embedding(ids, this.#tokens.value, positions);
-    for (const layer of this.#layers) layer.record(frame, x);
-    const { weight, bias } = this.#finalNorm;
-    return frame.layerNorm(x, { weight, bias, eps });
+    let x = frame.embedding(ids, this.#tokens.value, positions);
+    for (const layer of this.#layers) x = layer.forward(frame, x);
+    return this.#finalNorm.forward(frame, x);
   }
 }
 
 /** Attention and a feed-forward part, each after a norm and added to the hidden state. */
 class EncoderLayer {
-  readonly #norm1: NormParameters;
+  readonly #norm1: LayerNorm;
   readonly #attention: SelfAttention;
-  readonly #norm2: NormParameters;
-  readonly #fc1: Parameter<LinearWeight>;
-  readonly #fc2: Parameter<LinearWeight>;
-  readonly #config: CLIPTextConfig;
+  readonly #norm2: LayerNorm;
+  readonly #fc1: Linear;
+  readonly #fc2: Linear;
+  readonly #activation: Activation;
 
-  constructor(weights: ModelWeights, name: string, config: CLIPTextConfig) {
-    const { hiddenSize: columns, intermediateSize, numAttentionHeads: heads } = config;
-    const attention = `${name}.self_attn`;
-    this.#norm1 = weights.norm(`${name}.layer_norm1`, columns);
-    this.#attention = new SelfAttention(weights, {
-      projections: [
-        `${attention}.q_proj`,
-        `${attention}.k_proj`,
-        `${attention}.v_proj`,
-        `${attention}.out_proj`,
-      ],
-      columns,
+  constructor(weights: WeightScope, config: CLIPTextConfig) {
+    const { hiddenSize, intermediateSize, numAttentionHeads: heads, layerNormEps: eps } = config;
+    this.#norm1 = new LayerNorm(weights.at("layer_norm1"), hiddenSize, eps);
+    this.#attention = new SelfAttention(weights.at("self_attn"), {
+      projections: ["q_proj", "k_proj", "v_proj", "out_proj"],
+      columns: hiddenSize,
       heads,
-      headDim: columns / heads,
+      headDim: hiddenSize / heads,
       causal: true,
     });
-    this.#norm2 = weights.norm(`${name}.layer_norm2`, columns);
-    this.#fc1 = weights.linear([`${name}.mlp.fc1`], intermediateSize, columns);
-    this.#fc2 = weights.linear([`${name}.mlp.fc2`], columns, intermediateSize);
-    this.#config = config;
+    this.#norm2 = new LayerNorm(weights.at("layer_norm2"), hiddenSize, eps);
+    this.#fc1 = new Linear(weights.at("mlp.fc1"), intermediateSize, hiddenSize);
+    this.#fc2 = new Linear(weights.at("mlp.fc2"), hiddenSize, intermediateSize);
+    this.#activation = CLIP_ACTIVATIONS[config.hiddenAct];
   }
 
-  /** Changes x (batch, length, hiddenSize) in place. */
-  record(frame: Frame, x: Tensor): void {
-    const { layerNormEps: eps, hiddenAct } = this.#config;
-    {
-      using _scope = frame.scope();
-      const { weight, bias } = this.#norm1;
-      this.#attention.record(frame, frame.layerNorm(x, { weight, bias, eps }), x);
-    }
+  /** x (batch, length, hiddenSize), used up → the same shape. */
+  forward(frame: Frame, x: Tensor): Tensor {
     using _scope = frame.scope();
-    const { weight, bias } = this.#norm2;
-    const normed = frame.layerNorm(x, { weight, bias, eps });
-    const inner = frame.linear(normed, this.#fc1.value, {
-      activation: CLIP_ACTIVATIONS[hiddenAct],
+    x = this.#attention.forward(frame, this.#norm1.forward(frame, x), { addTo: x });
+    const inner = this.#fc1.forward(frame, this.#norm2.forward(frame, x), {
+      activation: this.#activation,
     });
-    frame.linear(inner, this.#fc2.value, { addTo: x });
+    return this.#fc2.forward(frame, inner, { addTo: x });
   }
 }

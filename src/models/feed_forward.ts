@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Frame, LinearWeight, Tensor } from "../backends/backend.ts";
-import type { ModelWeights, Parameter } from "./model_weights.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
+import type { Residual } from "./attention.ts";
+import { Linear, type WeightScope } from "./layers.ts";
 
 /** Activation functions that diffusers 0.9.0 knows for transformer blocks. */
 export const FEED_FORWARD_ACTIVATIONS: readonly FeedForwardActivation[] = [
@@ -24,30 +25,23 @@ const EXPANSION = 4;
 
 /** Two linear layers with an activation in between; diffusers' `FeedForward`. */
 export class FeedForward {
-  readonly #proj: Parameter<LinearWeight>;
-  readonly #out: Parameter<LinearWeight>;
+  readonly #proj: Linear;
+  readonly #out: Linear;
   readonly #gated: boolean;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(
-    weights: ModelWeights,
-    name: string,
-    columns: number,
-    activation: FeedForwardActivation,
-  ) {
+  constructor(weights: WeightScope, columns: number, activation: FeedForwardActivation) {
     const inner = EXPANSION * columns;
     this.#gated = activation === "geglu";
-    const width = this.#gated ? 2 * inner : inner;
-    this.#proj = weights.linear([`${name}.net.0.proj`], width, columns);
-    this.#out = weights.linear([`${name}.net.2`], columns, inner);
+    this.#proj = new Linear(weights.at("net.0.proj"), this.#gated ? 2 * inner : inner, columns);
+    this.#out = new Linear(weights.at("net.2"), columns, inner);
   }
 
-  /** Adds the result for x to `addTo`, of the same size. */
-  record(frame: Frame, x: Tensor, addTo: Tensor): void {
+  /** x (…, columns) → `addTo` plus the result for x. */
+  forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
     const inner = this.#gated
-      ? frame.geglu(frame.linear(x, this.#proj.value))
-      : frame.linear(x, this.#proj.value, { activation: "quickGelu" });
-    frame.linear(inner, this.#out.value, { addTo });
+      ? frame.geglu(this.#proj.forward(frame, x))
+      : this.#proj.forward(frame, x, { activation: "quickGelu" });
+    return this.#out.forward(frame, inner, { addTo });
   }
 }

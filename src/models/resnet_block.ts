@@ -4,11 +4,8 @@
  * @module
  */
 
-import type { ConvWeight, Frame, Tensor } from "../backends/backend.ts";
-import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
-
-/** Epsilon of all group norms of the autoencoder. */
-export const GROUP_NORM_EPS = 1e-6;
+import type { Frame, Tensor } from "../backends/backend.ts";
+import { Conv2d, GroupNorm, type WeightScope } from "./layers.ts";
 
 /** Sizes of a {@linkcode ResnetBlock}. */
 export interface ResnetBlockOptions {
@@ -22,42 +19,27 @@ export interface ResnetBlockOptions {
 
 /** Two convolutions, each after norm and SiLU, added to x; diffusers' `ResnetBlock2D` without time. */
 export class ResnetBlock {
-  readonly #norm1: NormParameters;
-  readonly #conv1: Parameter<ConvWeight>;
-  readonly #norm2: NormParameters;
-  readonly #conv2: Parameter<ConvWeight>;
-  /** Brings x to the channels of the result, if they differ. */
-  readonly #shortcut: Parameter<ConvWeight> | undefined;
-  readonly #groups: number;
+  readonly #norm1: GroupNorm;
+  readonly #conv1: Conv2d;
+  readonly #norm2: GroupNorm;
+  readonly #conv2: Conv2d;
+  readonly #convShortcut: Conv2d | undefined;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, options: ResnetBlockOptions) {
-    const { inChannels, outChannels, groups } = options;
-    this.#norm1 = weights.norm(`${name}.norm1`, inChannels);
-    this.#conv1 = weights.conv(`${name}.conv1`, outChannels, inChannels, 3);
-    this.#norm2 = weights.norm(`${name}.norm2`, outChannels);
-    this.#conv2 = weights.conv(`${name}.conv2`, outChannels, outChannels, 3);
-    this.#shortcut = inChannels === outChannels
-      ? undefined
-      : weights.conv(`${name}.conv_shortcut`, outChannels, inChannels, 1);
-    this.#groups = groups;
+  constructor(weights: WeightScope, { inChannels, outChannels, groups }: ResnetBlockOptions) {
+    this.#norm1 = new GroupNorm(weights.at("norm1"), inChannels, groups, { silu: true });
+    this.#conv1 = new Conv2d(weights.at("conv1"), outChannels, inChannels, 3);
+    this.#norm2 = new GroupNorm(weights.at("norm2"), outChannels, groups, { silu: true });
+    this.#conv2 = new Conv2d(weights.at("conv2"), outChannels, outChannels, 3);
+    if (inChannels !== outChannels) {
+      this.#convShortcut = new Conv2d(weights.at("conv_shortcut"), outChannels, inChannels, 1);
+    }
   }
 
-  /**
-   * Changes x (batch, height, width, inChannels) in place if the channels stay the same.
-   *
-   * @returns (batch, height, width, outChannels).
-   */
-  record(frame: Frame, x: Tensor): Tensor {
-    const sum = this.#shortcut ? frame.conv2d(x, this.#shortcut.value) : x;
+  /** x (batch, height, width, inChannels), used up → (batch, height, width, outChannels). */
+  forward(frame: Frame, x: Tensor): Tensor {
+    const residual = this.#convShortcut?.forward(frame, x) ?? x;
     using _scope = frame.scope();
-    const hidden = frame.conv2d(this.#recordNorm(frame, x, this.#norm1), this.#conv1.value);
-    const normed = this.#recordNorm(frame, hidden, this.#norm2);
-    return frame.conv2d(normed, this.#conv2.value, { addTo: sum });
-  }
-
-  #recordNorm(frame: Frame, x: Tensor, { weight, bias }: NormParameters): Tensor {
-    const groups = this.#groups;
-    return frame.groupNorm(x, { weight, bias, groups, eps: GROUP_NORM_EPS, silu: true });
+    const h = this.#conv1.forward(frame, this.#norm1.forward(frame, x));
+    return this.#conv2.forward(frame, this.#norm2.forward(frame, h), { addTo: residual });
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import { float32Values } from "../backends/host_arrays.ts";
@@ -13,9 +13,10 @@ import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
-import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
+import { LayerNorm, Linear, WeightScope } from "./layers.ts";
+import type { ModelWeights, Parameter } from "./model_weights.ts";
 import { parseTransformer2DConfig, type Transformer2DConfig } from "./transformer_2d_config.ts";
-import { LAYER_NORM_EPS, TransformerBlock } from "./transformer_block.ts";
+import { TransformerBlock } from "./transformer_block.ts";
 
 /** Arguments of {@linkcode Transformer2DModel.forward}. */
 export interface Transformer2DInputs {
@@ -58,13 +59,14 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   readonly #embedding: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;
   readonly #blocks: readonly TransformerBlock[];
-  readonly #normOut: NormParameters;
-  readonly #out: Parameter<LinearWeight>;
+  readonly #normOut: LayerNorm;
+  readonly #out: Linear;
 
   private constructor(backend: Backend, config: Transformer2DConfig, weights: ArraySource) {
     super(backend, config, weights);
     const columns = config.numAttentionHeads * config.attentionHeadDim;
     const classes = config.numVectorEmbeds;
+    const weightsOf = new WeightScope(this.memory);
     this.#embedding = this.memory.tensor("latent_image_embedding.emb.weight", [classes, columns]);
     this.#positions = declarePositions(this.memory, config.sampleSize, columns);
     const options = {
@@ -78,10 +80,10 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     };
     this.#blocks = Array.from(
       { length: config.numLayers },
-      (_, i) => new TransformerBlock(this.memory, `transformer_blocks.${i}`, options),
+      (_, i) => new TransformerBlock(weightsOf.at("transformer_blocks").at(i), options),
     );
-    this.#normOut = this.memory.norm("norm_out", columns);
-    this.#out = this.memory.linear(["out"], classes - 1, columns, { precise: true });
+    this.#normOut = new LayerNorm(weightsOf.at("norm_out"), columns);
+    this.#out = new Linear(weightsOf.at("out"), classes - 1, columns, { precise: true });
   }
 
   /**
@@ -154,7 +156,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     expectTensor(what, encoderHiddenStates, "f32", ["batch", "length", crossAttentionDim]);
     return {
       batch: encoderHiddenStates.shape[0]!,
-      keyValues: this.#blocks.map((block) => block.recordContext(frame, encoderHiddenStates)),
+      keyValues: this.#blocks.map((block) => block.keyValues(frame, encoderHiddenStates)),
     };
   }
 
@@ -177,11 +179,9 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     }
     let x = frame.embedding(sample, this.#embedding.value, this.#positions.value);
     this.#blocks.forEach((block, i) => {
-      x = block.record(frame, x, { timestep, keyValues: context.keyValues[i]! });
+      x = block.forward(frame, x, { timestep, keyValues: context.keyValues[i]! });
     });
-    const { weight, bias } = this.#normOut;
-    const normed = frame.layerNorm(x, { weight, bias, eps: LAYER_NORM_EPS });
-    return frame.logSoftmax(frame.linear(normed, this.#out.value));
+    return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, x)));
   }
 }
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { ConvWeight, Frame, Tensor } from "../backends/backend.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
 import { ImageAttention } from "./image_attention.ts";
-import type { ModelWeights, Parameter } from "./model_weights.ts";
+import { Conv2d, type WeightScope } from "./layers.ts";
 import { ResnetBlock } from "./resnet_block.ts";
 
 /** Sizes of a {@linkcode VQBlock}. */
@@ -32,60 +32,51 @@ export interface VQBlockOptions {
 export class VQBlock {
   readonly #resnets: readonly ResnetBlock[];
   readonly #attentions: readonly ImageAttention[];
-  readonly #resampler: Parameter<ConvWeight> | undefined;
-  readonly #resample: "down" | "up" | undefined;
+  readonly #resampler: Conv2d | undefined;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, options: VQBlockOptions) {
+  constructor(weights: WeightScope, options: VQBlockOptions) {
     const { inChannels, outChannels, layers, attention, resample, groups } = options;
-    this.#resnets = Array.from(
-      { length: layers },
-      (_, i) =>
-        new ResnetBlock(weights, `${name}.resnets.${i}`, {
-          inChannels: i === 0 ? inChannels : outChannels,
-          outChannels,
-          groups,
-        }),
-    );
+    this.#resnets = Array.from({ length: layers }, (_, i) => {
+      const sizes = { inChannels: i === 0 ? inChannels : outChannels, outChannels, groups };
+      return new ResnetBlock(weights.at("resnets").at(i), sizes);
+    });
     this.#attentions = Array.from(
       { length: attention ? layers : 0 },
-      (_, i) => new ImageAttention(weights, `${name}.attentions.${i}`, outChannels, groups),
+      (_, i) => new ImageAttention(weights.at("attentions").at(i), outChannels, groups),
     );
-    this.#resample = resample;
-    this.#resampler = resample &&
-      weights.conv(`${name}.${resample}samplers.0.conv`, outChannels, outChannels, 3);
+    if (resample === undefined) return;
+    const scope = weights.at(`${resample}samplers.0.conv`);
+    const how = resample === "down" ? { stride: 2 } as const : { upsample: true };
+    this.#resampler = new Conv2d(scope, outChannels, outChannels, 3, how);
   }
 
-  /** Changes x (batch, height, width, channels) in place where it can. */
-  record(frame: Frame, x: Tensor): Tensor {
+  /** x (batch, height, width, inChannels), used up → (batch, …, outChannels). */
+  forward(frame: Frame, x: Tensor): Tensor {
     this.#resnets.forEach((resnet, i) => {
-      x = resnet.record(frame, x);
-      this.#attentions[i]?.record(frame, x);
+      x = resnet.forward(frame, x);
+      x = this.#attentions[i]?.forward(frame, x) ?? x;
     });
-    if (this.#resampler === undefined) return x;
-    const options = this.#resample === "down" ? { stride: 2 as const } : { upsample: true };
-    return frame.conv2d(x, this.#resampler.value, options);
+    return this.#resampler?.forward(frame, x) ?? x;
   }
 }
 
 /** Residual block, attention, residual block; diffusers' `UNetMidBlock2D` without time. */
 export class VQMidBlock {
-  readonly #first: ResnetBlock;
+  readonly #resnet0: ResnetBlock;
   readonly #attention: ImageAttention;
-  readonly #last: ResnetBlock;
+  readonly #resnet1: ResnetBlock;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, channels: number, groups: number) {
+  constructor(weights: WeightScope, channels: number, groups: number) {
     const options = { inChannels: channels, outChannels: channels, groups };
-    this.#first = new ResnetBlock(weights, `${name}.resnets.0`, options);
-    this.#attention = new ImageAttention(weights, `${name}.attentions.0`, channels, groups);
-    this.#last = new ResnetBlock(weights, `${name}.resnets.1`, options);
+    this.#resnet0 = new ResnetBlock(weights.at("resnets.0"), options);
+    this.#attention = new ImageAttention(weights.at("attentions.0"), channels, groups);
+    this.#resnet1 = new ResnetBlock(weights.at("resnets.1"), options);
   }
 
-  /** Changes x (batch, height, width, channels) in place. */
-  record(frame: Frame, x: Tensor): void {
-    this.#first.record(frame, x);
-    this.#attention.record(frame, x);
-    this.#last.record(frame, x);
+  /** x (batch, height, width, channels), used up → the same shape. */
+  forward(frame: Frame, x: Tensor): Tensor {
+    x = this.#resnet0.forward(frame, x);
+    x = this.#attention.forward(frame, x);
+    return this.#resnet1.forward(frame, x);
   }
 }

@@ -4,29 +4,26 @@
  * @module
  */
 
-import type { ConvWeight, Frame, Tensor } from "../backends/backend.ts";
-import type { ModelWeights, NormParameters, Parameter } from "./model_weights.ts";
-import { GROUP_NORM_EPS } from "./resnet_block.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
+import { Conv2d, GroupNorm, type WeightScope } from "./layers.ts";
 import { VQBlock, VQMidBlock } from "./vq_blocks.ts";
 import type { VQConfig } from "./vq_config.ts";
 
 /** Diffusers' `Encoder`: levels that halve height and width, then the middle block. */
 export class VQEncoder {
-  readonly #convIn: Parameter<ConvWeight>;
+  readonly #convIn: Conv2d;
   readonly #blocks: readonly VQBlock[];
   readonly #midBlock: VQMidBlock;
-  readonly #normOut: NormParameters;
-  readonly #convOut: Parameter<ConvWeight>;
-  readonly #groups: number;
+  readonly #normOut: GroupNorm;
+  readonly #convOut: Conv2d;
 
-  /** Declares the weights, whose names begin with `name`. */
-  constructor(weights: ModelWeights, name: string, config: VQConfig) {
+  constructor(weights: WeightScope, config: VQConfig) {
     const { blockOutChannels: channels, normNumGroups: groups } = config;
     const first = channels[0]!;
     const last = channels.at(-1)!;
-    this.#convIn = weights.conv(`${name}.conv_in`, first, config.inChannels, 3);
+    this.#convIn = new Conv2d(weights.at("conv_in"), first, config.inChannels, 3);
     this.#blocks = channels.map((outChannels, i) =>
-      new VQBlock(weights, `${name}.down_blocks.${i}`, {
+      new VQBlock(weights.at("down_blocks").at(i), {
         inChannels: channels[i - 1] ?? first,
         outChannels,
         layers: config.layersPerBlock,
@@ -35,19 +32,16 @@ export class VQEncoder {
         groups,
       })
     );
-    this.#midBlock = new VQMidBlock(weights, `${name}.mid_block`, last, groups);
-    this.#normOut = weights.norm(`${name}.conv_norm_out`, last);
-    this.#convOut = weights.conv(`${name}.conv_out`, config.latentChannels, last, 3);
-    this.#groups = groups;
+    this.#midBlock = new VQMidBlock(weights.at("mid_block"), last, groups);
+    this.#normOut = new GroupNorm(weights.at("conv_norm_out"), last, groups, { silu: true });
+    this.#convOut = new Conv2d(weights.at("conv_out"), config.latentChannels, last, 3);
   }
 
   /** (batch, height, width, inChannels) → (batch, smaller height and width, latentChannels). */
-  record(frame: Frame, images: Tensor): Tensor {
-    let x = frame.conv2d(images, this.#convIn.value);
-    for (const block of this.#blocks) x = block.record(frame, x);
-    this.#midBlock.record(frame, x);
-    const { weight, bias } = this.#normOut;
-    const options = { weight, bias, groups: this.#groups, eps: GROUP_NORM_EPS, silu: true };
-    return frame.conv2d(frame.groupNorm(x, options), this.#convOut.value);
+  forward(frame: Frame, images: Tensor): Tensor {
+    let x = this.#convIn.forward(frame, images);
+    for (const block of this.#blocks) x = block.forward(frame, x);
+    x = this.#midBlock.forward(frame, x);
+    return this.#convOut.forward(frame, this.#normOut.forward(frame, x));
   }
 }

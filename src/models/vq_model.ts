@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, Frame, LinearWeight, Tensor } from "../backends/backend.ts";
+import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -12,6 +12,7 @@ import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../checkpoints/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
+import { Linear, WeightScope } from "./layers.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { Parameter } from "./model_weights.ts";
 import { parseVQConfig, type VQConfig } from "./vq_config.ts";
@@ -57,21 +58,26 @@ export class VQModel extends Model<VQConfig> {
   /** @ignore */
   protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
   readonly #encoder: VQEncoder;
-  readonly #quantConv: Parameter<LinearWeight>;
+  readonly #quantConv: Linear;
   readonly #codebook: Parameter<Tensor>;
-  readonly #postQuantConv: Parameter<LinearWeight>;
+  readonly #postQuantConv: Linear;
   readonly #decoder: VQDecoder;
 
   private constructor(backend: Backend, config: VQConfig, weights: ArraySource) {
     super(backend, config, weights);
-    const { memory } = this;
+    const root = new WeightScope(this.memory);
     const { latentChannels, vqEmbedDim, numVqEmbeddings } = config;
     const pointwise = { pointwise: true, precise: true };
-    this.#encoder = new VQEncoder(memory, "encoder", config);
-    this.#quantConv = memory.linear(["quant_conv"], vqEmbedDim, latentChannels, pointwise);
-    this.#codebook = memory.tensor("quantize.embedding.weight", [numVqEmbeddings, vqEmbedDim]);
-    this.#postQuantConv = memory.linear(["post_quant_conv"], latentChannels, vqEmbedDim, pointwise);
-    this.#decoder = new VQDecoder(memory, "decoder", config);
+    this.#encoder = new VQEncoder(root.at("encoder"), config);
+    this.#quantConv = new Linear(root.at("quant_conv"), vqEmbedDim, latentChannels, pointwise);
+    this.#codebook = this.memory.tensor("quantize.embedding.weight", [numVqEmbeddings, vqEmbedDim]);
+    this.#postQuantConv = new Linear(
+      root.at("post_quant_conv"),
+      latentChannels,
+      vqEmbedDim,
+      pointwise,
+    );
+    this.#decoder = new VQDecoder(root.at("decoder"), config);
   }
 
   /**
@@ -139,8 +145,8 @@ export class VQModel extends Model<VQConfig> {
       );
     }
     const record = (frame: Frame) => {
-      const encoded = this.#encoder.record(frame, channelsLast(frame, images));
-      return { result: channelsFirst(frame, frame.linear(encoded, this.#quantConv.value)) };
+      const encoded = this.#encoder.forward(frame, channelsLast(frame, images));
+      return { result: channelsFirst(frame, this.#quantConv.forward(frame, encoded)) };
     };
     return submit(this.backend, record, signal).result;
   }
@@ -233,7 +239,7 @@ export class VQModel extends Model<VQConfig> {
 
   /** Codes (batch, height, width, vqEmbedDim) → images (batch, height, width, outChannels). */
   #recordDecode(frame: Frame, codes: Tensor): Tensor {
-    return this.#decoder.record(frame, frame.linear(codes, this.#postQuantConv.value));
+    return this.#decoder.forward(frame, this.#postQuantConv.forward(frame, codes));
   }
 
   #expectLatents(what: string, latents: Tensor): void {

@@ -18,24 +18,23 @@ export * from "./src/backends/backend.ts";
 export * from "./src/backends/select.ts";
 export type { KernelModule, SimdVariant } from "./src/backends/wasm/kernels.ts";
 export { compileKernels } from "./src/backends/wasm/kernels.ts";
-export { DeviceLostError } from "./src/backends/webgpu/errors.ts";
+export { DeviceLostError } from "./src/backends/errors.ts";
 
 export type { ArraySource, StoredArray, StoredDType } from "./src/checkpoints/arrays.ts";
-export type { CachedFile, Download, HubCache } from "./src/checkpoints/cache.ts";
+export type { CachedFile, Download, HubCache } from "./src/hub/cache.ts";
 export type { Config } from "./src/checkpoints/config.ts";
-export type { FolderWriter } from "./src/checkpoints/folder_writer.ts";
+export type { ByteSink, FolderWriter } from "./src/files/folder_writer.ts";
 export {
   openFolder,
   type OpenFolderOptions,
   type OriginalOptions,
 } from "./src/checkpoints/folders.ts";
-export type { HttpOptions } from "./src/checkpoints/http.ts";
-export type { HubOptions } from "./src/checkpoints/hub.ts";
-export { memoryFolder } from "./src/checkpoints/memory_folder.ts";
-export { MissingFileError } from "./src/checkpoints/paths.ts";
-export type { LoadEvent, OnProgress } from "./src/checkpoints/progress.ts";
-export type { ByteSink } from "./src/checkpoints/safetensors_writer.ts";
-export type { FileSource, ModelFolder, TensorSource } from "./src/checkpoints/source.ts";
+export type { HttpOptions } from "./src/files/http.ts";
+export type { HubOptions } from "./src/hub/hub.ts";
+export { memoryFolder } from "./src/files/memory_folder.ts";
+export { MissingFileError } from "./src/files/paths.ts";
+export type { LoadEvent, OnProgress } from "./src/files/progress.ts";
+export type { FileSource, ModelFolder } from "./src/files/source.ts";
 
 export * from "./src/images/contact_sheet.ts";
 export * from "./src/images/raster_image.ts";

@@ -7,10 +7,15 @@
 // --sweep     measures tiles of matrix products and of attention instead
 
 import { parseArgs } from "node:util";
-import type { Frame, Tensor, WeightDType } from "../src/backends/backend.ts";
+import {
+  type Frame,
+  type Tensor,
+  WEIGHT_DTYPES,
+  type WeightDType,
+} from "../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { Device } from "../src/backends/webgpu/device.ts";
-import { type Kernel, unroll } from "../src/backends/webgpu/kernel.ts";
+import { type Kernel, unroll } from "../src/backends/webgpu/kernels/kernel.ts";
 import { probeWebGpu, requestDevice } from "../src/backends/webgpu/probe.ts";
 import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
 import { Recorder } from "../src/backends/webgpu/recorder.ts";
@@ -46,8 +51,6 @@ interface Bench {
   readonly tuned: (tuning: Partial<Tuning>) => Promise<WebGpuBackend>;
   readonly size: TransformerSize;
 }
-
-const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
 
 /** Two sequences: without and with the prompt. */
 const BATCH = 2;
@@ -178,7 +181,7 @@ async function products({ backend, size }: Bench): Promise<Row[]> {
     width,
   ], [BATCH * CONTEXT_LENGTH, size.context, 2 * width]] as const;
   const found: Row[] = [];
-  for (const dtype of DTYPES) {
+  for (const dtype of WEIGHT_DTYPES) {
     for (const shape of shapes) found.push(await product(backend, shape, dtype));
   }
   return found;
@@ -210,7 +213,7 @@ async function attention(backend: WebGpuBackend, size: TransformerSize): Promise
 /** Blocks and steps of the transformer, guidance and sampling included. */
 async function steps({ backend, size }: Bench): Promise<Row[]> {
   const found: Row[] = [];
-  for (const dtype of DTYPES) {
+  for (const dtype of WEIGHT_DTYPES) {
     const weights = randomTransformer(size);
     await using model = await Transformer2DModel.create(
       backend,
@@ -276,7 +279,14 @@ async function step(
   await prepared.run();
   using frame = backend.frame();
   const logProbs = model.record(frame, { sample: latents, context: keyValues, timestep });
-  const options = { latents, noise, schedule, timestep, guidanceScale: 5, truncationRate: 0.86 };
+  const options = {
+    latents,
+    noise,
+    schedule,
+    row: timestep,
+    guidanceScale: 5,
+    truncationRate: 0.86,
+  };
   frame.sampleStep(logProbs, options);
   return {
     name: `guided step, ${layers} blocks, ${dtype}`,

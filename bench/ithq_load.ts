@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import type { WeightDType } from "../src/backends/backend.ts";
 import { createWasmBackend } from "../src/backends/wasm/wasm_backend.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
-import { writeFolder } from "../src/checkpoints/folder_writer.ts";
+import { writeFolder } from "../src/files/folder_writer.ts";
 import { saveWeights } from "../src/checkpoints/save_weights.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { VQModel } from "../src/models/vq_model.ts";

@@ -1,7 +1,7 @@
 // The command line of `deno task bench`.
 
 import { parseArgs } from "node:util";
-import type { WeightDType } from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
 import { bestSimd, type SimdVariant } from "../src/backends/wasm/kernels.ts";
 
 /** What to measure, and how. */
@@ -36,7 +36,6 @@ GFLOP/s counts products and sums of matrices, attention and convolutions as they
 convolution that gets along with fewer may pass its limit. The limit is that of a loop of the same
 instructions without memory. The difference is the largest from the first line of the same work.`;
 
-const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
 const SIMD: readonly SimdVariant[] = ["relaxed-simd", "simd"];
 
 /**
@@ -68,7 +67,7 @@ export function parseOptions(
     sections: choices("sections", values.sections, sections) ?? sections,
     threads: values.threads?.split(",").map((text) => count("threads", text)) ??
       [hardwareConcurrency],
-    dtypes: choices("dtype", values.dtype, DTYPES) ?? DTYPES,
+    dtypes: choices("dtype", values.dtype, WEIGHT_DTYPES) ?? WEIGHT_DTYPES,
     simd: choices("simd", values.simd, SIMD) ?? [bestSimd()],
     runs: count("runs", values.runs),
     peer: values.peer,

@@ -4,7 +4,7 @@
 // torch.onnx exports.
 
 import { float32Values } from "../../src/backends/host_arrays.ts";
-import type { TensorSource } from "../../src/checkpoints/source.ts";
+import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { CONTEXT_LENGTH, type TransformerSize } from "../random_transformer.ts";
 import { OnnxGraph } from "./onnx_writer.ts";
 
@@ -20,7 +20,7 @@ const EPS = 1e-5;
 export async function blockModel(
   size: TransformerSize,
   batch: number,
-  weights: TensorSource,
+  weights: ArraySource,
 ): Promise<OnnxModel> {
   const builder = new TransformerGraph(size, batch, weights);
   const { graph, rows, columns } = builder;
@@ -39,7 +39,7 @@ export async function blockModel(
 export async function stepModel(
   size: TransformerSize,
   batch: number,
-  weights: TensorSource,
+  weights: ArraySource,
 ): Promise<OnnxModel> {
   const builder = new TransformerGraph(size, batch, weights);
   const { graph, rows } = builder;
@@ -64,9 +64,9 @@ class TransformerGraph {
   readonly #size: TransformerSize;
   readonly #batch: number;
   readonly #contextLength: number;
-  readonly #weights: TensorSource;
+  readonly #weights: ArraySource;
 
-  constructor(size: TransformerSize, batch: number, weights: TensorSource) {
+  constructor(size: TransformerSize, batch: number, weights: ArraySource) {
     this.#size = size;
     this.#batch = batch;
     this.#weights = weights;

@@ -1,11 +1,8 @@
 // The folder in which a task is handed to peers.
 
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
-import {
-  type ArrayToWrite,
-  type ByteSink,
-  writeSafetensors,
-} from "../../src/checkpoints/safetensors_writer.ts";
+import { type ArrayToWrite, writeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
+import type { ByteSink } from "../../src/files/folder_writer.ts";
 import type { PeerTask } from "./peer.ts";
 
 /** Files of the folder. */

@@ -108,7 +108,7 @@ function ourStep(
     latents: tokens,
     noise,
     schedule: stack.use(backend.tensor(schedule, [schedule.length / COLUMNS, COLUMNS])),
-    timestep: stack.use(backend.tensor(Int32Array.of(TIMESTEP), [1])),
+    row: stack.use(backend.tensor(Int32Array.of(TIMESTEP), [1])),
     ...(truncationRate !== undefined && { truncationRate }),
   });
   const run = () => {

@@ -122,7 +122,7 @@ async function ourGuidedStep(
     latents,
     noise: stack.use(backend.tensor(uniforms, [1, classes, PIXELS])),
     schedule: stack.use(scheduler.scheduleTable(backend)),
-    timestep,
+    row: timestep,
     guidanceScale: 5,
     truncationRate: 0.86,
   });

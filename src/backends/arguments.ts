@@ -6,8 +6,8 @@
  */
 
 import type { Backend, Columns, DType, Tensor } from "./backend.ts";
-import { formatShape } from "./format.ts";
-import { columnsOf, elementCount, fitsShape, rowsOf, type ShapePattern } from "./shapes.ts";
+import { formatShape } from "../base/format.ts";
+import { columnsOf, elementCount, fitsShape, rowsOf, type ShapePattern } from "../base/shapes.ts";
 
 /** What checks have to know of the tensors of a backend. */
 export interface OwnTensor<D extends DType = DType> extends Tensor<D> {

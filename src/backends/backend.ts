@@ -13,8 +13,11 @@
 /** Element type of a {@linkcode Tensor}: activations are `"f32"`, token ids and indices `"i32"`. */
 export type DType = "f32" | "i32";
 
+/** The ways in which the weights of matrix products can be held in memory. */
+export const WEIGHT_DTYPES = ["fp32", "fp16", "q8"] as const;
+
 /** How the weights of matrix products are held in memory; the arithmetic stays float32, `"q8"` excepted. */
-export type WeightDType = "fp32" | "fp16" | "q8";
+export type WeightDType = typeof WEIGHT_DTYPES[number];
 
 /** The typed array that holds the elements of a {@linkcode Tensor}. */
 export type DataOf<D extends DType> = D extends "f32" ? Float32Array : Int32Array;
@@ -200,10 +203,10 @@ export const SCHEDULE_COLUMNS = [
 
 /** What {@linkcode Frame.posterior} and {@linkcode Frame.sampleStep} share. */
 export interface PosteriorOptions {
-  /** (timesteps + 1, 6): see {@linkcode SCHEDULE_COLUMNS}. */
+  /** (rows + 1, 6): see {@linkcode SCHEDULE_COLUMNS}. */
   readonly schedule: Tensor;
-  /** One element: t. */
-  readonly timestep: Tensor<"i32">;
+  /** One element: the row of `schedule` that the step goes from; the row before it is where it leads. */
+  readonly row: Tensor<"i32">;
 }
 
 /** Options of {@linkcode Frame.sampleStep}. */

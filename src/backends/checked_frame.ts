@@ -33,7 +33,7 @@ import type {
   PosteriorInputs,
   SampleStepInputs,
 } from "./recording.ts";
-import { columnsOf } from "./shapes.ts";
+import { columnsOf } from "../base/shapes.ts";
 
 /** The classes that a backend's arguments have to be of. */
 export interface OwnClasses<L, C> {
@@ -342,7 +342,7 @@ export abstract class CheckedFrame<
     args: Arguments<F, I>,
     logProbs: Tensor,
     latents: Tensor<"i32">,
-    { schedule, timestep }: PosteriorOptions,
+    { schedule, row }: PosteriorOptions,
     copies: number,
   ): PosteriorInputs<F, I> {
     const tokens = args.ints("latents", latents, ["batch", "pixels"]);
@@ -354,7 +354,7 @@ export abstract class CheckedFrame<
       logProbs: predictions,
       latents: tokens,
       schedule: table,
-      timestep: args.scalar("timestep", timestep),
+      row: args.scalar("row", row),
       batch,
       pixels,
       classes: columnsOf(predictions) + 1,

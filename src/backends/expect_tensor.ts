@@ -5,8 +5,8 @@
  */
 
 import type { DType, Tensor } from "./backend.ts";
-import { formatShape } from "./format.ts";
-import { fitsShape, type ShapePattern } from "./shapes.ts";
+import { formatShape } from "../base/format.ts";
+import { fitsShape, type ShapePattern } from "../base/shapes.ts";
 
 /**
  * Checks the type and shape of an argument.

@@ -6,8 +6,8 @@
 
 import { expectCount, refuse } from "./arguments.ts";
 import type { HostArray, WeightDType } from "./backend.ts";
-import { formatShape } from "./format.ts";
-import { fitsShape } from "./shapes.ts";
+import { formatShape } from "../base/format.ts";
+import { fitsShape } from "../base/shapes.ts";
 
 /** How weights are held if nothing else is asked for: as they are stored. */
 export function defaultDType(weights: readonly HostArray[]): WeightDType {

@@ -6,7 +6,6 @@
 
 import type { HostArray } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
-import type { TensorSource } from "./source.ts";
 
 /** Bytes of one element of every element type that files may hold, by its name in safetensors. */
 export const STORED_DTYPES: Readonly<Record<StoredDType, number>> = {
@@ -51,10 +50,22 @@ export interface StoredArray {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** A {@linkcode TensorSource} that also tells and gives arrays as the file stores them. */
-export interface ArraySource extends TensorSource {
+/** The named arrays of a checkpoint, loaded one at a time. */
+export interface ArraySource extends AsyncDisposable {
+  /** What it is, for error messages: a path or URL. */
+  readonly description: string;
+  /** Names of all arrays. */
+  names(): readonly string[];
+  /** Shape of an array, or undefined if there is none of this name. */
+  shape(name: string): readonly number[] | undefined;
   /** Element type of an array in the file, or undefined if there is none of this name. */
   dtype(name: string): StoredDType | undefined;
+  /**
+   * Loads one array of numbers that can be computed with.
+   *
+   * @throws {RangeError} If there is none of this name.
+   */
+  load(name: string): Promise<HostArray>;
   /**
    * Loads one array of any type, unconverted.
    *

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { joinPath } from "./paths.ts";
-import type { ModelFolder } from "./source.ts";
+import { joinPath } from "../files/paths.ts";
+import type { ModelFolder } from "../files/source.ts";
 
 /** A config, and where it comes from. */
 export interface Config {

@@ -6,7 +6,7 @@
 
 import type { HostArray, WeightDType } from "../backends/backend.ts";
 import { float32Values, int8Rows } from "../backends/host_arrays.ts";
-import { elementCount } from "../backends/shapes.ts";
+import { elementCount } from "../base/shapes.ts";
 
 /** Greatest float16. */
 const MAX_FLOAT16 = 65504;

@@ -4,15 +4,15 @@
  * @module
  */
 
-import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "./disk_folder.ts";
-import { describeUrl } from "./http.ts";
-import { openHttpFile } from "./http_file.ts";
-import { httpFolder } from "./http_folder.ts";
-import { type HubOptions, isHubId, openHubFolder } from "./hub.ts";
+import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "../files/disk_folder.ts";
+import { describeUrl } from "../files/http.ts";
+import { openHttpFile } from "../files/http_file.ts";
+import { httpFolder } from "../files/http_folder.ts";
+import { type HubOptions, isHubId, openHubFolder } from "../hub/hub.ts";
 import { originalFolder } from "./original/original_folder.ts";
-import { missingFile } from "./paths.ts";
-import { FileProgress, TotalProgress } from "./progress.ts";
-import type { FileSource, ModelFolder } from "./source.ts";
+import { missingFile } from "../files/paths.ts";
+import { FileProgress, TotalProgress } from "../files/progress.ts";
+import type { FileSource, ModelFolder } from "../files/source.ts";
 import { openArrays } from "./weights.ts";
 
 /** How to open the folder of a model: most of it concerns the hub, and the first part any server. */

@@ -6,14 +6,14 @@
 
 import type { HostArray } from "../backends/backend.ts";
 import { type ArraySource, hostArray, quantizedArray, type StoredArray } from "./arrays.ts";
-import { quote } from "./paths.ts";
+import { quote } from "../files/paths.ts";
 import {
   headerLength,
   parseHeader,
   PREFIX_BYTES,
   type SafetensorsEntry,
 } from "./safetensors_header.ts";
-import type { FileSource } from "./source.ts";
+import type { FileSource } from "../files/source.ts";
 
 /**
  * Reads a safetensors file that lies in memory. The arrays are views of `bytes`.

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { elementCount } from "../backends/shapes.ts";
+import { elementCount } from "../base/shapes.ts";
 import { isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
 
 /** Where an array lies in a safetensors file. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { elementCount } from "../backends/shapes.ts";
+import { elementCount } from "../base/shapes.ts";
+import type { ByteSink } from "../files/folder_writer.ts";
 import { STORED_DTYPES, type StoredArray, type StoredDType } from "./arrays.ts";
 
 /** What the header of a file says about an array. */
@@ -42,9 +43,6 @@ export interface SafetensorsLayout<A extends ArrayHeader> {
   /** Length of the whole file. */
   readonly size: number;
 }
-
-/** Takes the next bytes of a file. They are not used again after the promise is fulfilled. */
-export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
 
 /**
  * Writes a safetensors file holding only one array in memory at a time. Arrays are ordered as the

@@ -7,7 +7,7 @@
 import type { HostArray, WeightDType } from "../backends/backend.ts";
 import type { ArraySource } from "./arrays.ts";
 import { convertArray } from "./convert.ts";
-import type { FolderWriter } from "./folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { type ArrayToWrite, writeSafetensors } from "./safetensors_writer.ts";
 
 /** Options of {@linkcode saveWeights}. */

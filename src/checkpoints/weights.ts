@@ -7,30 +7,10 @@
 import type { ArraySource, StoredArray } from "./arrays.ts";
 import type { HostArray } from "../backends/backend.ts";
 import { readJson } from "./config.ts";
-import { isInnerPath, joinPath, MissingFileError, quote } from "./paths.ts";
+import { isInnerPath, joinPath, MissingFileError, quote } from "../files/paths.ts";
 import { openSafetensors } from "./safetensors.ts";
-import type { FileSource, ModelFolder } from "./source.ts";
-import { isTorchFile, openTorchFile } from "./torch_file.ts";
-
-/** Names of the weights of a model of diffusers, in order of preference. */
-export const DIFFUSERS_WEIGHTS: readonly string[] = [
-  "diffusion_pytorch_model.safetensors",
-  "diffusion_pytorch_model.safetensors.index.json",
-  "diffusion_pytorch_model.bin",
-  "diffusion_pytorch_model.bin.index.json",
-  "diffusion_pytorch_model.fp16.safetensors",
-  "diffusion_pytorch_model.fp16.bin",
-];
-
-/** Names of the weights of a model of transformers, in order of preference. */
-export const TRANSFORMERS_WEIGHTS: readonly string[] = [
-  "model.safetensors",
-  "model.safetensors.index.json",
-  "pytorch_model.bin",
-  "pytorch_model.bin.index.json",
-  "model.fp16.safetensors",
-  "pytorch_model.fp16.bin",
-];
+import type { FileSource, ModelFolder } from "../files/source.ts";
+import { isTorchFile, openTorchFile } from "./torch/torch_file.ts";
 
 /**
  * Opens the weights of a component: the first of some files that is there. A name that ends in

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
 import { disposeComponents, loadComponents } from "../pipeline/components.ts";
@@ -60,8 +60,6 @@ const OPTIONS = {
   "text-encoder": { type: "string" },
   "no-ema": { type: "boolean" },
 } as const;
-
-const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
 
 /** What is to be done. */
 interface ConvertArguments {
@@ -137,7 +135,7 @@ function readArguments(args: string[]): ConvertArguments | undefined {
   return {
     source,
     out,
-    dtype: choiceOption("dtype", values.dtype, DTYPES),
+    dtype: choiceOption("dtype", values.dtype, WEIGHT_DTYPES),
     revision: values.revision,
     quiet: values.quiet ?? false,
     original: { tokenizer, vqvae, codes, config, textEncoder, ema },

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { HubOptions } from "../checkpoints/hub.ts";
+import type { HubOptions } from "../hub/hub.ts";
 
 /** What {@linkcode hubOptions} finds. */
 export type EnvironmentHubOptions = Pick<HubOptions, "endpoint" | "token" | "cache">;

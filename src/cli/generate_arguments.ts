@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { DeviceType, WeightDType } from "../backends/backend.ts";
+import { type DeviceType, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 import {
   choiceOption,
   integerOption,
@@ -115,7 +115,7 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
     numImagesPerPrompt,
     model: values.model,
     revision: values.revision,
-    dtype: choiceOption("dtype", values.dtype, ["fp32", "fp16", "q8"]),
+    dtype: choiceOption("dtype", values.dtype, WEIGHT_DTYPES),
     device: choiceOption("device", values.device, ["auto", "wasm", "webgpu"]) ?? "auto",
     threads: integerOption("threads", values.threads, { max: 256 }),
     saveTokens: values["save-tokens"] ?? false,

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { formatBytes } from "../backends/format.ts";
+import { formatBytes } from "../base/format.ts";
+import { WEIGHT_DTYPES } from "../backends/backend.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
 import { openArrays } from "../checkpoints/weights.ts";
@@ -92,9 +93,7 @@ function textOf({ model, kind, components, groups, facts }: ModelReport): string
         countOf(sum(({ parameters }) => parameters)),
         "",
         formatBytes(sum(({ bytes }) => bytes)),
-        ...(["fp32", "fp16", "q8"] as const).map((dtype) =>
-          formatBytes(sum(({ memory }) => memory[dtype]))
-        ),
+        ...WEIGHT_DTYPES.map((dtype) => formatBytes(sum(({ memory }) => memory[dtype]))),
       ]);
     }
   } else {

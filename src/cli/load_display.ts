@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LoadEvent } from "../checkpoints/progress.ts";
+import type { LoadEvent } from "../files/progress.ts";
 import { ProgressBar } from "../pipeline/progress_bar.ts";
 
 /** Bytes that are worth a bar; configurations alone are not. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Backend, WeightDType } from "../backends/backend.ts";
-import { elementCount } from "../backends/shapes.ts";
+import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { elementCount } from "../base/shapes.ts";
 import { type ArraySource, STORED_DTYPES } from "../checkpoints/arrays.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import type { Model } from "../models/model.ts";
@@ -50,8 +50,6 @@ export interface ModelReport {
   /** Facts by name, such as `image size`. */
   readonly facts: Readonly<Record<string, string>>;
 }
-
-const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
 
 /** Models by the class that a config names. */
 const MODELS = {
@@ -167,7 +165,7 @@ function open(
 
 function reportComponent(name: string, className: string, model: Model): ComponentReport {
   const { weights } = model;
-  const memory = DTYPES.map((dtype) => [dtype, model.memoryBytes(dtype)] as const);
+  const memory = WEIGHT_DTYPES.map((dtype) => [dtype, model.memoryBytes(dtype)] as const);
   return {
     ...reportArrays(weights, weights.names()),
     name,

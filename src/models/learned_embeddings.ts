@@ -7,8 +7,8 @@
 import type { Backend, Tensor } from "../backends/backend.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import { booleanField, type Config, integerField } from "../checkpoints/config.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
-import { DIFFUSERS_WEIGHTS } from "../checkpoints/weights.ts";
+import type { ModelFolder } from "../files/source.ts";
+import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
 import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
 import type { Parameter } from "./model_weights.ts";
 import { supportOnly } from "./support.ts";

@@ -4,9 +4,7 @@
  * @module
  */
 
-import type { Backend, WeightDType } from "../backends/backend.ts";
-
-const DTYPES: readonly WeightDType[] = ["fp32", "fp16", "q8"];
+import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 
 /**
  * Checks that weights fit in what is left of a device's memory, as far as it tells.
@@ -25,7 +23,7 @@ export function checkMemory(
   const left = (backend.memoryLimit ?? Infinity) - backend.memoryUse().bytes;
   const needed = bytesOf(dtype);
   if (needed <= left) return;
-  const fitting = DTYPES.filter((type) => bytesOf(type) <= left)
+  const fitting = WEIGHT_DTYPES.filter((type) => bytesOf(type) <= left)
     .map((type) => `${amount(bytesOf(type))} with dtype "${type}"`);
   const advice = fitting.length > 0
     ? `they take ${fitting.join(", ")}`

@@ -4,14 +4,19 @@
  * @module
  */
 
-import type { Backend, DeviceType, WeightDType } from "../backends/backend.ts";
+import {
+  type Backend,
+  type DeviceType,
+  WEIGHT_DTYPES,
+  type WeightDType,
+} from "../backends/backend.ts";
 import { createBackend } from "../backends/select.ts";
 import { type Config, readConfig } from "../checkpoints/config.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import { type FolderWriter, writeFolder } from "../checkpoints/folder_writer.ts";
+import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../files/source.ts";
 import { openWeights } from "../checkpoints/weights.ts";
 import { checkMemory } from "./memory_check.ts";
 import { ModelWeights } from "./model_weights.ts";
@@ -237,10 +242,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   }
 }
 
-const DTYPES: readonly unknown[] = ["fp32", "fp16", "q8"] satisfies WeightDType[];
-
 function checkDType(dtype: WeightDType | undefined): void {
-  if (dtype === undefined || DTYPES.includes(dtype)) return;
+  if (dtype === undefined || WEIGHT_DTYPES.includes(dtype)) return;
   throw new RangeError(`dtype is ${JSON.stringify(dtype)}, expected "fp32", "fp16" or "q8"`);
 }
 

@@ -13,10 +13,9 @@ import type {
   Tensor,
   WeightDType,
 } from "../backends/backend.ts";
-import { formatShape } from "../backends/format.ts";
-import { elementCount, fitsShape } from "../backends/shapes.ts";
+import { formatShape } from "../base/format.ts";
+import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import type { TensorSource } from "../checkpoints/source.ts";
 
 /** A weight that has been declared and has a value once it is loaded. */
 export interface Parameter<T> {
@@ -197,7 +196,7 @@ export class ModelWeights implements Disposable {
    */
   async load(
     backend: Backend,
-    source: TensorSource,
+    source: ArraySource,
     options: LoadWeightsOptions = {},
     ignored?: RegExp,
   ): Promise<void> {
@@ -224,7 +223,7 @@ export class ModelWeights implements Disposable {
    * @param ignored Names of arrays that it may hold without need.
    * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
    */
-  check(source: TensorSource, ignored: RegExp | undefined): void {
+  check(source: ArraySource, ignored: RegExp | undefined): void {
     const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
     const present = new Set(source.names());
     const missing: string[] = [];

@@ -6,8 +6,8 @@
 
 import type { Backend, WeightDType } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import type { OnProgress } from "../checkpoints/progress.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import type { OnProgress } from "../files/progress.ts";
+import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import { checkMemory } from "../models/memory_check.ts";

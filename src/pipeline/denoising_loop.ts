@@ -98,7 +98,7 @@ function recordStep(
     latents: sample,
     noise,
     schedule,
-    timestep,
+    row: timestep,
     truncationRate,
     ...(guidanceScale !== undefined && { guidanceScale }),
   });

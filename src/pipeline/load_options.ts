@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, WeightDType } from "../backends/backend.ts";
+import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 import type { CreateBackendOptions } from "../backends/select.ts";
 import type { OpenFolderOptions } from "../checkpoints/folders.ts";
 
@@ -41,7 +41,7 @@ export function checkLoadOptions(source: unknown, options: PipelineFromPretraine
   if (backend !== undefined && typeof backend?.frame !== "function") {
     refuse("backend", "a Backend", backend);
   }
-  checkChoice("dtype", dtype, ["fp32", "fp16", "q8"]);
+  checkChoice("dtype", dtype, WEIGHT_DTYPES);
   checkChoice("simd", options.simd, ["relaxed-simd", "simd"]);
   const { threads } = options;
   // Also on a GPU, whose place the CPU may have to take.

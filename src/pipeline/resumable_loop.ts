@@ -4,7 +4,7 @@
  * @module
  */
 
-import { DeviceLostError } from "../backends/webgpu/errors.ts";
+import { DeviceLostError } from "../backends/errors.ts";
 import { denoise, type DenoisingComponents, type DenoisingRequest } from "./denoising_loop.ts";
 import type { NoisePosition } from "./noise_source.ts";
 

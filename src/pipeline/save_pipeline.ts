@@ -4,7 +4,7 @@
  * @module
  */
 
-import { writeFolder } from "../checkpoints/folder_writer.ts";
+import { writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import { COMPONENT_CLASSES, type PipelineComponents } from "./components.ts";
 

@@ -7,9 +7,9 @@
 import type { Backend, DeviceInfo } from "../backends/backend.ts";
 import { createBackend } from "../backends/select.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
-import type { DeviceLostError } from "../backends/webgpu/errors.ts";
+import type { DeviceLostError } from "../backends/errors.ts";
 import { openFolder } from "../checkpoints/folders.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../files/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { disposeComponents, loadComponents, type PipelineComponents } from "./components.ts";
 import { encodePrompt } from "./encode_prompt.ts";

@@ -9,9 +9,9 @@ import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import { type FolderWriter, writeFolder } from "../checkpoints/folder_writer.ts";
+import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import type { ModelFolder } from "../files/source.ts";
 import type { Generator } from "../random/generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
@@ -248,9 +248,9 @@ export class VQDiffusionScheduler implements NoiseSchedules {
   #recordInputs(frame: Frame, t: number): PosteriorOptions {
     const schedule = frame.empty(this.#tableShape(), "f32");
     schedule.write(scheduleRows(this));
-    const timestep = frame.empty([1], "i32");
-    timestep.write(Int32Array.of(t));
-    return { schedule, timestep };
+    const row = frame.empty([1], "i32");
+    row.write(Int32Array.of(t));
+    return { schedule, row };
   }
 
   #tableShape(): [number, number] {

@@ -5,8 +5,8 @@
  */
 
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import { joinPath } from "../checkpoints/paths.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import { joinPath } from "../files/paths.ts";
+import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { byteCharacters } from "./byte_characters.ts";
 import { BytePairEncoding, END_OF_WORD } from "./byte_pair_encoding.ts";

@@ -6,7 +6,7 @@
  */
 
 import { integerField } from "../checkpoints/config.ts";
-import { joinPath } from "../checkpoints/paths.ts";
+import { joinPath } from "../files/paths.ts";
 import type { AddedToken } from "./added_tokens.ts";
 import { damaged, parseJsonObject, type TokenizerFiles } from "./tokenizer_files.ts";
 import type { Vocabulary } from "./vocabulary.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { MissingFileError } from "../checkpoints/paths.ts";
-import type { ModelFolder } from "../checkpoints/source.ts";
+import { MissingFileError } from "../files/paths.ts";
+import type { ModelFolder } from "../files/source.ts";
 
 /** Files without which there is no tokenizer. */
 const REQUIRED = ["vocab.json", "merges.txt"];

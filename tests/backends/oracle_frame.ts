@@ -18,7 +18,7 @@ import type {
   SampleStepInputs,
 } from "../../src/backends/recording.ts";
 import { Scopes } from "../../src/backends/scopes.ts";
-import { columnsOf } from "../../src/backends/shapes.ts";
+import { columnsOf } from "../../src/base/shapes.ts";
 import { attention } from "./naive/attention.ts";
 import { conv2d } from "./naive/convolution.ts";
 import { geglu, linear } from "./naive/linear.ts";
@@ -174,12 +174,12 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
   }
 
   protected recordPosterior(inputs: PosteriorInputs<Floats, Ints>, y: Floats): void {
-    const { logProbs, latents, schedule, timestep, classes } = inputs;
+    const { logProbs, latents, schedule, row, classes } = inputs;
     this.#record(y, () =>
       posterior(logProbs.values, latents.values, {
         classes,
         schedule: schedule.values,
-        timestep: timestep.values[0]!,
+        row: row.values[0]!,
       }));
   }
 
@@ -190,7 +190,7 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
         classes,
         pixels,
         schedule: inputs.schedule.values,
-        timestep: inputs.timestep.values[0]!,
+        row: inputs.row.values[0]!,
         noise: inputs.noise.values,
         guidanceScale,
         truncationRate,

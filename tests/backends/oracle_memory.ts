@@ -1,7 +1,7 @@
 // Memory of the oracle: tensors that know when they were given back, and the queue of work.
 
 import { expectCount, type OwnTensor } from "../../src/backends/arguments.ts";
-import { elementCount } from "../../src/backends/shapes.ts";
+import { elementCount } from "../../src/base/shapes.ts";
 import type { Backend, DataOf, DType } from "../../src/backends/backend.ts";
 
 /** Counts what is in use and does work in the order of submission. */

@@ -147,7 +147,7 @@ const SCHEDULE = Float32Array.from(
 Deno.test("posterior() is Bayes' rule for a masked and for a visible token", () => {
   const p = [0.7, 0.3];
   const logs = Float32Array.from([...p, ...p], Math.log);
-  const out = posterior(logs, Int32Array.of(2, 0), { classes: 3, schedule: SCHEDULE, timestep: 1 });
+  const out = posterior(logs, Int32Array.of(2, 0), { classes: 3, schedule: SCHEDULE, row: 1 });
   const [keep, swap, masked] = BEFORE as [number, number, number];
   // Masked: whatever x0 is, it is masked with 0.28 by now, with 0.1 in this step if not before.
   const fromMask = p.map((pk) => (keep * pk + swap) * 0.1 / 0.28).concat(masked / 0.28);
@@ -163,14 +163,14 @@ Deno.test("posterior() is Bayes' rule for a masked and for a visible token", () 
   assertClose(out, expected, { absolute: 2e-5 }, "posterior");
 });
 
-Deno.test("sampleStep() skips the posterior at timestep 0", () => {
+Deno.test("sampleStep() skips the posterior at row 0", () => {
   const logProbs = Float32Array.from([0.6, 0.4, 0.6, 0.4], Math.log);
-  const step = (noise: Float32Array, timestep: number) =>
+  const step = (noise: Float32Array, row: number) =>
     sampleStep(logProbs, Int32Array.of(2, 2), {
       classes: 3,
       pixels: 2,
       schedule: SCHEDULE,
-      timestep,
+      row,
       noise,
     }).tokens;
   // (classes, pixels): the second pixel has more noise on class 1.

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Frame, Tensor } from "../../src/backends/backend.ts";
 import { Device } from "../../src/backends/webgpu/device.ts";
-import { DeviceLostError } from "../../src/backends/webgpu/errors.ts";
+import { DeviceLostError } from "../../src/backends/errors.ts";
 import { Trial } from "./operations/trial.ts";
 import { makeWebGpu, testDevice, WITHOUT_WEBGPU } from "./webgpu_adapter.ts";
 

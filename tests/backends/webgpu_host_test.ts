@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createOracle } from "./oracle_backend.ts";
-import { chooseTile, MATMUL_TILES } from "../../src/backends/webgpu/matmul.ts";
+import { chooseTile, MATMUL_TILES } from "../../src/backends/webgpu/kernels/linear.ts";
 import { isSoftwareAdapter, probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { truncationBound } from "../../src/backends/webgpu/sampling.ts";
+import { truncationBound } from "../../src/backends/webgpu/kernels/sampling.ts";
 import { selfCheck } from "../../src/backends/webgpu/self_check.ts";
 import { Random } from "./operations/trial.ts";
 

@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { Tensor } from "../../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../../src/backends/webgpu/backend.ts";
-import { MATMUL_TILES } from "../../src/backends/webgpu/matmul.ts";
+import { MATMUL_TILES } from "../../src/backends/webgpu/kernels/linear.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { selfCheck } from "../../src/backends/webgpu/self_check.ts";
 import { testOperations } from "./operations.ts";
@@ -28,7 +28,7 @@ function network(t: Trial): Tensor {
     latents: t.ids(new Int32Array(16).fill(12), 1, 16),
     noise: t.floatsIn(0, 1, 1, 13, 16),
     schedule: t.floatsIn(-3, 0, 3, 6),
-    timestep: t.ids([1], 1),
+    row: t.ids([1], 1),
     truncationRate: 0.9,
   });
   return logProbs;

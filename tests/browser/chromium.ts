@@ -1,6 +1,6 @@
 // Pages in a headless Chromium, and a server that gives them the library and a model.
 
-import { fileResponse } from "../checkpoints/file_server.ts";
+import { fileResponse } from "../files/file_server.ts";
 import type { Files } from "../pipeline/golden_runs.ts";
 
 const ROOT = new URL("../../", import.meta.url);

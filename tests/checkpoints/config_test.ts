@@ -10,8 +10,8 @@ import {
   stringField,
   stringListField,
 } from "../../src/checkpoints/config.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
 
 const config: Config = {
   description: "config.json",

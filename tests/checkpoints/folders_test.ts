@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { openFile, openFolder } from "../../src/checkpoints/folders.ts";
-import { HttpError } from "../../src/checkpoints/http.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
-import type { LoadEvent } from "../../src/checkpoints/progress.ts";
-import type { ModelFolder } from "../../src/checkpoints/source.ts";
-import { brokenResponse, fileResponse, serveFiles } from "./file_server.ts";
+import { HttpError } from "../../src/files/http.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
+import type { LoadEvent } from "../../src/files/progress.ts";
+import type { ModelFolder } from "../../src/files/source.ts";
+import { brokenResponse, fileResponse, serveFiles } from "../files/file_server.ts";
 
 const QUICK = { retryDelay: 1 };
 const big = new Uint8Array(20_000_000).map((_, i) => (i * 7919) >> 8);

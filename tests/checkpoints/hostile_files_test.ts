@@ -8,20 +8,21 @@
 import { assert } from "@std/assert";
 import { type ArraySource, STORED_DTYPES } from "../../src/checkpoints/arrays.ts";
 import { type Config, readConfig } from "../../src/checkpoints/config.ts";
-import { memoryFile, memoryFolder } from "../../src/checkpoints/memory_folder.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
-import { DIFFUSERS_WEIGHTS, openArrays, openWeights } from "../../src/checkpoints/weights.ts";
-import { TorchNames } from "../../src/checkpoints/torch_pickle.ts";
-import { unpickle } from "../../src/checkpoints/unpickler.ts";
+import { openArrays, openWeights } from "../../src/checkpoints/weights.ts";
+import { DIFFUSERS_WEIGHTS } from "../../src/files/weight_names.ts";
+import { TorchNames } from "../../src/checkpoints/torch/torch_pickle.ts";
+import { unpickle } from "../../src/checkpoints/torch/unpickler.ts";
 import { parseCLIPTextConfig } from "../../src/models/clip_text_config.ts";
 import { parseTransformer2DConfig } from "../../src/models/transformer_2d_config.ts";
 import { parseVQConfig } from "../../src/models/vq_config.ts";
 import { parseSchedulerConfig } from "../../src/schedulers/vq_diffusion_config.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/clip_tokenizer.ts";
 import { damaged, damagedText, Dice } from "./mutations.ts";
-import { encodeLegacyTorchFile, encodeTorchFile } from "./torch_writer.ts";
+import { encodeLegacyTorchFile, encodeTorchFile } from "./torch/torch_writer.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 

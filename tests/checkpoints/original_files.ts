@@ -5,9 +5,9 @@
  */
 
 import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
-import type { ModelFolder } from "../../src/checkpoints/source.ts";
+import type { ModelFolder } from "../../src/files/source.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import {
   codebookShape,

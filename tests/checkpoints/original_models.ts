@@ -5,10 +5,10 @@
  * @module
  */
 
-import { elementCount } from "../../src/backends/shapes.ts";
+import { elementCount } from "../../src/base/shapes.ts";
 import type { StoredArray } from "../../src/checkpoints/arrays.ts";
 import type { TorchGenerator } from "../../src/random/torch_generator.ts";
-import type { TorchValue } from "./torch_writer.ts";
+import type { TorchValue } from "./torch/torch_writer.ts";
 
 /** An array of a model. */
 export interface NamedArray {

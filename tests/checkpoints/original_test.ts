@@ -1,20 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { StoredArray } from "../../src/checkpoints/arrays.ts";
 import { openFolder, type OriginalOptions } from "../../src/checkpoints/folders.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
-import type { ModelFolder } from "../../src/checkpoints/source.ts";
-import {
-  DIFFUSERS_WEIGHTS,
-  openWeights,
-  TRANSFORMERS_WEIGHTS,
-} from "../../src/checkpoints/weights.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
+import type { ModelFolder } from "../../src/files/source.ts";
+import { openWeights } from "../../src/checkpoints/weights.ts";
+import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { disposeComponents, loadComponents } from "../../src/pipeline/components.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import { serveFiles } from "./file_server.ts";
+import { serveFiles } from "../files/file_server.ts";
 import { modelFiles, type OriginalModel, originalModel, TOKENIZER } from "./original_files.ts";
 import { SMALL } from "./original_models.ts";
-import { encodeTorchFile, type TorchValue } from "./torch_writer.ts";
+import { encodeTorchFile, type TorchValue } from "./torch/torch_writer.ts";
 
 const EMBEDDINGS = "learned_classifier_free_sampling_embeddings";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { float32Values } from "../../src/backends/host_arrays.ts";
 import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
-import { memoryFile } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFile } from "../../src/files/memory_folder.ts";
 import { openSafetensors, parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import {
   type ArrayToWrite,

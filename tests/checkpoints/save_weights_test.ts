@@ -3,8 +3,8 @@ import { float32Values } from "../../src/backends/host_arrays.ts";
 import type { ArraySource, StoredArray } from "../../src/checkpoints/arrays.ts";
 import { convertArray } from "../../src/checkpoints/convert.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
-import { writeFolder } from "../../src/checkpoints/folder_writer.ts";
-import { memoryFile } from "../../src/checkpoints/memory_folder.ts";
+import { writeFolder } from "../../src/files/folder_writer.ts";
+import { memoryFile } from "../../src/files/memory_folder.ts";
 import { openSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 import {
@@ -12,7 +12,7 @@ import {
   saveWeights,
   type SaveWeightsOptions,
 } from "../../src/checkpoints/save_weights.ts";
-import { openTorchFile } from "../../src/checkpoints/torch_file.ts";
+import { openTorchFile } from "../../src/checkpoints/torch/torch_file.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
 

@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
-import { DIFFUSERS_WEIGHTS, openWeights } from "../../src/checkpoints/weights.ts";
+import { openWeights } from "../../src/checkpoints/weights.ts";
+import { DIFFUSERS_WEIGHTS } from "../../src/files/weight_names.ts";
 
 const INDEX = "diffusion_pytorch_model.safetensors.index.json";
 

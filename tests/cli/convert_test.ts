@@ -2,14 +2,11 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { openFolder } from "../../src/checkpoints/folders.ts";
-import {
-  DIFFUSERS_WEIGHTS,
-  openWeights,
-  TRANSFORMERS_WEIGHTS,
-} from "../../src/checkpoints/weights.ts";
+import { openWeights } from "../../src/checkpoints/weights.ts";
+import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { originalModel, TOKENIZER } from "../checkpoints/original_files.ts";
-import { encodeTorchFile } from "../checkpoints/torch_writer.ts";
+import { encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { namesIn, runTask } from "./run_task.ts";
 

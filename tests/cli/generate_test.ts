@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { contactSheet } from "../../src/images/contact_sheet.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import { commitOf, type Content, serveHub } from "../checkpoints/fake_hub.ts";
+import { commitOf, type Content, serveHub } from "../hub/fake_hub.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { namesIn, runTask, startTask } from "./run_task.ts";
 

@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { originalModel } from "../checkpoints/original_files.ts";
-import { serveHub } from "../checkpoints/fake_hub.ts";
-import { encodeTorchFile } from "../checkpoints/torch_writer.ts";
+import { serveHub } from "../hub/fake_hub.ts";
+import { encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
 import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { runTask } from "./run_task.ts";

@@ -3,7 +3,7 @@
 import type { Backend, Tensor } from "../../src/backends/backend.ts";
 import { type ArraySource, typedArray } from "../../src/checkpoints/arrays.ts";
 import { type Config, readConfig } from "../../src/checkpoints/config.ts";
-import { memoryFile, memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
 import { openSafetensors, parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 
 const FIXTURES = new URL("../fixtures/", import.meta.url);

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { memoryFile } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFile } from "../../src/files/memory_folder.ts";
 import { openSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../../src/models/learned_embeddings.ts";

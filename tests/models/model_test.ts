@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { Backend, Tensor } from "../../src/backends/backend.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
-import { DIFFUSERS_WEIGHTS, openWeights } from "../../src/checkpoints/weights.ts";
+import { openWeights } from "../../src/checkpoints/weights.ts";
+import { DIFFUSERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQModel } from "../../src/models/vq_model.ts";

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
 import type { GenerateOptions } from "../../src/pipeline/generate_options.ts";
 import type { PipelineFromPretrainedOptions } from "../../src/pipeline/load_options.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";

@@ -9,8 +9,8 @@ import { convertArray } from "../../src/checkpoints/convert.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import { serveHub } from "../checkpoints/fake_hub.ts";
-import { encodeLegacyTorchFile, encodeTorchFile } from "../checkpoints/torch_writer.ts";
+import { serveHub } from "../hub/fake_hub.ts";
+import { encodeLegacyTorchFile, encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
 import {
   type Files,
   floats,

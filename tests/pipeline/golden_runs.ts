@@ -1,8 +1,8 @@
 // Golden data of whole pipelines: models, and the runs that diffusers made with them.
 
-import type { ModelFolder } from "../../src/checkpoints/source.ts";
+import type { ModelFolder } from "../../src/files/source.ts";
 import { typedArray } from "../../src/checkpoints/arrays.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 

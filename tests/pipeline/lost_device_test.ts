@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
 import type { GenerateOptions } from "../../src/pipeline/generate_options.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";

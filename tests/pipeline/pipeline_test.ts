@@ -2,14 +2,14 @@
 
 import { assert, assertEquals, assertInstanceOf, assertNotEquals } from "@std/assert";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
-import type { LoadEvent } from "../../src/checkpoints/progress.ts";
+import type { LoadEvent } from "../../src/files/progress.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import type { GenerateProgress } from "../../src/pipeline/generate_options.ts";
 import type { PipelineFromPretrainedOptions } from "../../src/pipeline/load_options.ts";
 import { fillMasks } from "../../src/pipeline/outputs.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
-import { serveFiles } from "../checkpoints/file_server.ts";
+import { serveFiles } from "../files/file_server.ts";
 import { folderOf, goldenRuns, ids, tinyFiles } from "./golden_runs.ts";
 
 const PIXELS = 64;

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { VQDiffusionPipeline } from "../../mod.ts";
-import { fileResponse } from "../checkpoints/file_server.ts";
+import { fileResponse } from "../files/file_server.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Generator } from "../../src/random/generator.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { truncate } from "../backends/naive/sampling.ts";

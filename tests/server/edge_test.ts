@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import { serveFiles } from "../checkpoints/file_server.ts";
+import { serveFiles } from "../files/file_server.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
 
 const CHILD = new URL("./edge_worker.ts", import.meta.url).href;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { memoryFolder } from "../../src/checkpoints/memory_folder.ts";
-import { MissingFileError } from "../../src/checkpoints/paths.ts";
+import { memoryFolder } from "../../src/files/memory_folder.ts";
+import { MissingFileError } from "../../src/files/paths.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/clip_tokenizer.ts";
 import { clipFiles, goldenCases, tinyFiles, TOKENIZER } from "./fixtures.ts";
 

@@ -20,7 +20,7 @@ import type {
   PosteriorInputs,
   SampleStepInputs,
 } from "../recording.ts";
-import { columnsOf, rowsOf } from "../shapes.ts";
+import { columnsOf, rowsOf } from "../../base/shapes.ts";
 import { ACTIVATIONS, float, Opcode } from "./commands.ts";
 import { Recorder } from "./recorder.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
@@ -247,13 +247,13 @@ export class WasmFrame
     inputs: PosteriorInputs<FloatTensor, IntTensor>,
     y: FloatTensor,
   ): void {
-    const { logProbs, latents, schedule, timestep, classes, timesteps } = inputs;
+    const { logProbs, latents, schedule, row, classes, timesteps } = inputs;
     this.#recorder.push(
       Opcode.posterior,
       logProbs.address,
       latents.address,
       schedule.address,
-      timestep.address,
+      row.address,
       y.address,
       latents.size,
       classes,
@@ -262,7 +262,7 @@ export class WasmFrame
   }
 
   protected recordSampleStep(inputs: SampleStepInputs<FloatTensor, IntTensor>): void {
-    const { logProbs, latents, noise, schedule, timestep } = inputs;
+    const { logProbs, latents, noise, schedule, row } = inputs;
     const { batch, pixels, classes, timesteps, guidanceScale, truncationRate } = inputs;
     this.#recorder.push(
       Opcode.sampleStep,
@@ -270,7 +270,7 @@ export class WasmFrame
       latents.address,
       noise.address,
       schedule.address,
-      timestep.address,
+      row.address,
       batch,
       pixels,
       classes,

@@ -5,7 +5,7 @@
  */
 
 import type { DType, RunOptions } from "../backend.ts";
-import { elementCount } from "../shapes.ts";
+import { elementCount } from "../../base/shapes.ts";
 import type { Block } from "./allocator.ts";
 import { type Field, Program } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";

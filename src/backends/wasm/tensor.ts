@@ -6,8 +6,8 @@
 
 import { expectCount, type OwnTensor } from "../arguments.ts";
 import type { DataOf, DType } from "../backend.ts";
-import { formatShape } from "../format.ts";
-import { elementCount } from "../shapes.ts";
+import { formatShape } from "../../base/format.ts";
+import { elementCount } from "../../base/shapes.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
 
 /** Where the content of a tensor comes from. */

@@ -6,7 +6,7 @@
 
 import type { ConvWeight, HostArray, LinearWeight, WeightDType } from "../backend.ts";
 import { channelsLast, checkConvWeight, checkLinearWeight } from "../host_arrays.ts";
-import { elementCount } from "../shapes.ts";
+import { elementCount } from "../../base/shapes.ts";
 import type { Block } from "./allocator.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
 

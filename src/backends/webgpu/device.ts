@@ -5,10 +5,10 @@
  * @module
  */
 
-import { DeviceLostError } from "./errors.ts";
+import { DeviceLostError } from "../errors.ts";
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
-import { formatBytes } from "../format.ts";
-import type { Kernel } from "./kernel.ts";
+import { formatBytes } from "../../base/format.ts";
+import type { Kernel } from "./kernels/kernel.ts";
 import { type CompiledKernel, compileKernel } from "./pipelines.ts";
 
 /** Counts of what a backend asked of its device so far, and of what it holds. */

@@ -20,15 +20,15 @@ import type {
   PosteriorInputs,
   SampleStepInputs,
 } from "../recording.ts";
-import { recordAttention } from "./attention.ts";
-import { recordConvolution } from "./convolution.ts";
-import { EXACT_SUM_TERMS } from "./math.ts";
-import { denseFactor, recordMatmul } from "./matmul.ts";
-import { recordAdaLayerNorm, recordGroupNorm, recordLayerNorm } from "./norms.ts";
-import { recordPosterior } from "./posterior.ts";
+import { recordAttention } from "./kernels/attention.ts";
+import { recordConvolution } from "./kernels/convolution.ts";
+import { EXACT_SUM_TERMS } from "./kernels/math.ts";
+import { denseFactor, recordMatmul } from "./kernels/linear.ts";
+import { recordAdaLayerNorm, recordGroupNorm, recordLayerNorm } from "./kernels/norms.ts";
+import { recordPosterior } from "./kernels/posterior.ts";
 import type { Recorder } from "./recorder.ts";
-import * as rows from "./rows.ts";
-import { recordSampleStep } from "./sampling.ts";
+import * as rows from "./kernels/rows.ts";
+import { recordSampleStep } from "./kernels/sampling.ts";
 import { type FloatTensor, type IntTensor, WebGpuTensor } from "./tensor.ts";
 import { WebGpuConvWeight, WebGpuLinearWeight } from "./weights.ts";
 

@@ -6,7 +6,7 @@
 
 import type { Device } from "./device.ts";
 import { COMPUTE_STAGE } from "./flags.ts";
-import { type Kernel, shaderSource } from "./kernel.ts";
+import { type Kernel, shaderSource } from "./kernels/kernel.ts";
 
 /** A kernel on its way to a pipeline. Bind groups can be made at once, from its layout. */
 export interface CompiledKernel {

@@ -5,11 +5,11 @@
  */
 
 import type { Backend, DType, RunOptions } from "../backend.ts";
-import { formatBytes } from "../format.ts";
-import { elementCount } from "../shapes.ts";
+import { formatBytes } from "../../base/format.ts";
+import { elementCount } from "../../base/shapes.ts";
 import type { Device } from "./device.ts";
 import { FrameMemory } from "./frame_memory.ts";
-import type { Kernel, Workgroups } from "./kernel.ts";
+import type { Kernel, Workgroups } from "./kernels/kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type BufferSlice, WebGpuTensor } from "./tensor.ts";
 import { Uniforms } from "./uniforms.ts";

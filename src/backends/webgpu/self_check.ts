@@ -207,7 +207,7 @@ function sampleStepTrial(bench: Bench): Trial {
     latents: tokens,
     noise: bench.tensor(noise, 1, classes, pixels),
     schedule: bench.tensor(schedule, 3, 6),
-    timestep: bench.ids(Int32Array.of(1), 1),
+    row: bench.ids(Int32Array.of(1), 1),
     ...options,
   });
   return {

@@ -6,7 +6,7 @@
 
 import type { Backend, DataOf, DType } from "../backend.ts";
 import { expectCount, type OwnTensor } from "../arguments.ts";
-import { elementCount } from "../shapes.ts";
+import { elementCount } from "../../base/shapes.ts";
 import type { Device } from "./device.ts";
 import { BUFFER_USAGE } from "./flags.ts";
 

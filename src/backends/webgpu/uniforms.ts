@@ -6,7 +6,7 @@
 
 import type { Device } from "./device.ts";
 import { BUFFER_USAGE } from "./flags.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel } from "./kernels/kernel.ts";
 import type { BufferSlice } from "./tensor.ts";
 
 const CHUNK_BYTES = 64 * 1024;

@@ -16,7 +16,7 @@ import {
   float32Values,
 } from "../host_arrays.ts";
 import type { Device } from "./device.ts";
-import { type PackedRows, packFloat16, packFloat32, packInt8 } from "./packed_rows.ts";
+import { type PackedRows, packFloat16, packFloat32, packInt8 } from "./kernels/packed_rows.ts";
 import { type BufferSlice, STORAGE_USAGE } from "./tensor.ts";
 
 /** Some rows of a matrix that one binding can hold. */

@@ -10,10 +10,10 @@
  */
 
 import type { ArraySource } from "../arrays.ts";
-import { type FileTree, treeFolder } from "../file_tree.ts";
-import { joinPath, missingFile, readTextOf } from "../paths.ts";
-import type { FileSource, ModelFolder } from "../source.ts";
-import { memoryFile } from "../memory_folder.ts";
+import { type FileTree, treeFolder } from "../../files/file_tree.ts";
+import { joinPath, missingFile, readTextOf } from "../../files/paths.ts";
+import type { FileSource, ModelFolder } from "../../files/source.ts";
+import { memoryFile } from "../../files/memory_folder.ts";
 import {
   hasLearnedEmbeddings,
   learnedEmbeddings,

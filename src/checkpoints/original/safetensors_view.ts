@@ -4,9 +4,9 @@
  * @module
  */
 
-import { checkRange } from "../paths.ts";
+import { checkRange } from "../../files/paths.ts";
 import { layoutSafetensors } from "../safetensors_writer.ts";
-import type { FileSource } from "../source.ts";
+import type { FileSource } from "../../files/source.ts";
 import type { ConvertedArray } from "./state_dict.ts";
 
 /**

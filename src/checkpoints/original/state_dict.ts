@@ -5,7 +5,7 @@
  */
 
 import type { ArraySource, StoredArray, StoredDType } from "../arrays.ts";
-import { quote } from "../paths.ts";
+import { quote } from "../../files/paths.ts";
 
 /** An array of a converted model, made when it is asked for. */
 export interface ConvertedArray {

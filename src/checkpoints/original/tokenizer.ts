@@ -4,8 +4,8 @@
  * @module
  */
 
-import { MissingFileError } from "../paths.ts";
-import type { ModelFolder } from "../source.ts";
+import { MissingFileError } from "../../files/paths.ts";
+import type { ModelFolder } from "../../files/source.ts";
 
 const BEGIN = "<|startoftext|>";
 const END = "<|endoftext|>";

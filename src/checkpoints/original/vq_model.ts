@@ -5,7 +5,7 @@
  * @module
  */
 
-import { elementCount } from "../../backends/shapes.ts";
+import { elementCount } from "../../base/shapes.ts";
 import { STORED_DTYPES, type StoredArray, typedArray } from "../arrays.ts";
 import type { ArraySource } from "../arrays.ts";
 import { type ConvertedArray, type NameRule, renamed, StateDict } from "./state_dict.ts";

@@ -12,7 +12,7 @@ export interface NaiveSampleStepOptions {
   readonly classes: number;
   readonly pixels: number;
   readonly schedule: Float32Array;
-  readonly timestep: number;
+  readonly row: number;
   readonly noise: Float32Array;
   readonly guidanceScale?: number | undefined;
   readonly truncationRate?: number | undefined;
@@ -24,14 +24,14 @@ export function sampleStep(
   latents: Int32Array,
   options: NaiveSampleStepOptions,
 ): { tokens: Int32Array; noised: Float64Array[] } {
-  const { classes, pixels, schedule, timestep, noise, guidanceScale, truncationRate } = options;
+  const { classes, pixels, schedule, row, noise, guidanceScale, truncationRate } = options;
   let p = logProbs;
   if (guidanceScale !== undefined) p = guide(p, classes - 1, guidanceScale);
   if (truncationRate !== undefined) {
     p = truncate(p, classes - 1, truncationRate).map((value) => Math.max(value, -70));
   }
-  if (timestep > 0) p = posterior(p, latents, { classes, schedule, timestep });
-  const columns = timestep > 0 ? classes : classes - 1;
+  if (row > 0) p = posterior(p, latents, { classes, schedule, row });
+  const columns = row > 0 ? classes : classes - 1;
   const noised = Array.from(latents, (_, row) => {
     const [image, pixel] = [Math.floor(row / pixels), row % pixels];
     return Float64Array.from({ length: columns }, (_, k) => {
@@ -77,12 +77,12 @@ export function truncate(logProbs: Float32Array, columns: number, rate: number):
 export function posterior(
   logProbs: Float32Array,
   latents: Int32Array,
-  { classes, schedule, timestep }: { classes: number; schedule: Float32Array; timestep: number },
+  { classes, schedule, row }: { classes: number; schedule: Float32Array; row: number },
 ): Float32Array {
   const width = SCHEDULE_COLUMNS.length;
   const rowOf = (t: number) => schedule.subarray(t * width, (t + 1) * width);
-  const [a, b, c, cumA, cumB, cumC] = rowOf(timestep) as unknown as Six;
-  const before = timestep === 0 ? schedule.length / width - 1 : timestep - 1;
+  const [a, b, c, cumA, cumB, cumC] = rowOf(row) as unknown as Six;
+  const before = row === 0 ? schedule.length / width - 1 : row - 1;
   const [, , , beforeA, beforeB, beforeC] = rowOf(before) as unknown as Six;
   const mask = classes - 1;
   const out = new Float32Array(latents.length * classes);

@@ -88,7 +88,7 @@ function columns(tensor: Tensor, offset = 0) {
 }
 
 function posteriorInputs(t: Trial) {
-  return { schedule: t.floats(5, 6), timestep: t.ids([1], 1) };
+  return { schedule: t.floats(5, 6), row: t.ids([1], 1) };
 }
 
 function stepInputs(t: Trial) {
@@ -210,7 +210,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     (t, f) =>
       f.posterior(t.floats(1, 2, 8), t.ids([1, 2], 1, 2), {
         ...posteriorInputs(t),
-        timestep: t.ids([1, 2], 2),
+        row: t.ids([1, 2], 2),
       }),
   ],
   sampleStep: [

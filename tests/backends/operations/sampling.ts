@@ -24,8 +24,8 @@ export function testSampling(name: string, makeBackend: MakeBackend): void {
   Deno.test(`${name}: Frame.posterior() is that of the oracle`, async () => {
     await using backend = await makeBackend();
     for (const sizes of SHAPES) {
-      for (const timestep of [0, 1, 2, 50, TIMESTEPS - 1]) {
-        await comparePosterior(backend, new Step(sizes, timestep));
+      for (const row of [0, 1, 2, 50, TIMESTEPS - 1]) {
+        await comparePosterior(backend, new Step(sizes, row));
       }
     }
   });
@@ -33,10 +33,10 @@ export function testSampling(name: string, makeBackend: MakeBackend): void {
   Deno.test(`${name}: Frame.sampleStep() draws the tokens of the oracle`, async () => {
     await using backend = await makeBackend();
     for (const sizes of SHAPES) {
-      for (const timestep of [0, 1, 37, TIMESTEPS - 1]) {
+      for (const row of [0, 1, 37, TIMESTEPS - 1]) {
         for (const guidanceScale of [undefined, 5]) {
           for (const truncationRate of [undefined, 0.5, 0.86, 1]) {
-            const step = new Step(sizes, timestep, guidanceScale, truncationRate);
+            const step = new Step(sizes, row, guidanceScale, truncationRate);
             await compareStep(backend, step);
           }
         }
@@ -62,8 +62,8 @@ export function testSampling(name: string, makeBackend: MakeBackend): void {
 
   Deno.test(`${name}: Frame.sampleStep() takes the extremes of uniform noise`, async () => {
     await using backend = await makeBackend();
-    for (const timestep of [0, 60]) {
-      const step = new Step([1, 40, 21], timestep);
+    for (const row of [0, 60]) {
+      const step = new Step([1, 40, 21], row);
       const extremes = [0, 2 ** -24, 1 - 2 ** -24, 1 - 2 ** -23, 0.5];
       step.noise.set(step.noise.map((value) => extremes[Math.floor(value * 5)]!));
       await compareStep(backend, step);
@@ -83,12 +83,12 @@ class Step {
 
   constructor(
     [batch, pixels, classes]: readonly [number, number, number],
-    readonly timestep: number,
+    readonly row: number,
     readonly guidanceScale?: number,
     readonly truncationRate?: number,
   ) {
     [this.batch, this.pixels, this.classes] = [batch, pixels, classes];
-    const random = new Random(classes + timestep);
+    const random = new Random(classes + row);
     const rows = (guidanceScale === undefined ? 1 : 2) * batch * pixels;
     const logits = random.floats(rows * (classes - 1), -4, 4);
     const sharpness = (i: number) => 1 + Math.floor(i / (classes - 1)) % 5;
@@ -106,7 +106,7 @@ class Step {
   }
 
   get label(): string {
-    return `${this.batch} × ${this.pixels} of ${this.classes} at ${this.timestep}, ` +
+    return `${this.batch} × ${this.pixels} of ${this.classes} at ${this.row}, ` +
       `guidance ${this.guidanceScale}, truncation ${this.truncationRate}`;
   }
 
@@ -120,7 +120,7 @@ class Step {
       ),
       latents: t.ids(this.latents, this.batch, this.pixels),
       schedule: t.tensor(this.schedule, TIMESTEPS + 1, 6),
-      timestep: t.ids([this.timestep], 1),
+      row: t.ids([this.row], 1),
     };
   }
 

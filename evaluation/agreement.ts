@@ -1,0 +1,195 @@
+// Measures what weights held in float16 or int8 cost against float32: see `USAGE`.
+
+import type { WeightDType } from "../src/backends/backend.ts";
+import { createBackend } from "../src/backends/select.ts";
+import { integerOption, parseArguments, UsageError, wrongValue } from "../src/cli/arguments.ts";
+import type { RasterImage } from "../src/images/raster_image.ts";
+import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
+import { batchArguments, batches, type Case } from "./generation.ts";
+import { countEqual, meanDifference } from "./image_measures.ts";
+import { markdownTable, percent } from "./markdown_table.ts";
+import { MOST_PROMPTS, variedPrompts } from "./prompts.ts";
+
+const USAGE = `Measures what weights held in float16 or int8 cost against float32.
+
+    deno run --allow-all evaluation/agreement.ts [options]
+
+--model m     a folder, URL or hub id; default: the embedded model
+--dtype a,b   how weights are held: fp16, q8; default: both
+--images n    images, each with a prompt and a seed of its own; default: 120`;
+
+const EXPLANATION = `
+The noise is the same for all types, with a seed for each image. "equal at the end": tokens after all
+steps that are those of fp32. Sampling is chaotic: one token that falls otherwise is seen by all that
+follow, so this share says how soon two runs part, not how far apart they are. "equal after one step":
+both take tokens that fp32 came to and go one step, at every tenth timestep; "of those set" counts
+only tokens that the step changed in either. "image difference": mean absolute difference of red,
+green and blue, 0 to 255, of the final images. The last row is the yardstick: fp32 again, with other
+seeds.`;
+
+/** One step out of so many is compared alone. */
+const STEPS_BETWEEN = 10;
+/** Added to seeds for noise that has nothing to do with that of the images. */
+const OTHER_SEEDS = 1_000_000;
+
+/** Tokens (images · pixels) on the way to an image. */
+interface State {
+  readonly timestep: number;
+  readonly tokens: Int32Array;
+}
+
+/** A generation that was watched. */
+interface Run {
+  readonly tokens: Int32Array;
+  readonly images: readonly RasterImage[];
+  /** Tokens before some of the steps. */
+  readonly states: readonly State[];
+}
+
+/** Things counted as equal or not. */
+class Share {
+  #equal = 0;
+  #all = 0;
+
+  add(equal: number, all: number): void {
+    this.#equal += equal;
+    this.#all += all;
+  }
+
+  toString(): string {
+    return this.#all === 0 ? "" : percent(this.#equal / this.#all);
+  }
+}
+
+/** How well runs agree with those in fp32. */
+class Agreement {
+  readonly #end = new Share();
+  readonly #step = new Share();
+  readonly #set = new Share();
+  readonly #differences: number[] = [];
+
+  /** Compares the results of two generations. */
+  addRun(expected: Run, actual: Run): void {
+    this.#end.add(countEqual(expected.tokens, actual.tokens), expected.tokens.length);
+    expected.images.forEach((image, i) => {
+      this.#differences.push(meanDifference(image, actual.images[i]!));
+    });
+  }
+
+  /** Compares the results of one step from the tokens `from`. */
+  addStep(from: Int32Array, expected: Int32Array, actual: Int32Array): void {
+    const equal = countEqual(expected, actual);
+    const unchanged = from.filter((token, i) => token === expected[i] && token === actual[i]);
+    this.#step.add(equal, from.length);
+    this.#set.add(equal - unchanged.length, from.length - unchanged.length);
+  }
+
+  /** Cells of the table. */
+  cells(): string[] {
+    const mean = this.#differences.reduce((sum, x) => sum + x, 0) / this.#differences.length;
+    return [`${this.#end}`, `${this.#step}`, `${this.#set}`, mean.toFixed(2)];
+  }
+}
+
+/** Generates a batch. */
+async function watch(
+  pipe: VQDiffusionPipeline,
+  batch: readonly Case[],
+  seedOffset = 0,
+): Promise<Run> {
+  const states: State[] = [];
+  for await (const { step, steps, timestep, tokens, preview } of events(pipe, batch, seedOffset)) {
+    if (timestep > 0 && timestep % STEPS_BETWEEN === STEPS_BETWEEN / 2) {
+      states.push({ timestep: timestep - 1, tokens });
+    }
+    if (step === steps - 1) return { tokens, images: await preview(), states };
+  }
+  throw new Error("The generation ended without its last step");
+}
+
+function events(pipe: VQDiffusionPipeline, batch: readonly Case[], seedOffset: number) {
+  return pipe.stream(...batchArguments(batch, seedOffset));
+}
+
+/** Goes one step from a state. */
+async function stepFrom(
+  pipe: VQDiffusionPipeline,
+  batch: readonly Case[],
+  { timestep, tokens: latents }: State,
+): Promise<Int32Array> {
+  const [prompts, options] = batchArguments(batch, OTHER_SEEDS + timestep);
+  const numInferenceSteps = timestep + 1;
+  for await (const { tokens } of pipe.stream(prompts, { ...options, latents, numInferenceSteps })) {
+    return tokens;
+  }
+  throw new Error("The generation ended before its first step");
+}
+
+interface Options {
+  readonly model: string | undefined;
+  readonly dtypes: readonly WeightDType[];
+  readonly images: number;
+}
+
+async function measure({ model, dtypes, images }: Options): Promise<string> {
+  await using stack = new AsyncDisposableStack();
+  const backend = stack.use(await createBackend({ device: "wasm" }));
+  const load = async (dtype: WeightDType) => {
+    return stack.use(await VQDiffusionPipeline.fromPretrained(model, { backend, dtype }));
+  };
+  const reference = await load("fp32");
+  const others: { dtype: WeightDType; pipe: VQDiffusionPipeline; agreement: Agreement }[] = [];
+  for (const dtype of dtypes) {
+    others.push({ dtype, pipe: await load(dtype), agreement: new Agreement() });
+  }
+  const yardstick = new Agreement();
+  const cases = variedPrompts(images).map((prompt, seed) => ({ prompt, seed }));
+  let done = 0;
+  for (const batch of batches(cases)) {
+    const expected = await watch(reference, batch);
+    yardstick.addRun(expected, await watch(reference, batch, OTHER_SEEDS));
+    for (const { pipe, agreement } of others) agreement.addRun(expected, await watch(pipe, batch));
+    for (const state of expected.states) {
+      const step = await stepFrom(reference, batch, state);
+      for (const { pipe, agreement } of others) {
+        agreement.addStep(state.tokens, step, await stepFrom(pipe, batch, state));
+      }
+    }
+    done += batch.length;
+    console.error(`${done} of ${images} images`);
+  }
+  const titles = ["weights", "equal at the end", "equal after one step", "of those set"];
+  return markdownTable([...titles, "image difference"], [
+    ...others.map(({ dtype, agreement }) => [dtype, ...agreement.cells()]),
+    ["fp32, other seed", ...yardstick.cells()],
+  ]);
+}
+
+function parseOptions(args: readonly string[]): Options | undefined {
+  const { values } = parseArguments(args, {
+    model: { type: "string" },
+    dtype: { type: "string", default: "fp16,q8" },
+    images: { type: "string", default: "120" },
+    help: { type: "boolean", default: false },
+  });
+  if (values.help) return undefined;
+  const images = integerOption("images", values.images, { max: MOST_PROMPTS })!;
+  const dtypes = values.dtype.split(",").map((dtype): WeightDType => {
+    if (dtype === "fp16" || dtype === "q8") return dtype;
+    throw wrongValue("dtype", "some of fp16, q8", values.dtype);
+  });
+  return { model: values.model, dtypes, images };
+}
+
+try {
+  const options = parseOptions(Deno.args);
+  if (options) {
+    const table = await measure(options);
+    console.log(`${options.images} images, seeds 0 to ${options.images - 1}\n\n${table}`);
+    console.log(EXPLANATION);
+  } else console.log(USAGE);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${USAGE}`);
+  Deno.exit(2);
+}

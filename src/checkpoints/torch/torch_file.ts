@@ -1,0 +1,291 @@
+/**
+ * Files that `torch.save` wrote, in the zip format (since PyTorch 1.6) and in the one before.
+ *
+ * @module
+ */
+
+import type { HostArray } from "../../backends/backend.ts";
+import { elementCount } from "../../base/shapes.ts";
+import {
+  type ArraySource,
+  hostArray,
+  STORED_DTYPES,
+  type StoredArray,
+  type StoredDType,
+} from "../arrays.ts";
+import { quote } from "../../files/paths.ts";
+import { PickleEndError } from "./pickle_reader.ts";
+import type { FileSource } from "../../files/source.ts";
+import {
+  spanOf,
+  tensorsOf,
+  TorchNames,
+  type TorchStorage,
+  type TorchTensor,
+} from "./torch_pickle.ts";
+import { type PickleNames, unpickle } from "./unpickler.ts";
+import { isZip, ZipArchive } from "./zip.ts";
+
+/** Reads a range of a storage, in bytes. */
+type StorageReader = (
+  storage: TorchStorage,
+  offset: number,
+  length: number,
+) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** Longest pickle that is read: it holds the names and shapes of the tensors, not their elements. */
+const MAX_PICKLE_BYTES = 64 * 2 ** 20;
+
+/** Bytes that are read first of a file in the old format. */
+const FIRST_BYTES = 2 ** 20;
+
+/** First value in a file of the old format. */
+const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
+
+/** Second value in a file of the old format. */
+const LEGACY_PROTOCOL = 1001;
+
+/** Bytes before a storage in the old format: its number of elements. */
+const LEGACY_PREFIX_BYTES = 8;
+
+/** Whether a file that begins with these bytes may have been written by `torch.save`. */
+export function isTorchFile(prefix: Uint8Array): boolean {
+  return isZip(prefix) || prefix[0] === 0x80 && prefix[1] === 2 && prefix[2] === 0x8a;
+}
+
+/**
+ * Opens a file of tensors that `torch.save` wrote. Nothing in it is executed: names other than those
+ * that tensors need are refused. First only the descriptions of the tensors are read, and later each
+ * tensor when it is asked for. The file is closed with the source, and if it cannot be read.
+ *
+ * Tensors in nested dicts and lists get the keys that lead to them, joined by dots, as name.
+ *
+ * @throws {SyntaxError} If the file is damaged.
+ * @throws {TypeError} If it uses a name that is not allowed, or something that is not supported.
+ */
+export async function openTorchFile(file: FileSource): Promise<ArraySource> {
+  try {
+    const prefix = await file.read(0, Math.min(4, file.size));
+    return isZip(prefix) ? await openZipFormat(file) : await openLegacyFormat(file);
+  } catch (error) {
+    await file[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openZipFormat(file: FileSource): Promise<ArraySource> {
+  const { description } = file;
+  const archive = await ZipArchive.open(file);
+  const pickles = archive.names().filter((name) => /^[^/]+\/data\.pkl$/.test(name));
+  const [pickleName] = pickles;
+  if (pickleName === undefined || pickles.length > 1) {
+    throw new SyntaxError(`Cannot read ${description}: expected one data.pkl in it`);
+  }
+  const root = pickleName.slice(0, -"data.pkl".length);
+  await checkByteOrder(archive, `${root}byteorder`, description);
+  const bytes = await archive.read(pickleName, MAX_PICKLE_BYTES);
+  const names = new TorchNames(description);
+  const { value } = unpickle(bytes, 0, description, names);
+  for (const { key, dtype, length } of names.storages.values()) {
+    const size = archive.size(`${root}data/${key}`);
+    if (size !== length * STORED_DTYPES[dtype]) {
+      throw new SyntaxError(
+        `Cannot read ${description}: the storage ${quote(key)} of ${length} elements has ${
+          size ?? "no"
+        } bytes`,
+      );
+    }
+  }
+  return new TorchFile(file, tensorsOf(value, description), ({ key }, offset, length) => {
+    return archive.readRange(`${root}data/${key}`, offset, length);
+  });
+}
+
+async function checkByteOrder(
+  archive: ZipArchive,
+  name: string,
+  description: string,
+): Promise<void> {
+  if (archive.size(name) === undefined) return;
+  const order = new TextDecoder().decode(await archive.read(name, 16));
+  if (order !== "little") {
+    throw new TypeError(
+      `Cannot read ${description}: its byte order is ${quote(order)}, expected little`,
+    );
+  }
+}
+
+async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
+  const { description } = file;
+  const { value, keys, names, end } = await readLegacyPickles(file);
+  const offsets = new Map<string, number>();
+  let offset = end;
+  for (const key of keys) {
+    const storage = typeof key === "string" ? names.storages.get(key) : undefined;
+    if (!storage || offsets.has(storage.key)) {
+      throw new SyntaxError(`Cannot read ${description}: its list of storages is damaged`);
+    }
+    offsets.set(storage.key, offset + LEGACY_PREFIX_BYTES);
+    offset += LEGACY_PREFIX_BYTES + storage.length * STORED_DTYPES[storage.dtype];
+  }
+  if (offset > file.size || offsets.size !== names.storages.size) {
+    throw new SyntaxError(
+      `Cannot read ${description}: its storages need ${offset} bytes, the file is ${file.size}`,
+    );
+  }
+  return new TorchFile(file, tensorsOf(value, description), async (storage, begin, length) => {
+    const offset = offsets.get(storage.key) ?? 0;
+    const prefix = await file.read(offset - LEGACY_PREFIX_BYTES, LEGACY_PREFIX_BYTES);
+    if (new DataView(prefix.buffer).getBigUint64(0, true) !== BigInt(storage.length)) {
+      throw new SyntaxError(
+        `Cannot read ${description}: the storage ${quote(storage.key)} is damaged`,
+      );
+    }
+    return await file.read(offset + begin, length);
+  });
+}
+
+/** What the pickles of a file in the old format say, and where they end. */
+interface LegacyPickles {
+  readonly value: unknown;
+  readonly keys: readonly unknown[];
+  readonly names: TorchNames;
+  readonly end: number;
+}
+
+/** The length of the pickles is not known: takes more of the file until they are complete. */
+async function readLegacyPickles(file: FileSource): Promise<LegacyPickles> {
+  let length = Math.min(file.size, FIRST_BYTES);
+  while (true) {
+    const bytes = await file.read(0, length);
+    try {
+      return parseLegacyPickles(bytes, file.description);
+    } catch (error) {
+      const more = Math.min(file.size, length * 4, MAX_PICKLE_BYTES);
+      if (!(error instanceof PickleEndError) || more === length) throw error;
+      length = more;
+    }
+  }
+}
+
+function parseLegacyPickles(bytes: Uint8Array, description: string): LegacyPickles {
+  const nothing: PickleNames = { find: () => undefined, persistent: () => undefined };
+  let end = 0;
+  const next = (names: PickleNames): unknown => {
+    const result = unpickle(bytes, end, description, names);
+    end = result.end;
+    return result.value;
+  };
+  if (bytes[0] !== 0x80 || next(nothing) !== LEGACY_MAGIC) {
+    throw new SyntaxError(`Cannot read ${description}: torch.save did not write it`);
+  }
+  const protocol = next(nothing);
+  const system = next(nothing);
+  if (protocol !== LEGACY_PROTOCOL || !(system instanceof Map)) {
+    throw new SyntaxError(`Cannot read ${description}: its header is damaged`);
+  }
+  if (system.get("little_endian") !== true) {
+    throw new TypeError(`Cannot read ${description}: its byte order is big, expected little`);
+  }
+  const names = new TorchNames(description);
+  const value = next(names);
+  const keys = next(nothing);
+  if (!Array.isArray(keys)) {
+    throw new SyntaxError(`Cannot read ${description}: its list of storages is damaged`);
+  }
+  return { value, keys, names, end };
+}
+
+class TorchFile implements ArraySource {
+  readonly #file: FileSource;
+  readonly #tensors: ReadonlyMap<string, TorchTensor>;
+  readonly #readStorage: StorageReader;
+
+  constructor(
+    file: FileSource,
+    tensors: ReadonlyMap<string, TorchTensor>,
+    readStorage: StorageReader,
+  ) {
+    this.#file = file;
+    this.#tensors = tensors;
+    this.#readStorage = readStorage;
+  }
+
+  get description(): string {
+    return this.#file.description;
+  }
+
+  names(): readonly string[] {
+    return [...this.#tensors.keys()];
+  }
+
+  shape(name: string): readonly number[] | undefined {
+    return this.#tensors.get(name)?.shape;
+  }
+
+  dtype(name: string): StoredDType | undefined {
+    return this.#tensors.get(name)?.storage.dtype;
+  }
+
+  async load(name: string): Promise<HostArray> {
+    return hostArray(await this.loadStored(name), `${quote(name)} of ${this.description}`);
+  }
+
+  async loadStored(name: string): Promise<StoredArray> {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) {
+      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+    }
+    const { storage: { dtype }, shape } = tensor;
+    if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };
+    const size = STORED_DTYPES[dtype];
+    const span = await this.#readStorage(
+      tensor.storage,
+      tensor.offset * size,
+      spanOf(tensor) * size,
+    );
+    const bytes = isContiguous(tensor) ? span : gather(tensor, span, size);
+    return { dtype, shape, bytes };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file[Symbol.asyncDispose]();
+  }
+}
+
+/** Whether the elements lie one after another in row-major order. */
+function isContiguous({ shape, strides }: TorchTensor): boolean {
+  let expected = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const length = shape[i] ?? 0;
+    if (length !== 1 && strides[i] !== expected) return false;
+    expected *= length;
+  }
+  return true;
+}
+
+/** Copies the elements of a tensor that is not empty into row-major order. */
+function gather(
+  { shape, strides }: TorchTensor,
+  span: Uint8Array,
+  size: number,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(elementCount(shape) * size);
+  const index = shape.map(() => 0);
+  let source = 0;
+  for (let target = 0; target < bytes.length; target += size) {
+    for (let i = 0; i < size; i++) bytes[target + i] = span[source * size + i] ?? 0;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const position = (index[axis] ?? 0) + 1;
+      const stride = strides[axis] ?? 0;
+      if (position < (shape[axis] ?? 0)) {
+        index[axis] = position;
+        source += stride;
+        break;
+      }
+      index[axis] = 0;
+      source -= (position - 1) * stride;
+    }
+  }
+  return bytes;
+}

@@ -1,0 +1,33 @@
+/**
+ * Where the bytes of a model come from: the interfaces of files and folders.
+ *
+ * @module
+ */
+
+/** A file that can be read in parts. */
+export interface FileSource extends AsyncDisposable {
+  /** What it is, for error messages: a path or URL. */
+  readonly description: string;
+  /** Length in bytes. */
+  readonly size: number;
+  /**
+   * Reads exactly `length` bytes from `offset`.
+   *
+   * @throws {RangeError} If they are not all inside the file.
+   */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/** A folder of a model: on disk, behind a URL, on the hub. */
+export interface ModelFolder {
+  /** What it is, for error messages: a path or URL. */
+  readonly description: string;
+  /** Whether the file is there. */
+  has(path: string): Promise<boolean>;
+  /** Reads a whole small file, such as a config. */
+  readText(path: string): Promise<string>;
+  /** Opens a file for reading in parts. */
+  open(path: string): Promise<FileSource>;
+  /** The folder below this one, such as `transformer`. */
+  folder(path: string): ModelFolder;
+}

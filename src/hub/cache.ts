@@ -1,0 +1,73 @@
+/**
+ * Where files of the hub are kept once they have been downloaded.
+ *
+ * @module
+ */
+
+import { BrowserCache } from "./browser_cache.ts";
+import { DiskCache } from "./disk_cache.ts";
+import { pathOfUrl } from "../files/disk_folder.ts";
+import type { FileSource } from "../files/source.ts";
+
+/** A file of a model on the hub. */
+export interface CachedFile {
+  /** Id of the model: `owner/name`. */
+  readonly repository: string;
+  /** Commit in which the file is; undefined if the hub does not tell. */
+  readonly commit: string | undefined;
+  /** Path in the model. */
+  readonly path: string;
+  /** Name of the content: files of the same ETag are the same; undefined if it is not known yet. */
+  readonly etag: string | undefined;
+}
+
+/** A file that is being downloaded into a cache, and stays there if the download is broken off. */
+export interface Download extends AsyncDisposable {
+  /** Number of bytes that are there. */
+  readonly size: number;
+  /** The bytes that are there. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** Adds bytes. */
+  append(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Throws all bytes away. */
+  restart(): Promise<void>;
+  /** Makes the file one that {@linkcode HubCache.find} finds. To be called once, at last. */
+  finish(): Promise<void>;
+}
+
+/** A cache of files of the hub. */
+export interface HubCache {
+  /** Opens a file if it is there as a whole. */
+  find(file: CachedFile): Promise<FileSource | undefined>;
+  /**
+   * Begins to download a file, or goes on with a download that was broken off. Waits while another
+   * process downloads the same file; then the file may be there, and the result is undefined.
+   */
+  download(
+    file: CachedFile & { readonly etag: string },
+    signal?: AbortSignal,
+  ): Promise<Download | undefined>;
+  /** Whether the hub has said that there is no such file in the commit. */
+  isAbsent(file: CachedFile): Promise<boolean>;
+  /** Remembers that there is no such file in the commit. */
+  setAbsent(file: CachedFile): Promise<void>;
+  /** The commit that a revision was when the hub was asked last. */
+  commitOf(repository: string, revision: string): Promise<string | undefined>;
+  /** Remembers the commit that a revision is. */
+  setCommit(repository: string, revision: string, commit: string): Promise<void>;
+}
+
+/**
+ * The cache that an option asks for: a folder on disk in the layout of `huggingface_hub`, whose
+ * contents both can use; `false` for none; or a cache of one's own. Default: the Cache API of the
+ * browser or of Deno where there is one, which needs no permission.
+ */
+export function openCache(
+  option: string | URL | HubCache | false | undefined,
+): HubCache | undefined {
+  if (option === false) return undefined;
+  if (typeof option === "string") return new DiskCache(option);
+  if (option instanceof URL) return new DiskCache(pathOfUrl(option));
+  if (option !== undefined) return option;
+  return typeof caches === "undefined" ? undefined : new BrowserCache(caches);
+}

@@ -1,0 +1,316 @@
+/**
+ * Folders of models on the Hugging Face hub.
+ *
+ * @module
+ */
+
+import { type CachedFile, type HubCache, openCache } from "./cache.ts";
+import { downloadFile, type ExpectedFile } from "./download.ts";
+import { type FileTree, treeFolder } from "../files/file_tree.ts";
+import { type HttpOptions, messageOf } from "../files/http.ts";
+import { openHttpFile } from "../files/http_file.ts";
+import { hubFetch } from "./fetch.ts";
+import {
+  describeLocation,
+  fetchFileInfo,
+  fetchRepositoryInfo,
+  fileUrl,
+  type HubLocation,
+  isCommit,
+  type ListedFile,
+  type RepositoryInfo,
+} from "./repository.ts";
+import { missingFile, MissingFileError } from "../files/paths.ts";
+import { FileProgress, TotalProgress } from "../files/progress.ts";
+import type { FileSource, ModelFolder } from "../files/source.ts";
+import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
+
+/** Where the hub is, unless an option says otherwise. */
+const DEFAULT_ENDPOINT = "https://huggingface.co";
+
+/** How to use the hub. */
+export interface HubOptions extends HttpOptions {
+  /** Branch, tag or commit. Default `"main"`. */
+  readonly revision?: string | undefined;
+  /** Token that may read the model. It is sent to the hub only. */
+  readonly token?: string | undefined;
+  /** URL of the hub or of a mirror. Default `https://huggingface.co`. */
+  readonly endpoint?: string | URL | undefined;
+  /**
+   * Where to keep what was downloaded: a folder on disk, in the layout of `huggingface_hub`; a cache of
+   * one's own; or `false`, to keep nothing and read only what is needed. Default: the Cache API, of
+   * the browser or of Deno, where there is one.
+   */
+  readonly cache?: string | URL | HubCache | false | undefined;
+}
+
+/** Whether a string can be the id of a model on the hub: `owner/name`. */
+export function isHubId(source: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(source) &&
+    !/\.\.|--|[.-](\/|$)/.test(source);
+}
+
+/**
+ * Opens a model on the hub. Its files are downloaded into the cache when they are opened, and not again
+ * as long as they have not changed; without the network, what is in the cache is used.
+ *
+ * @throws {TypeError} If the id, the revision or the endpoint is malformed.
+ */
+export function openHubFolder(id: string, options: HubOptions = {}): ModelFolder {
+  const { revision = "main", endpoint = DEFAULT_ENDPOINT } = options;
+  if (!isHubId(id)) throw new TypeError(`Cannot open ${id}: expected owner/name`);
+  if (!/^[\w][\w./-]*$/.test(revision) || revision.includes("..")) {
+    throw new TypeError(`Cannot open ${id}: ${JSON.stringify(revision)} is not a revision`);
+  }
+  if (!/^https?:/.test(String(endpoint)) || !URL.canParse(endpoint)) {
+    throw new TypeError(`Cannot use the hub ${endpoint}: expected an http or https URL`);
+  }
+  const location = { endpoint: new URL(endpoint), id, revision };
+  return treeFolder(new HubRepository(location, options));
+}
+
+/** What is known of the revision that is used. */
+interface KnownRevision extends RepositoryInfo {
+  /** Why the hub cannot be asked, if so. */
+  readonly offline: Error | undefined;
+}
+
+/** A revision of a model on the hub. */
+class HubRepository implements FileTree {
+  readonly #location: HubLocation;
+  readonly #given: HubOptions;
+  readonly #options: HttpOptions;
+  readonly #cache: HubCache | undefined;
+  readonly #total: TotalProgress | undefined;
+  readonly #downloads = new Map<string, Promise<void>>();
+  #known: Promise<KnownRevision> | undefined;
+
+  constructor(location: HubLocation, options: HubOptions) {
+    const { fetch = globalThis.fetch, token, onProgress } = options;
+    this.#location = location;
+    this.#given = options;
+    this.#total = onProgress && new TotalProgress(onProgress);
+    this.#options = {
+      ...options,
+      fetch: hubFetch(location.endpoint, token, fetch),
+      onProgress: this.#total?.onProgress,
+    };
+    this.#cache = openCache(options.cache);
+  }
+
+  get description(): string {
+    return describeLocation(this.#location);
+  }
+
+  async has(path: string): Promise<boolean> {
+    if (await this.#isCached(path, this.#fixedCommit())) return true;
+    const { commit, files, offline } = await this.#revision();
+    if (files) return files.has(path);
+    if (offline) return await this.#isCached(path, commit);
+    return await fetchFileInfo(this.#location, commit, path, this.#options) !== undefined;
+  }
+
+  async open(path: string): Promise<FileSource> {
+    this.#options.signal?.throwIfAborted();
+    const early = await this.#openCached(path, this.#fixedCommit());
+    if (early) return early;
+    const { commit, files, offline } = await this.#revision();
+    if (files && !files.has(path)) throw await this.#missing(path, commit, files);
+    const cached = await this.#openCached(path, commit);
+    if (cached === undefined && offline) throw await this.#unreachable(path, commit, offline);
+    const file = cached ??
+      await (this.#cache
+        ? this.#openDownloaded(this.#cache, path, commit, files?.get(path))
+        : this.#openUncached(path, commit));
+    if (path === "model_index.json" && files) await this.#expectWeights(file, files);
+    return file;
+  }
+
+  /** The revision if it is a commit: then the hub need not be asked for what is in the cache. */
+  #fixedCommit(): string | undefined {
+    const { revision } = this.#location;
+    return isCommit(revision) ? revision : undefined;
+  }
+
+  #revision(): Promise<KnownRevision> {
+    if (!this.#known) {
+      this.#known = this.#askRevision();
+      this.#known.catch(() => this.#known = undefined);
+    }
+    return this.#known;
+  }
+
+  /** Asks the hub which commit the revision is; without the network, the cache. */
+  async #askRevision(): Promise<KnownRevision> {
+    const { id, revision } = this.#location;
+    try {
+      const info = await fetchRepositoryInfo(this.#location, this.#options);
+      if (info.commit !== undefined) await this.#cache?.setCommit(id, revision, info.commit);
+      return { ...info, offline: undefined };
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      if (!(error instanceof Error) || error instanceof MissingFileError) throw error;
+      const commit = this.#fixedCommit() ?? await this.#cache?.commitOf(id, revision);
+      if (commit === undefined) throw error;
+      const message = `${messageOf(error)}; using what is in the cache`;
+      this.#options.onProgress?.({ type: "notice", message });
+      return { commit, files: undefined, offline: error };
+    }
+  }
+
+  async #isCached(path: string, commit: string | undefined): Promise<boolean> {
+    const file = await this.#find(path, commit);
+    await file?.[Symbol.asyncDispose]();
+    return file !== undefined;
+  }
+
+  async #find(path: string, commit: string | undefined): Promise<FileSource | undefined> {
+    if (commit === undefined) return undefined;
+    return await this.#cache?.find(this.#cachedFile(path, commit));
+  }
+
+  #cachedFile(path: string, commit: string | undefined): CachedFile {
+    return { repository: this.#location.id, commit, path, etag: undefined };
+  }
+
+  async #openCached(path: string, commit: string | undefined): Promise<FileSource | undefined> {
+    const file = await this.#find(path, commit);
+    return file && this.#tellCached(path, file);
+  }
+
+  #tellCached(path: string, file: FileSource): FileSource {
+    const progress = new FileProgress(path, this.#options.onProgress);
+    progress.begin(file.size);
+    progress.set(file.size);
+    progress.done();
+    return file;
+  }
+
+  async #openUncached(path: string, commit: string | undefined): Promise<FileSource> {
+    const progress = new FileProgress(path, this.#options.onProgress);
+    try {
+      return await openHttpFile(fileUrl(this.#location, commit, path), progress, this.#options);
+    } catch (error) {
+      throw error instanceof MissingFileError
+        ? await this.#missing(path, commit, undefined)
+        : error;
+    }
+  }
+
+  async #openDownloaded(
+    cache: HubCache,
+    path: string,
+    commit: string | undefined,
+    listed: ListedFile | undefined,
+  ): Promise<FileSource> {
+    const info = await fetchFileInfo(this.#location, commit, path, this.#options);
+    if (!info) throw await this.#missing(path, commit, undefined);
+    const { etag } = info;
+    if (commit === undefined && info.commit !== undefined) {
+      await cache.setCommit(this.#location.id, this.#location.revision, info.commit);
+    }
+    const file = { repository: this.#location.id, commit: commit ?? info.commit, path, etag };
+    const known = await cache.find(file); // by another revision
+    if (known) return this.#tellCached(path, known);
+    let download = this.#downloads.get(path);
+    if (!download) {
+      download = this.#download(cache, file, {
+        // What is said of the file alone may be hidden from scripts of web pages.
+        size: info.size ?? listed?.size,
+        sha256: info.sha256 ?? listed?.sha256,
+        validator: info.validator,
+      });
+      this.#downloads.set(path, download);
+      const forget = () => this.#downloads.delete(path);
+      download.then(forget, forget);
+    }
+    await download;
+    const source = await cache.find(file);
+    if (!source) {
+      throw new Error(`Cannot read ${path} of ${this.description}: the cache has lost it`);
+    }
+    return source;
+  }
+
+  async #download(
+    cache: HubCache,
+    file: Parameters<HubCache["download"]>[0],
+    expected: ExpectedFile,
+  ): Promise<void> {
+    const { signal } = this.#options;
+    await using target = await cache.download(file, signal);
+    if (!target) return;
+    const progress = new FileProgress(file.path, this.#options.onProgress);
+    const url = fileUrl(this.#location, file.commit, file.path);
+    await downloadFile(url, target, expected, progress, this.#options);
+  }
+
+  /** Counts the weights of all components from the beginning, so that totals do not grow. */
+  async #expectWeights(
+    modelIndex: FileSource,
+    files: ReadonlyMap<string, ListedFile>,
+  ): Promise<void> {
+    const text = new TextDecoder().decode(await modelIndex.read(0, modelIndex.size));
+    for (const path of weightsOf(text, files)) {
+      this.#total?.expect(path, files.get(path)?.size ?? 0);
+    }
+  }
+
+  /** The error for a file that is not in the cache, when the hub cannot be asked. */
+  async #unreachable(path: string, commit: string | undefined, offline: Error): Promise<Error> {
+    const absent = await this.#cache?.isAbsent(this.#cachedFile(path, commit));
+    return absent ? missingFile(`${path} in ${this.description}`) : offline;
+  }
+
+  /** The error for a file that is not there, with what works instead where that is known. */
+  async #missing(
+    path: string,
+    commit: string | undefined,
+    files: ReadonlyMap<string, ListedFile> | undefined,
+  ): Promise<MissingFileError> {
+    const { id, revision } = this.#location;
+    await this.#cache?.setAbsent(this.#cachedFile(path, commit));
+    const plain = missingFile(`${path} in ${this.description}`);
+    const component = path.slice(0, Math.max(0, path.indexOf("/")));
+    const lacksComponent = files
+      ? !Array.from(files.keys()).some((file) => file.startsWith(`${component}/`))
+      : path.endsWith("/config.json");
+    if (revision === "main" || component === "" || !lacksComponent) return plain;
+    const main = openHubFolder(id, { ...this.#given, revision: "main", onProgress: undefined });
+    try {
+      if (!await main.has(path)) return plain;
+    } catch {
+      this.#options.signal?.throwIfAborted();
+      return plain;
+    }
+    const dtype = /^(fp16|float16|half)$/.test(revision) ? ` with dtype "fp16"` : "";
+    return new MissingFileError(
+      `Cannot find ${path} in ${this.description}: that revision has no ${component}; ` +
+        `load the revision "main"${dtype} instead`,
+    );
+  }
+}
+
+/** The files of weights that the components of a pipeline are going to be loaded from. */
+function weightsOf(
+  modelIndex: string,
+  files: ReadonlyMap<string, ListedFile>,
+): readonly string[] {
+  let components: unknown;
+  try {
+    components = JSON.parse(modelIndex);
+  } catch {
+    return []; // reported by whoever reads it in earnest
+  }
+  if (typeof components !== "object" || components === null) return [];
+  return Object.keys(components).flatMap((component) => {
+    const names = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
+    const name = names.find((name) => files.has(`${component}/${name}`));
+    if (name === undefined) return [];
+    if (!name.endsWith(".index.json")) return [`${component}/${name}`];
+    const [stem = "", extension = ""] = name.replace(".index.json", "").split(".");
+    return [...files.keys()].filter((path) =>
+      path.startsWith(`${component}/${stem}-`) && path.endsWith(`.${extension}`)
+    );
+  });
+}

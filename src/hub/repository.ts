@@ -1,0 +1,212 @@
+/**
+ * What the hub says of a model: its commit, its files, and each file's length and hash.
+ *
+ * @module
+ */
+
+import {
+  bodyOf,
+  contentLength,
+  describeUrl,
+  HttpError,
+  type HttpOptions,
+  request,
+} from "../files/http.ts";
+import { MissingFileError } from "../files/paths.ts";
+
+/** Where a model is on the hub. */
+export interface HubLocation {
+  /** URL of the hub. */
+  readonly endpoint: URL;
+  /** Id of the model: `owner/name`. */
+  readonly id: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+}
+
+/** What the hub says of a file in the list of all files. */
+export interface ListedFile {
+  /** Length in bytes, if the hub tells it. */
+  readonly size: number | undefined;
+  /** SHA-256 in hexadecimal digits, if the hub tells it: it does for big files. */
+  readonly sha256: string | undefined;
+}
+
+/** What the hub says of a revision of a model. */
+export interface RepositoryInfo {
+  /** The commit that the revision is; undefined if the hub does not tell. */
+  readonly commit: string | undefined;
+  /** The files by path; undefined if the hub gives no list. */
+  readonly files: ReadonlyMap<string, ListedFile> | undefined;
+}
+
+/** What the hub says of a file when asked for it alone. */
+export interface HubFileInfo extends ListedFile {
+  /** The commit in which it is; undefined if the hub does not tell. */
+  readonly commit: string | undefined;
+  /** Name of its content, fit to be a file name. */
+  readonly etag: string;
+  /** ETag of the server that sends the file, if that is the hub itself. */
+  readonly validator: string | undefined;
+}
+
+/** Longest answer of the API that is read. */
+const MAX_ANSWER_BYTES = 64 * 2 ** 20;
+
+/** The model and revision, for error messages. */
+export function describeLocation({ id, revision }: HubLocation): string {
+  return revision === "main" ? id : `${id} at revision ${JSON.stringify(revision)}`;
+}
+
+/** Whether a revision is a commit, which never changes. */
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
+}
+
+/** URL of a file; `commit` instead of the revision makes sure that all files belong together. */
+export function fileUrl(location: HubLocation, commit: string | undefined, path: string): URL {
+  const revision = encodeURIComponent(commit ?? location.revision);
+  const names = path.split("/").map(encodeURIComponent).join("/");
+  return hubUrl(location, `${location.id}/resolve/${revision}/${names}`);
+}
+
+/**
+ * Asks the hub for the commit and the files of a model.
+ *
+ * @throws {MissingFileError} If the hub says that there is no such model or revision.
+ * @throws {HttpError} If the hub refuses access, or cannot answer.
+ */
+export async function fetchRepositoryInfo(
+  location: HubLocation,
+  options: HttpOptions,
+): Promise<RepositoryInfo> {
+  const revision = encodeURIComponent(location.revision);
+  const url = hubUrl(location, `api/models/${location.id}/revision/${revision}`);
+  url.searchParams.set("blobs", "true");
+  const response = await request(url, {}, options);
+  if (!response.ok) {
+    await response.body?.cancel();
+    const error = accessError(location, response);
+    if (error) throw error;
+    if (response.status >= 500 || response.status === 429) {
+      throw new HttpError(`Cannot open ${describeLocation(location)}`, response);
+    }
+    // A mirror that serves files only.
+    return { commit: undefined, files: undefined };
+  }
+  return parseInfo(await readJsonBody(response, options));
+}
+
+/**
+ * Asks the hub for a file without downloading it.
+ *
+ * @returns Undefined if there is no such file.
+ * @throws {MissingFileError} If there is no such model or revision.
+ * @throws {HttpError} If the hub refuses access, or cannot answer.
+ */
+export async function fetchFileInfo(
+  location: HubLocation,
+  commit: string | undefined,
+  path: string,
+  options: HttpOptions,
+): Promise<HubFileInfo | undefined> {
+  const url = fileUrl(location, commit, path);
+  // The length of a compressed answer would not be that of the file.
+  const headers = { "accept-encoding": "identity" };
+  const response = await request(url, { method: "HEAD", headers }, options);
+  await response.body?.cancel();
+  const redirected = response.status >= 300 && response.status < 400;
+  if (!response.ok && !redirected) {
+    const error = accessError(location, response);
+    if (error) throw error;
+    if (response.status === 404) return undefined;
+    throw new HttpError(`Cannot read ${describeUrl(url)}`, response);
+  }
+  const { headers: said } = response;
+  const validator = said.get("etag");
+  const etag = bareEtag(said.get("x-linked-etag") ?? validator);
+  const told = said.get("x-repo-commit");
+  return {
+    commit: told !== null && isCommit(told) ? told : undefined,
+    etag: etag ?? `${commit ?? location.revision}/${path}`.replace(/[^\w.-]/g, "-").slice(0, 200),
+    size: naturalOf(said.get("x-linked-size")) ??
+      (redirected ? undefined : contentLength(response)),
+    sha256: isSha256(etag) ? etag : undefined,
+    validator: !redirected && validator?.startsWith('"') ? validator : undefined,
+  };
+}
+
+/** The error for an answer that concerns the model as a whole. */
+function accessError(location: HubLocation, response: Response): Error | undefined {
+  const { id, endpoint } = location;
+  const what = `Cannot open ${describeLocation(location)}`;
+  const code = response.headers.get("x-error-code");
+  if (response.status === 403 || code === "GatedRepo") {
+    const page = new URL(id, endpoint).href;
+    return new HttpError(what, response, `accept its terms on ${page} and give a token`);
+  }
+  if (response.status === 401) {
+    return new HttpError(what, response, "there is no such model, or it needs a token to be read");
+  }
+  if (code === "RepoNotFound") {
+    return new MissingFileError(`Cannot find the model ${id} on ${endpoint.host}`);
+  }
+  if (code === "RevisionNotFound") {
+    return new MissingFileError(`${what}: there is no such revision`);
+  }
+  return undefined;
+}
+
+function parseInfo(json: unknown): RepositoryInfo {
+  if (typeof json !== "object" || json === null) return { commit: undefined, files: undefined };
+  const commit = "sha" in json && typeof json.sha === "string" && isCommit(json.sha)
+    ? json.sha
+    : undefined;
+  if (!("siblings" in json) || !Array.isArray(json.siblings)) return { commit, files: undefined };
+  const files = new Map<string, ListedFile>();
+  for (const file of json.siblings) {
+    const path: unknown = file?.rfilename;
+    if (typeof path !== "string") continue;
+    const size: unknown = file.size;
+    const hash: unknown = file.lfs?.sha256;
+    files.set(path, {
+      size: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+      sha256: isSha256(hash) ? hash : undefined,
+    });
+  }
+  return { commit, files };
+}
+
+async function readJsonBody(response: Response, options: HttpOptions): Promise<unknown> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for await (const chunk of bodyOf(response, options)) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) return undefined;
+    text += decoder.decode(chunk, { stream: true });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function hubUrl({ endpoint }: HubLocation, path: string): URL {
+  return new URL(path, endpoint.href.endsWith("/") ? endpoint : `${endpoint.href}/`);
+}
+
+/** An ETag without quotation marks and the mark of weak ones, if it can be a file name. */
+function bareEtag(etag: string | null): string | undefined {
+  const bare = etag?.replace(/^W\//, "").replaceAll('"', "");
+  return bare && /^[\w-][\w.-]{0,199}$/.test(bare) ? bare : undefined;
+}
+
+function naturalOf(text: string | null): number | undefined {
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function isSha256(value: unknown): value is string {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+}

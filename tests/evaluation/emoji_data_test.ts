@@ -1,0 +1,53 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EmojiData } from "../../evaluation/emoji_data.ts";
+
+const SIZE = 8;
+
+/** Writes pictures of one colour each into a folder. */
+async function writeData(
+  folder: string,
+  names: readonly string[],
+  colors: readonly (readonly number[])[],
+): Promise<void> {
+  const listing = { size: SIZE, names: names.map((name) => ({ name, style: "noto" })) };
+  await Deno.writeTextFile(`${folder}/names.json`, JSON.stringify(listing));
+  const rgba = Uint8Array.from(colors.flatMap((color) => Array(SIZE * SIZE).fill(color).flat()));
+  const packed = new Blob([rgba]).stream().pipeThrough(new CompressionStream("gzip"));
+  await Deno.writeFile(`${folder}/rgba.bin.gz`, packed);
+}
+
+/** Red, green and blue of a pixel. */
+function pixel(data: Uint8ClampedArray, x: number, y: number, side: number): number[] {
+  return [...data.subarray((y * side + x) * 4, (y * side + x) * 4 + 3)];
+}
+
+Deno.test("EmojiData.pictures() puts emoji on white, at the model's size", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const colors = [[10, 20, 30, 255], [200, 0, 0, 0], [0, 0, 0, 51]];
+    await writeData(folder, ["cat", "dog", "cat"], colors);
+    const data = await EmojiData.read(folder);
+    assertEquals(data.names(2), ["cat"]);
+    assertEquals(data.names(1), ["dog"]);
+    const [opaque, faint] = data.pictures("cat", 16);
+    assertEquals([opaque!.width, opaque!.height], [16, 16]);
+    assertEquals(pixel(opaque!.data, 8, 8, 16), [10, 20, 30]);
+    assertEquals(pixel(faint!.data, 8, 8, 16), [204, 204, 204]);
+    // The emoji is a little smaller than the picture, so that white shines through at the edge.
+    assert(pixel(opaque!.data, 0, 8, 16)[0]! > 10);
+    const [clear] = data.pictures("dog", 16);
+    assert(clear!.data.every((value) => value === 255));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("EmojiData.read() refuses pictures that are not as many as the names", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await writeData(folder, ["cat", "dog"], [[0, 0, 0, 255]]);
+    await assertRejects(() => EmojiData.read(folder), RangeError, "256 bytes, expected 512");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

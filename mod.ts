@@ -43,6 +43,7 @@ export * from "./src/models/clip_text_config.ts";
 export * from "./src/models/clip_text_model.ts";
 export type { FeedForwardActivation } from "./src/models/feed_forward.ts";
 export * from "./src/models/learned_embeddings.ts";
+export type { CreateModelOptions, ModelFromPretrainedOptions } from "./src/models/load_model.ts";
 export * from "./src/models/model.ts";
 export * from "./src/models/transformer_2d.ts";
 export * from "./src/models/transformer_2d_config.ts";

@@ -21,11 +21,11 @@ import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
 import { Recorder } from "../src/backends/webgpu/recorder.ts";
 import { selfCheck } from "../src/backends/webgpu/self_check.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
-import { WeightScope } from "../src/models/layers.ts";
-import { ModelWeights } from "../src/models/model_weights.ts";
+import { Parameters, ParameterScope } from "../src/models/parameters.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { TransformerBlock } from "../src/models/transformer_block.ts";
 import {
+  blockConfig,
   blockFlops,
   CONTEXT_LENGTH,
   ITHQ,
@@ -239,18 +239,11 @@ async function block(
   using timestep = backend.tensor(Int32Array.of(50), [1]);
   using context = randomContext(backend, size);
   const state = frame.empty(shape, "f32");
-  using memory = new ModelWeights();
-  const scope = new WeightScope(memory, "transformer_blocks.0");
-  const first = new TransformerBlock(scope, {
-    ...size,
-    columns: width,
-    contextColumns: size.context,
-    attentionBias: true,
-    activation: "geglu-approximate",
-    timesteps: 100,
-  });
+  using parameters = new Parameters();
+  const scope = new ParameterScope(parameters, "transformer_blocks.0");
+  const first = new TransformerBlock(scope, blockConfig(size));
   // All of the checkpoint but the first block goes unused.
-  await memory.load(backend, weights, { dtype }, /^(?!transformer_blocks\.0\.)/);
+  await parameters.load(backend, weights, { dtype });
   const keyValues = first.keyValues(frame, context);
   first.forward(frame, state, { timestep, keyValues });
   state.write(numbers(shape.reduce((a, b) => a * b)));

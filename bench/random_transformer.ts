@@ -3,6 +3,8 @@
 
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
 import type { Config } from "../src/checkpoints/config.ts";
+import { parseTransformer2DConfig } from "../src/models/transformer_2d_config.ts";
+import type { TransformerBlockConfig } from "../src/models/transformer_block.ts";
 import { elements } from "./random_weights.ts";
 
 /** Sizes of a transformer. */
@@ -72,6 +74,11 @@ export function transformerConfig(size: TransformerSize): Config {
       num_embeds_ada_norm: TIMESTEPS,
     },
   };
+}
+
+/** Config of one of its blocks. */
+export function blockConfig(size: TransformerSize): TransformerBlockConfig {
+  return parseTransformer2DConfig(transformerConfig(size));
 }
 
 /** Weights of a transformer: small random numbers, the same in every array of a size. */

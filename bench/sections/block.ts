@@ -2,13 +2,18 @@
 
 import type { Backend, WeightDType } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
-import { WeightScope } from "../../src/models/layers.ts";
-import { ModelWeights } from "../../src/models/model_weights.ts";
+import { Parameters, ParameterScope } from "../../src/models/parameters.ts";
 import { TransformerBlock } from "../../src/models/transformer_block.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { blockModel } from "../peers/onnx_transformer.ts";
 import { floats, integers, peerEntries, type PeerTask } from "../peers/peer.ts";
-import { blockShapes, blockWork, CONTEXT_LENGTH, ITHQ, TIMESTEPS } from "../random_transformer.ts";
+import {
+  blockConfig,
+  blockShapes,
+  blockWork,
+  CONTEXT_LENGTH,
+  ITHQ,
+} from "../random_transformer.ts";
 import { randomNumbers, randomWeights } from "../random_weights.ts";
 
 const SIZE = ITHQ;
@@ -56,16 +61,9 @@ async function ourBlock(
   inputs: BlockInputs,
   stack: AsyncDisposableStack,
 ): Promise<Runnable> {
-  const memory = stack.use(new ModelWeights());
-  const model = new TransformerBlock(new WeightScope(memory, NAME), {
-    ...SIZE,
-    columns: COLUMNS,
-    contextColumns: SIZE.context,
-    attentionBias: true,
-    activation: "geglu-approximate",
-    timesteps: TIMESTEPS,
-  });
-  await memory.load(backend, inputs.weights, { dtype });
+  const parameters = stack.use(new Parameters());
+  const model = new TransformerBlock(new ParameterScope(parameters, NAME), blockConfig(SIZE));
+  await parameters.load(backend, inputs.weights, { dtype });
   const timestep = stack.use(backend.tensor(Int32Array.of(TIMESTEP), [1]));
   const shape = [BATCH, CONTEXT_LENGTH, SIZE.context];
   const context = stack.use(backend.tensor(inputs.context, shape));

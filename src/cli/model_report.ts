@@ -164,10 +164,10 @@ function open(
 }
 
 function reportComponent(name: string, className: string, model: Model): ComponentReport {
-  const { weights } = model;
+  const { checkpoint } = model;
   const memory = WEIGHT_DTYPES.map((dtype) => [dtype, model.memoryBytes(dtype)] as const);
   return {
-    ...reportArrays(weights, weights.names()),
+    ...reportArrays(checkpoint, checkpoint.names()),
     name,
     className,
     parameters: model.parameters,

@@ -6,19 +6,8 @@
 
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
-import type { WeightScope } from "./layers.ts";
-import type { Parameter } from "./model_weights.ts";
-
-/** Epsilon of the norm, fixed in diffusers. */
-const EPS = 1e-5;
-
-/** Sizes of an {@linkcode AdaLayerNorm}. */
-export interface AdaLayerNormSizes {
-  /** Columns of the argument. */
-  readonly columns: number;
-  /** Number of timesteps. */
-  readonly timesteps: number;
-}
+import { LAYER_NORM_EPS } from "./layers.ts";
+import type { Parameter, ParameterScope } from "./parameters.ts";
 
 /**
  * norm(x) · (1 + scale) + shift with (scale, shift) = linear(silu(emb(t))), as in diffusers'
@@ -28,30 +17,35 @@ export interface AdaLayerNormSizes {
 export class AdaLayerNorm {
   readonly #table: Parameter<Table>;
 
-  constructor({ weights, name }: WeightScope, { columns, timesteps }: AdaLayerNormSizes) {
-    weights.keepPrecise(`${name}.linear`);
-    this.#table = weights.derived(
+  /** @param numEmbeddings Number of timesteps. */
+  constructor({ parameters, name }: ParameterScope, embeddingDim: number, numEmbeddings: number) {
+    parameters.keepPrecise(`${name}.linear`);
+    this.#table = parameters.derived(
       [
-        [`${name}.emb.weight`, [timesteps, columns]],
-        [`${name}.linear.weight`, [2 * columns, columns]],
-        [`${name}.linear.bias`, [2 * columns]],
+        [`${name}.emb.weight`, [numEmbeddings, embeddingDim]],
+        [`${name}.linear.weight`, [2 * embeddingDim, embeddingDim]],
+        [`${name}.linear.bias`, [2 * embeddingDim]],
       ],
       (backend, [embedding, weight, bias]) => makeTable(backend, embedding!, weight!, bias!),
-      () => 4 * timesteps * 2 * columns,
+      () => 4 * numEmbeddings * 2 * embeddingDim,
     );
   }
 
   /**
-   * Normalises the rows of x.
+   * Normalises the rows of x (…, embeddingDim).
    *
    * @param timestep One element: the timestep of all rows.
    */
   forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
-    return frame.adaLayerNorm(x, { table: this.#table.value.tensor, timestep, eps: EPS });
+    return frame.adaLayerNorm(x, {
+      table: this.#table.value.tensor,
+      timestep,
+      eps: LAYER_NORM_EPS,
+    });
   }
 }
 
-/** (timesteps, 2 · columns): scales and shifts, in the memory of a frame. */
+/** (numEmbeddings, 2 · embeddingDim): scales and shifts, in the memory of a frame. */
 interface Table extends Disposable {
   readonly tensor: Tensor;
 }

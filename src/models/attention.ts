@@ -5,28 +5,23 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import { Linear, type WeightScope } from "./layers.ts";
+import { Linear, type Residual } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 
 /** Heads of an attention. */
 export interface Heads {
   /** Number of heads. */
   readonly heads: number;
-  /** Columns of one head. */
+  /** Size of one head. */
   readonly headDim: number;
-}
-
-/** What a part of a residual network is added to. */
-export interface Residual {
-  /** Tensor of the result's size, which becomes the result. */
-  readonly addTo: Tensor;
 }
 
 /** Names and sizes of a {@linkcode SelfAttention}. */
 export interface SelfAttentionOptions extends Heads {
   /** Names of the projections to queries, keys and values, and of that of the result. */
   readonly projections: readonly [q: string, k: string, v: string, out: string];
-  /** Columns of the argument and of the result. */
-  readonly columns: number;
+  /** Size of a row of the argument and of the result. */
+  readonly dim: number;
   /** Whether queries, keys and values have a bias; the result always has. Default true. */
   readonly bias?: boolean;
   /** Whether a row sees only the rows before it. Default false. */
@@ -39,25 +34,24 @@ export class SelfAttention {
   readonly #toOut: Linear;
   readonly #options: SelfAttentionOptions;
 
-  constructor(weights: WeightScope, options: SelfAttentionOptions) {
-    const { projections: [q, k, v, out], columns, heads, headDim, bias = true } = options;
-    const width = heads * headDim;
-    const qkv = [weights.at(q), weights.at(k), weights.at(v)];
-    this.#toQkv = new Linear(qkv, width, columns, { bias });
-    this.#toOut = new Linear(weights.at(out), columns, width);
+  constructor(scope: ParameterScope, options: SelfAttentionOptions) {
+    const { projections: [q, k, v, out], dim, heads, headDim, bias = true } = options;
+    const innerDim = heads * headDim;
+    this.#toQkv = new Linear([scope.at(q), scope.at(k), scope.at(v)], dim, innerDim, { bias });
+    this.#toOut = new Linear(scope.at(out), innerDim, dim);
     this.#options = options;
   }
 
-  /** x (batch, length, columns) → `addTo` plus the attention of x to itself. */
+  /** x (batch, length, dim) → `addTo` (used up) plus the attention of x to itself. */
   forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
     const { heads, headDim, causal = false } = this.#options;
+    const innerDim = heads * headDim;
     const tensor = this.#toQkv.forward(frame, x);
-    const width = heads * headDim;
     const attended = frame.attention(
       { tensor, offset: 0 },
-      { tensor, offset: width },
-      { tensor, offset: 2 * width },
+      { tensor, offset: innerDim },
+      { tensor, offset: 2 * innerDim },
       { batch: x.shape[0]!, heads, headDim, scale: headDim ** -0.5, causal },
     );
     return this.#toOut.forward(frame, attended, { addTo });
@@ -66,10 +60,10 @@ export class SelfAttention {
 
 /** Sizes of a {@linkcode CrossAttention}. */
 export interface CrossAttentionOptions extends Heads {
-  /** Columns of the argument and of the result. */
-  readonly columns: number;
-  /** Columns of the context. */
-  readonly contextColumns: number;
+  /** Size of a row of the argument and of the result. */
+  readonly dim: number;
+  /** Size of a row of the context. */
+  readonly crossAttentionDim: number;
   /** Whether queries, keys and values have a bias; the result always has. */
   readonly bias: boolean;
 }
@@ -81,28 +75,29 @@ export class CrossAttention {
   readonly #toOut: Linear;
   readonly #options: CrossAttentionOptions;
 
-  constructor(weights: WeightScope, options: CrossAttentionOptions) {
-    const { columns, contextColumns, heads, headDim, bias } = options;
-    const width = heads * headDim;
-    this.#toQ = new Linear(weights.at("to_q"), width, columns, { bias });
-    const kv = [weights.at("to_k"), weights.at("to_v")];
-    this.#toKv = new Linear(kv, width, contextColumns, { bias });
-    this.#toOut = new Linear(weights.at("to_out.0"), columns, width);
+  constructor(scope: ParameterScope, options: CrossAttentionOptions) {
+    const { dim, crossAttentionDim, heads, headDim, bias } = options;
+    const innerDim = heads * headDim;
+    this.#toQ = new Linear(scope.at("to_q"), dim, innerDim, { bias });
+    this.#toKv = new Linear([scope.at("to_k"), scope.at("to_v")], crossAttentionDim, innerDim, {
+      bias,
+    });
+    this.#toOut = new Linear(scope.at("to_out.0"), innerDim, dim);
     this.#options = options;
   }
 
-  /** Keys and values, side by side, of a context (batch, length, contextColumns). */
+  /** Keys and values, side by side, of a context (batch, length, crossAttentionDim). */
   keyValues(frame: Frame, context: Tensor): Tensor {
     return this.#toKv.forward(frame, context);
   }
 
   /**
-   * `addTo` plus the attention of x to a context.
+   * `addTo` (used up) plus the attention of x to a context.
    *
-   * @param x (batch, length, columns); every one of its sequences stands for `copies` of them, which
+   * @param x (batch, length, dim); every one of its sequences stands for `copies` of them, which
    *   follow each other as a whole.
    * @param keyValues Result of {@linkcode CrossAttention.keyValues}, of copies · batch sequences.
-   * @returns (copies · batch, length, columns).
+   * @returns (copies · batch, length, dim).
    */
   forward(frame: Frame, x: Tensor, keyValues: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();

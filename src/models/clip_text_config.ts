@@ -12,9 +12,9 @@ import { supportOnly } from "./support.ts";
 export interface CLIPTextConfig {
   /** Number of tokens of the vocabulary. */
   readonly vocabSize: number;
-  /** Columns of the hidden state. */
+  /** Size of the hidden state of a token. */
   readonly hiddenSize: number;
-  /** Columns in between the layers of the feed-forward parts. */
+  /** Size in between the layers of the feed-forward parts. */
   readonly intermediateSize: number;
   /** Number of layers. */
   readonly numHiddenLayers: number;

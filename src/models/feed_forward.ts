@@ -5,8 +5,8 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import type { Residual } from "./attention.ts";
-import { Linear, type WeightScope } from "./layers.ts";
+import { Linear, type Residual } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 
 /** Activation functions that diffusers 0.9.0 knows for transformer blocks. */
 export const FEED_FORWARD_ACTIVATIONS: readonly FeedForwardActivation[] = [
@@ -20,8 +20,8 @@ export const FEED_FORWARD_ACTIVATIONS: readonly FeedForwardActivation[] = [
  */
 export type FeedForwardActivation = "geglu" | "geglu-approximate";
 
-/** Factor from the columns of the argument to those in between. */
-const EXPANSION = 4;
+/** Factor from the size of the argument to that in between. */
+const MULT = 4;
 
 /** Two linear layers with an activation in between; diffusers' `FeedForward`. */
 export class FeedForward {
@@ -29,19 +29,19 @@ export class FeedForward {
   readonly #out: Linear;
   readonly #gated: boolean;
 
-  constructor(weights: WeightScope, columns: number, activation: FeedForwardActivation) {
-    const inner = EXPANSION * columns;
-    this.#gated = activation === "geglu";
-    this.#proj = new Linear(weights.at("net.0.proj"), this.#gated ? 2 * inner : inner, columns);
-    this.#out = new Linear(weights.at("net.2"), columns, inner);
+  constructor(scope: ParameterScope, dim: number, activationFn: FeedForwardActivation) {
+    const innerDim = MULT * dim;
+    this.#gated = activationFn === "geglu";
+    this.#proj = new Linear(scope.at("net.0.proj"), dim, this.#gated ? 2 * innerDim : innerDim);
+    this.#out = new Linear(scope.at("net.2"), innerDim, dim);
   }
 
-  /** x (…, columns) → `addTo` plus the result for x. */
+  /** x (…, dim) → `addTo` (used up) plus the result for x. */
   forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
-    const inner = this.#gated
+    const hidden = this.#gated
       ? frame.geglu(this.#proj.forward(frame, x))
       : this.#proj.forward(frame, x, { activation: "quickGelu" });
-    return this.#out.forward(frame, inner, { addTo });
+    return this.#out.forward(frame, hidden, { addTo });
   }
 }

@@ -6,18 +6,19 @@
 
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { SelfAttention } from "./attention.ts";
-import { GroupNorm, type WeightScope } from "./layers.ts";
+import { GroupNorm } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 
 /** Attention with one head after a group norm, added to x; diffusers' `AttentionBlock`. */
 export class ImageAttention {
   readonly #norm: GroupNorm;
   readonly #attention: SelfAttention;
 
-  constructor(weights: WeightScope, channels: number, groups: number) {
-    this.#norm = new GroupNorm(weights.at("group_norm"), channels, groups);
-    this.#attention = new SelfAttention(weights, {
+  constructor(scope: ParameterScope, channels: number, groups: number) {
+    this.#norm = new GroupNorm(scope.at("group_norm"), groups, channels);
+    this.#attention = new SelfAttention(scope, {
       projections: ["query", "key", "value", "proj_attn"],
-      columns: channels,
+      dim: channels,
       heads: 1,
       headDim: channels,
     });

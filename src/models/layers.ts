@@ -1,5 +1,5 @@
 /**
- * The layers that models are made of. Each declares its weights when it is made, and appends its
+ * The layers that models are made of. Each declares its parameters when it is made, and appends its
  * operation to a frame.
  *
  * @module
@@ -13,21 +13,26 @@ import type {
   LinearWeight,
   Tensor,
 } from "../backends/backend.ts";
-import type {
-  LinearDeclaration,
-  ModelWeights,
-  NormParameters,
-  Parameter,
-} from "./model_weights.ts";
+import {
+  type LinearDeclaration,
+  type NormParameters,
+  type Parameter,
+  ParameterScope,
+} from "./parameters.ts";
 
-/** The weights below a prefix: `scope.at("attn1").at("to_q")` declares `…attn1.to_q.weight`. */
-export class WeightScope {
-  constructor(readonly weights: ModelWeights, readonly name: string = "") {}
+/** Epsilon of layer norms, PyTorch's default. */
+export const LAYER_NORM_EPS = 1e-5;
 
-  /** The weights below a name. */
-  at(name: string | number): WeightScope {
-    return new WeightScope(this.weights, this.name === "" ? `${name}` : `${this.name}.${name}`);
-  }
+/** Epsilon of group norms, as diffusers sets it for all of its autoencoders. */
+export const GROUP_NORM_EPS = 1e-6;
+
+/** What a part of a residual network is added to. */
+export interface Residual {
+  /**
+   * Tensor of the result's size, used up: the result may take its memory, so that only the result is
+   * to be read from then on.
+   */
+  readonly addTo: Tensor;
 }
 
 /** y = x·Wᵀ + b; several layers of the same argument are computed as one, side by side. */
@@ -35,19 +40,39 @@ export class Linear {
   readonly #weight: Parameter<LinearWeight>;
 
   constructor(
-    scopes: WeightScope | readonly WeightScope[],
-    outFeatures: number,
+    scopes: ParameterScope | readonly [ParameterScope, ...ParameterScope[]],
     inFeatures: number,
+    outFeatures: number,
     options?: LinearDeclaration,
   ) {
-    const all = Array.isArray(scopes) ? scopes as readonly WeightScope[] : [scopes as WeightScope];
-    const names = all.map(({ name }) => name);
-    this.#weight = all[0]!.weights.linear(names, outFeatures, inFeatures, options);
+    const [first, ...others] = scopes instanceof ParameterScope ? [scopes] : scopes;
+    const names = [first, ...others].map(({ name }) => name);
+    this.#weight = first.parameters.linear(names, inFeatures, outFeatures, options);
   }
 
-  /** (…, inFeatures) → (…, outFeatures). */
+  /** (…, inFeatures) → (…, outFeatures); `addTo` is used up, see {@linkcode Residual}. */
   forward(frame: Frame, x: Tensor, options?: LinearOptions): Tensor {
     return frame.linear(x, this.#weight.value, options);
+  }
+}
+
+/** A table with a row for each id. */
+export class Embedding {
+  readonly #weight: Parameter<Tensor>;
+
+  constructor(scope: ParameterScope, numEmbeddings: number, embeddingDim: number) {
+    const shape = [numEmbeddings, embeddingDim];
+    this.#weight = scope.parameters.tensor(`${scope.name}.weight`, shape);
+  }
+
+  /** The table (numEmbeddings, embeddingDim). */
+  get weight(): Tensor {
+    return this.#weight.value;
+  }
+
+  /** ids (…) → (…, embeddingDim), plus the row of `positions` of the same place, over and over. */
+  forward(frame: Frame, ids: Tensor<"i32">, positions?: Tensor): Tensor {
+    return frame.embedding(ids, this.weight, positions);
   }
 }
 
@@ -56,12 +81,12 @@ export class LayerNorm {
   readonly #parameters: NormParameters;
   readonly #eps: number;
 
-  constructor(scope: WeightScope, columns: number, eps = 1e-5) {
-    this.#parameters = scope.weights.norm(scope.name, columns);
+  constructor(scope: ParameterScope, dim: number, eps: number = LAYER_NORM_EPS) {
+    this.#parameters = scope.parameters.norm(scope.name, dim);
     this.#eps = eps;
   }
 
-  /** (…, columns) → (…, columns). */
+  /** (…, dim) → (…, dim). */
   forward(frame: Frame, x: Tensor): Tensor {
     const { weight, bias } = this.#parameters;
     return frame.layerNorm(x, { weight, bias, eps: this.#eps });
@@ -73,9 +98,9 @@ export class GroupNorm {
   readonly #parameters: NormParameters;
   readonly #options: { readonly groups: number; readonly eps: number; readonly silu: boolean };
 
-  constructor(scope: WeightScope, channels: number, groups: number, { silu = false } = {}) {
-    this.#parameters = scope.weights.norm(scope.name, channels);
-    this.#options = { groups, eps: 1e-6, silu };
+  constructor(scope: ParameterScope, groups: number, channels: number, { silu = false } = {}) {
+    this.#parameters = scope.parameters.norm(scope.name, channels);
+    this.#options = { groups, eps: GROUP_NORM_EPS, silu };
   }
 
   /** (batch, height, width, channels) → the same. */
@@ -91,18 +116,18 @@ export class Conv2d {
   readonly #options: ConvOptions;
 
   constructor(
-    scope: WeightScope,
-    outChannels: number,
+    scope: ParameterScope,
     inChannels: number,
+    outChannels: number,
     kernelSize: 1 | 3,
-    options: ConvOptions = {},
+    options: Omit<ConvOptions, "addTo"> = {},
   ) {
-    this.#weight = scope.weights.conv(scope.name, outChannels, inChannels, kernelSize);
+    this.#weight = scope.parameters.conv(scope.name, inChannels, outChannels, kernelSize);
     this.#options = options;
   }
 
-  /** (batch, height, width, inChannels) → (batch, …, outChannels). */
-  forward(frame: Frame, x: Tensor, options: ConvOptions = {}): Tensor {
+  /** (batch, height, width, inChannels) → (batch, …, outChannels); `addTo` is used up. */
+  forward(frame: Frame, x: Tensor, options?: Residual): Tensor {
     return frame.conv2d(x, this.#weight.value, { ...this.#options, ...options });
   }
 }

@@ -9,15 +9,21 @@ import type { ArraySource } from "../checkpoints/arrays.ts";
 import { booleanField, type Config, integerField } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
-import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
-import type { Parameter } from "./model_weights.ts";
+import {
+  createModel,
+  type CreateModelOptions,
+  loadModel,
+  type ModelFromPretrainedOptions,
+} from "./load_model.ts";
+import { Model, type ModelParts } from "./model.ts";
+import type { Parameter } from "./parameters.ts";
 import { supportOnly } from "./support.ts";
 
 /** Config of a `LearnedClassifierFreeSamplingEmbeddings`, by the names of diffusers. */
 export interface LearnedEmbeddingsConfig {
   /** Whether there are learned embeddings; without, the empty prompt takes their place. */
   readonly learnable: boolean;
-  /** Columns of an embedding; undefined if there are none. */
+  /** Size of an embedding; undefined if there are none. */
   readonly hiddenSize: number | undefined;
   /** Number of embeddings; undefined if there are none. */
   readonly length: number | undefined;
@@ -31,58 +37,58 @@ export interface LearnedEmbeddingsConfig {
  */
 export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbeddingsConfig> {
   /** @ignore */
-  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
+  static readonly weightFiles: readonly string[] = DIFFUSERS_WEIGHTS;
+  /** @ignore */
+  static readonly parseConfig: (config: Config) => LearnedEmbeddingsConfig = parseConfig;
   readonly #embeddings: Parameter<Tensor> | undefined;
 
-  private constructor(backend: Backend, config: LearnedEmbeddingsConfig, weights: ArraySource) {
-    super(backend, config, weights);
-    const { learnable, length, hiddenSize } = config;
-    this.#embeddings = learnable
-      ? this.memory.tensor("embeddings", [length!, hiddenSize!])
-      : undefined;
+  /** @ignore Components are made by `create` and `fromPretrained`. */
+  constructor(parts: ModelParts<LearnedEmbeddingsConfig>) {
+    super(parts);
+    const { learnable, length, hiddenSize } = parts.config;
+    const { parameters } = parts.scope;
+    if (learnable) this.#embeddings = parameters.tensor("embeddings", [length!, hiddenSize!]);
+    // An empty array is stored if there is nothing learned.
+    else parameters.ignore(/^embeddings$/);
   }
 
   /**
    * Makes the component of its parts.
    *
    * @param config Config as in diffusers' `config.json`.
-   * @param weights The array `embeddings`; closed with the component, or if this fails. Not read if
+   * @param checkpoint The array `embeddings`; closed with the component, or if this fails. Not read if
    *   the embeddings are not learned.
-   * @throws {TypeError} If a field of the config or the array is missing or does not fit.
+   * @throws {TypeError} If a field of the config or an array is missing or does not fit.
    * @throws {RangeError} If a field of the config is out of range.
    */
   static create(
     backend: Backend,
     config: Config,
-    weights: ArraySource,
+    checkpoint: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<LearnedClassifierFreeSamplingEmbeddings> {
-    return Model.loaded(
-      weights,
-      () => new LearnedClassifierFreeSamplingEmbeddings(backend, parseConfig(config), weights),
+    return createModel(
+      LearnedClassifierFreeSamplingEmbeddings,
+      backend,
+      config,
+      checkpoint,
       options,
-      // An empty array is stored if there is nothing learned.
-      config.values["learnable"] === true ? undefined : /^embeddings$/,
     );
   }
 
   /**
    * Loads the component from a folder in the layout of diffusers.
    *
-   * @param source Path, `file:` or `http(s):` URL, or an open folder.
+   * @param source Path, `file:` or `http(s):` URL, id of a model on the hub, or an open folder.
    * @throws {TypeError} If the config or the weights do not fit.
+   * @throws {RangeError} If the config asks for something that is not supported, or the weights do not
+   *   fit in the memory of the device.
    */
   static fromPretrained(
     source: string | URL | ModelFolder,
     options: ModelFromPretrainedOptions = {},
   ): Promise<LearnedClassifierFreeSamplingEmbeddings> {
-    return Model.open(
-      source,
-      options,
-      DIFFUSERS_WEIGHTS,
-      (backend, config, weights) =>
-        LearnedClassifierFreeSamplingEmbeddings.create(backend, config, weights, options),
-    );
+    return loadModel(LearnedClassifierFreeSamplingEmbeddings, source, options);
   }
 
   /** Whether there are learned embeddings. */

@@ -1,57 +1,26 @@
 /**
- * What all models share: loading from a folder, and who owns what.
+ * What all models share: who owns what, loading and saving of weights.
  *
  * @module
  */
 
-import {
-  type Backend,
-  type DeviceType,
-  WEIGHT_DTYPES,
-  type WeightDType,
-} from "../backends/backend.ts";
-import { createBackend } from "../backends/select.ts";
-import { type Config, readConfig } from "../checkpoints/config.ts";
+import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
-import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
-import type { ModelFolder } from "../files/source.ts";
-import { openWeights } from "../checkpoints/weights.ts";
+import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { checkMemory } from "./memory_check.ts";
-import { ModelWeights } from "./model_weights.ts";
+import type { Parameters, ParameterScope } from "./parameters.ts";
 
-/** Options of every model's `create`. */
-export interface CreateModelOptions {
+/** Options of {@linkcode Model.load}. */
+export interface LoadModelOptions {
   /**
    * How the weights of linear layers are held: float32, float16, or int8 with one scale for each
    * row. Default: as stored. Convolutions, embeddings and norms are always held in float32.
    */
   readonly dtype?: WeightDType | undefined;
-  /**
-   * Whether to load the weights at once. Default true. Without them the model can tell its size and be
-   * saved; {@linkcode Model.load} loads them later.
-   */
-  readonly load?: boolean | undefined;
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
-}
-
-/** Options of {@linkcode Model.load}. */
-export type LoadModelOptions = Pick<CreateModelOptions, "dtype" | "signal">;
-
-/** Options of every model's `fromPretrained`: those of opening a folder, and these. */
-export interface ModelFromPretrainedOptions extends CreateModelOptions, OpenFolderOptions {
-  /** Stops loading. */
-  readonly signal?: AbortSignal | undefined;
-  /** Where to compute; stays the caller's. Default: one that the model makes and owns. */
-  readonly backend?: Backend | undefined;
-  /** Device of the backend that is made. Default `"auto"`. */
-  readonly device?: DeviceType | "auto" | undefined;
-  /** Threads of the backend that is made. Default: as many as there are processors. */
-  readonly threads?: number | undefined;
-  /** Folder inside `source`, such as `"transformer"`. Default: `source` itself. */
-  readonly subfolder?: string | undefined;
 }
 
 /** Options of every model's `savePretrained`. */
@@ -68,6 +37,26 @@ export interface ModelConfig {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * What a model is made of.
+ *
+ * @ignore For the models only.
+ */
+export interface ModelParts<C extends ModelConfig> {
+  /** Where it computes. */
+  readonly backend: Backend;
+  /** The checked config. */
+  readonly config: C;
+  /** Where its weights are read from. */
+  readonly checkpoint: ArraySource;
+  /** Where it declares its parameters. */
+  readonly scope: ParameterScope;
+  /** Name of the file that weights are saved in. */
+  readonly weightsFile: string;
+  /** What goes with the model: parameters, checkpoint, and the backend if it is the model's own. */
+  readonly owned: AsyncDisposableStack;
+}
+
 /** A network with its config and weights. */
 export abstract class Model<C extends ModelConfig = ModelConfig> implements AsyncDisposable {
   /** Where it computes. */
@@ -75,34 +64,26 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   /** The checked config. */
   readonly config: C;
   /** The checkpoint it was loaded from, whose arrays can be read again. */
-  readonly weights: ArraySource;
-  /**
-   * The weights on the device.
-   *
-   * @ignore For the models only.
-   */
-  protected readonly memory: ModelWeights = new ModelWeights();
-  /**
-   * Name of the file that weights are saved in.
-   *
-   * @ignore For the models only.
-   */
-  protected abstract readonly weightsFile: string;
-  #ownedBackend: Backend | undefined;
-  #ignored: RegExp | undefined;
+  readonly checkpoint: ArraySource;
+  readonly #parameters: Parameters;
+  readonly #weightsFile: string;
+  readonly #owned: AsyncDisposableStack;
   #loading: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
-  constructor(backend: Backend, config: C, weights: ArraySource) {
+  constructor({ backend, config, checkpoint, scope, weightsFile, owned }: ModelParts<C>) {
     this.backend = backend;
     this.config = config;
-    this.weights = weights;
+    this.checkpoint = checkpoint;
+    this.#parameters = scope.parameters;
+    this.#weightsFile = weightsFile;
+    this.#owned = owned;
   }
 
   /** Number of parameters. */
   get parameters(): number {
-    return this.memory.parameters;
+    return this.#parameters.count;
   }
 
   /**
@@ -111,7 +92,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    * @param dtype How those of linear layers are held. Default: as stored.
    */
   memoryBytes(dtype?: WeightDType): number {
-    return this.memory.bytes(this.weights, dtype);
+    return this.#parameters.bytes(this.checkpoint, dtype);
   }
 
   /**
@@ -121,8 +102,35 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    * @throws {ReferenceError} If the model was disposed of.
    */
   async load(options: LoadModelOptions = {}): Promise<void> {
-    if (this.#disposal) throw new ReferenceError("Cannot load the model: it was disposed of");
-    this.#loading ??= this.#load(options);
+    await Model.loadAll(this.checkpoint.description, [this], options);
+  }
+
+  /**
+   * Loads the weights of several models of one backend, one array after the other. Those that are
+   * loaded stay as they are.
+   *
+   * @param description What the models belong to, for error messages: a path or URL.
+   * @throws {RangeError} If all together do not fit in the memory of the device, before any is taken.
+   * @throws {ReferenceError} If one of the models was disposed of.
+   */
+  static async loadAll(
+    description: string,
+    models: readonly Model[],
+    options: LoadModelOptions = {},
+  ): Promise<void> {
+    checkChoice({ task: `load ${description}`, name: "dtype" }, options.dtype, WEIGHT_DTYPES);
+    if (models.some((model) => model.#disposal)) {
+      throw new ReferenceError(`Cannot load ${description}: the model was disposed of`);
+    }
+    const waiting = models.filter((model) => !model.#loading);
+    const bytesOf = (dtype: WeightDType | undefined) =>
+      waiting.reduce((sum, model) => sum + model.memoryBytes(dtype), 0);
+    if (waiting[0]) checkMemory(description, waiting[0].backend, options.dtype, bytesOf);
+    for (const model of models) await model.#loadOnce(options);
+  }
+
+  async #loadOnce(options: LoadModelOptions): Promise<void> {
+    this.#loading ??= this.#parameters.load(this.backend, this.checkpoint, options);
     try {
       await this.#loading;
     } catch (error) {
@@ -131,24 +139,12 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     }
   }
 
-  async #load({ dtype, signal }: LoadModelOptions): Promise<void> {
-    checkDType(dtype);
-    checkMemory(this.weights.description, this.backend, dtype, (type) => this.memoryBytes(type));
-    await this.memory.load(this.backend, this.weights, { dtype, signal }, this.#ignored);
-  }
-
   /**
    * Gives back the memory of the weights, closes the checkpoint, and frees the backend if the model
    * made it. Calls after the first wait for the first.
    */
   dispose(): Promise<void> {
-    return this.#disposal ??= this.#dispose();
-  }
-
-  async #dispose(): Promise<void> {
-    this.memory.dispose();
-    await this.weights[Symbol.asyncDispose]();
-    await this.#ownedBackend?.dispose();
+    return this.#disposal ??= this.#owned.disposeAsync();
   }
 
   /**
@@ -171,80 +167,17 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
       return await folder.commit();
     }
     const { dtype, signal } = options;
-    checkDType(dtype);
-    const config = configToSave(this.config.json, dtype, this.memory.preciseLinears);
+    checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
+    const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
     await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
-    const quantize = (name: string) => this.memory.quantizable.has(name);
-    await saveWeights(this.weights, target, this.weightsFile, { dtype, quantize, signal });
+    const quantize = (name: string) => this.#parameters.quantizable.has(name);
+    await saveWeights(this.checkpoint, target, this.#weightsFile, { dtype, quantize, signal });
   }
 
   /** Does what `dispose` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
-
-  /**
-   * Opens a folder and makes the model of it.
-   *
-   * @param names Names to look for the weights under.
-   * @param create Makes the model of config and weights, which it owns from then on.
-   */
-  protected static async open<M extends Model>(
-    source: string | URL | ModelFolder,
-    options: ModelFromPretrainedOptions,
-    names: readonly string[],
-    create: (backend: Backend, config: Config, weights: ArraySource) => Promise<M>,
-  ): Promise<M> {
-    const { subfolder, device, threads } = options;
-    const root = await openFolder(source, options);
-    const folder = subfolder === undefined ? root : root.folder(subfolder);
-    const config = await readConfig(folder, "config.json");
-    const owned = options.backend ? undefined : await createBackend({
-      ...(device !== undefined && { device }),
-      ...(threads !== undefined && { threads }),
-    });
-    try {
-      const weights = await openWeights(folder, names);
-      const model = await create(options.backend ?? owned!, config, weights);
-      model.#ownedBackend = owned;
-      options.onProgress?.({ type: "ready" });
-      return model;
-    } catch (error) {
-      await owned?.dispose();
-      throw error;
-    }
-  }
-
-  /**
-   * Loads the weights that a model's constructor declared, or only checks that they are there; closes
-   * the checkpoint if that fails.
-   *
-   * @param make Calls the constructor.
-   * @param ignored Names of arrays that the checkpoint may hold without need.
-   */
-  protected static async loaded<M extends Model>(
-    weights: ArraySource,
-    make: () => M,
-    options: CreateModelOptions,
-    ignored?: RegExp,
-  ): Promise<M> {
-    try {
-      checkDType(options.dtype);
-      const model = make();
-      model.#ignored = ignored;
-      model.memory.check(weights, ignored);
-      if (options.load !== false) await model.load(options);
-      return model;
-    } catch (error) {
-      await weights[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-}
-
-function checkDType(dtype: WeightDType | undefined): void {
-  if (dtype === undefined || WEIGHT_DTYPES.includes(dtype)) return;
-  throw new RangeError(`dtype is ${JSON.stringify(dtype)}, expected "fp32", "fp16" or "q8"`);
 }
 
 /** @param ignored Names of linear layers that are not stored in int8. */

@@ -5,7 +5,8 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import { Conv2d, GroupNorm, type WeightScope } from "./layers.ts";
+import { Conv2d, GroupNorm } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 
 /** Sizes of a {@linkcode ResnetBlock}. */
 export interface ResnetBlockOptions {
@@ -25,13 +26,13 @@ export class ResnetBlock {
   readonly #conv2: Conv2d;
   readonly #convShortcut: Conv2d | undefined;
 
-  constructor(weights: WeightScope, { inChannels, outChannels, groups }: ResnetBlockOptions) {
-    this.#norm1 = new GroupNorm(weights.at("norm1"), inChannels, groups, { silu: true });
-    this.#conv1 = new Conv2d(weights.at("conv1"), outChannels, inChannels, 3);
-    this.#norm2 = new GroupNorm(weights.at("norm2"), outChannels, groups, { silu: true });
-    this.#conv2 = new Conv2d(weights.at("conv2"), outChannels, outChannels, 3);
+  constructor(scope: ParameterScope, { inChannels, outChannels, groups }: ResnetBlockOptions) {
+    this.#norm1 = new GroupNorm(scope.at("norm1"), groups, inChannels, { silu: true });
+    this.#conv1 = new Conv2d(scope.at("conv1"), inChannels, outChannels, 3);
+    this.#norm2 = new GroupNorm(scope.at("norm2"), groups, outChannels, { silu: true });
+    this.#conv2 = new Conv2d(scope.at("conv2"), outChannels, outChannels, 3);
     if (inChannels !== outChannels) {
-      this.#convShortcut = new Conv2d(weights.at("conv_shortcut"), outChannels, inChannels, 1);
+      this.#convShortcut = new Conv2d(scope.at("conv_shortcut"), inChannels, outChannels, 1);
     }
   }
 

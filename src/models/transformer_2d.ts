@@ -7,16 +7,25 @@
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
-import { float32Values } from "../backends/host_arrays.ts";
+import { checkInteger, refuseRange, refuseType } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
-import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
-import { LayerNorm, Linear, WeightScope } from "./layers.ts";
-import type { ModelWeights, Parameter } from "./model_weights.ts";
+import { ImagePositionalEmbeddings } from "./image_positional_embeddings.ts";
+import { LayerNorm, Linear } from "./layers.ts";
+import {
+  createModel,
+  type CreateModelOptions,
+  loadModel,
+  type ModelFromPretrainedOptions,
+} from "./load_model.ts";
+import { Model, type ModelParts } from "./model.ts";
 import { parseTransformer2DConfig, type Transformer2DConfig } from "./transformer_2d_config.ts";
 import { TransformerBlock } from "./transformer_block.ts";
+
+/** What cannot be done if an argument does not fit. */
+const TASK = "run Transformer2DModel";
 
 /** Arguments of {@linkcode Transformer2DModel.forward}. */
 export interface Transformer2DInputs {
@@ -30,12 +39,14 @@ export interface Transformer2DInputs {
   readonly signal?: AbortSignal;
 }
 
-/** Keys and values of a context for every block, reused in all steps. */
+/** What all steps with the same context share. */
 export interface TransformerContext {
   /** Number of sequences. */
   readonly batch: number;
-  /** For each block (batch, length, 2 · columns). */
+  /** Keys and values for each block, (batch, length, 2 · innerDim). */
   readonly keyValues: readonly Tensor[];
+  /** Embeddings of the places of the tokens, (pixels, innerDim). */
+  readonly positions: Tensor;
 }
 
 /** Arguments of {@linkcode Transformer2DModel.record}. */
@@ -55,72 +66,62 @@ export interface RecordTransformer2DInputs {
  */
 export class Transformer2DModel extends Model<Transformer2DConfig> {
   /** @ignore */
-  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
-  readonly #embedding: Parameter<Tensor>;
-  readonly #positions: Parameter<Tensor>;
-  readonly #blocks: readonly TransformerBlock[];
+  static readonly weightFiles: readonly string[] = DIFFUSERS_WEIGHTS;
+  /** @ignore */
+  static readonly parseConfig: (config: Config) => Transformer2DConfig = parseTransformer2DConfig;
+  readonly #latentImageEmbedding: ImagePositionalEmbeddings;
+  readonly #transformerBlocks: readonly TransformerBlock[];
   readonly #normOut: LayerNorm;
   readonly #out: Linear;
 
-  private constructor(backend: Backend, config: Transformer2DConfig, weights: ArraySource) {
-    super(backend, config, weights);
-    const columns = config.numAttentionHeads * config.attentionHeadDim;
-    const classes = config.numVectorEmbeds;
-    const weightsOf = new WeightScope(this.memory);
-    this.#embedding = this.memory.tensor("latent_image_embedding.emb.weight", [classes, columns]);
-    this.#positions = declarePositions(this.memory, config.sampleSize, columns);
-    const options = {
-      columns,
-      contextColumns: config.crossAttentionDim,
-      heads: config.numAttentionHeads,
-      headDim: config.attentionHeadDim,
-      attentionBias: config.attentionBias,
-      activation: config.activationFn,
-      timesteps: config.numEmbedsAdaNorm,
-    };
-    this.#blocks = Array.from(
-      { length: config.numLayers },
-      (_, i) => new TransformerBlock(weightsOf.at("transformer_blocks").at(i), options),
-    );
-    this.#normOut = new LayerNorm(weightsOf.at("norm_out"), columns);
-    this.#out = new Linear(weightsOf.at("out"), classes - 1, columns, { precise: true });
+  /** @ignore Models are made by `create` and `fromPretrained`. */
+  constructor(parts: ModelParts<Transformer2DConfig>) {
+    super(parts);
+    const { config, scope } = parts;
+    const { numVectorEmbeds, sampleSize, numLayers } = config;
+    const innerDim = config.numAttentionHeads * config.attentionHeadDim;
+    this.#latentImageEmbedding = new ImagePositionalEmbeddings(scope.at("latent_image_embedding"), {
+      numEmbed: numVectorEmbeds,
+      height: sampleSize,
+      width: sampleSize,
+      embedDim: innerDim,
+    });
+    this.#transformerBlocks = scope.at("transformer_blocks")
+      .list(numLayers, (block) => new TransformerBlock(block, config));
+    this.#normOut = new LayerNorm(scope.at("norm_out"), innerDim);
+    this.#out = new Linear(scope.at("out"), innerDim, numVectorEmbeds - 1, { precise: true });
   }
 
   /**
    * Makes the model of its parts.
    *
    * @param config Config as in diffusers' `config.json`.
-   * @param weights Arrays by the names of diffusers; closed with the model, or if this fails.
+   * @param checkpoint Arrays by the names of diffusers; closed with the model, or if this fails.
    * @throws {TypeError} If a field of the config or an array is missing or does not fit.
    * @throws {RangeError} If the config asks for something that is not supported.
    */
   static create(
     backend: Backend,
     config: Config,
-    weights: ArraySource,
+    checkpoint: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<Transformer2DModel> {
-    const make = () => new Transformer2DModel(backend, parseTransformer2DConfig(config), weights);
-    return Model.loaded(weights, make, options);
+    return createModel(Transformer2DModel, backend, config, checkpoint, options);
   }
 
   /**
    * Loads the model from a folder in the layout of diffusers.
    *
-   * @param source Path, `file:` or `http(s):` URL, or an open folder.
+   * @param source Path, `file:` or `http(s):` URL, id of a model on the hub, or an open folder.
    * @throws {TypeError} If the config or the weights do not fit.
-   * @throws {RangeError} If the config asks for something that is not supported.
+   * @throws {RangeError} If the config asks for something that is not supported, or the weights do not
+   *   fit in the memory of the device.
    */
   static fromPretrained(
     source: string | URL | ModelFolder,
     options: ModelFromPretrainedOptions = {},
   ): Promise<Transformer2DModel> {
-    return Model.open(
-      source,
-      options,
-      DIFFUSERS_WEIGHTS,
-      (backend, config, weights) => Transformer2DModel.create(backend, config, weights, options),
-    );
+    return loadModel(Transformer2DModel, source, options);
   }
 
   /**
@@ -132,13 +133,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
    */
   forward(inputs: Transformer2DInputs): Tensor {
     const { sample, encoderHiddenStates, timestep, signal } = inputs;
-    const { numEmbedsAdaNorm } = this.config;
-    if (!Number.isSafeInteger(timestep) || timestep < 0 || timestep >= numEmbedsAdaNorm) {
-      throw new RangeError(
-        `Transformer2DModel.forward(): timestep is ${timestep}, expected an integer from 0 to ` +
-          `${numEmbedsAdaNorm - 1}`,
-      );
-    }
+    this.#checkTimestep(timestep);
     const record = (frame: Frame) => {
       const step = frame.empty([1], "i32");
       step.write(Int32Array.of(timestep));
@@ -149,14 +144,16 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     return submit(this.backend, record, signal).result;
   }
 
-  /** Records what all steps with the same context share: the keys and values of all blocks. */
+  /** Records what all steps with the same context share. */
   recordContext(frame: Frame, encoderHiddenStates: Tensor): TransformerContext {
-    const { crossAttentionDim } = this.config;
-    const what = "Transformer2DModel: encoderHiddenStates";
-    expectTensor(what, encoderHiddenStates, "f32", ["batch", "length", crossAttentionDim]);
+    const shape = ["batch", "length", this.config.crossAttentionDim];
+    expectTensor(`Cannot ${TASK}: encoderHiddenStates`, encoderHiddenStates, "f32", shape);
     return {
       batch: encoderHiddenStates.shape[0]!,
-      keyValues: this.#blocks.map((block) => block.keyValues(frame, encoderHiddenStates)),
+      keyValues: this.#transformerBlocks.map((block) =>
+        block.keyValues(frame, encoderHiddenStates)
+      ),
+      positions: this.#latentImageEmbedding.positions(frame),
     };
   }
 
@@ -168,44 +165,27 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
    * @returns log p(x0) (batch of the context, pixels, numVectorEmbeds − 1).
    */
   record(frame: Frame, { sample, context, timestep }: RecordTransformer2DInputs): Tensor {
-    const pixels = this.config.sampleSize ** 2;
-    expectTensor("Transformer2DModel: sample", sample, "i32", ["batch", pixels]);
-    const batch = sample.shape[0]!;
-    if (context.batch % batch !== 0) {
-      throw new RangeError(
-        `Transformer2DModel: encoderHiddenStates has a batch of ${context.batch}, expected a ` +
-          `multiple of the ${batch} of sample`,
-      );
-    }
-    let x = frame.embedding(sample, this.#embedding.value, this.#positions.value);
-    this.#blocks.forEach((block, i) => {
+    this.#checkSample(sample, context);
+    let x = this.#latentImageEmbedding.forward(frame, sample, context.positions);
+    this.#transformerBlocks.forEach((block, i) => {
       x = block.forward(frame, x, { timestep, keyValues: context.keyValues[i]! });
     });
     return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, x)));
   }
-}
 
-/** (side², columns): the sum of the embeddings of a pixel's row and column. */
-function declarePositions(
-  weights: ModelWeights,
-  side: number,
-  columns: number,
-): Parameter<Tensor> {
-  const name = "latent_image_embedding";
-  return weights.derived(
-    [
-      [`${name}.height_emb.weight`, [side, columns]],
-      [`${name}.width_emb.weight`, [side, columns]],
-    ],
-    (backend, [heights, widths]) => {
-      const [rowOf, columnOf] = [float32Values(heights!), float32Values(widths!)];
-      const sums = Float32Array.from({ length: side * side * columns }, (_, i) => {
-        const [pixel, c] = [Math.floor(i / columns), i % columns];
-        const [row, column] = [Math.floor(pixel / side), pixel % side];
-        return rowOf[row * columns + c]! + columnOf[column * columns + c]!;
-      });
-      return backend.tensor(sums, [side * side, columns]);
-    },
-    () => 4 * side * side * columns,
-  );
+  #checkTimestep(timestep: number): void {
+    const subject = { task: TASK, name: "timestep" };
+    const max = this.config.numEmbedsAdaNorm - 1;
+    if (timestep === undefined) refuseType(subject, timestep, `a whole number from 0 to ${max}`);
+    checkInteger(subject, timestep, { min: 0, max });
+  }
+
+  #checkSample(sample: Tensor<"i32">, context: TransformerContext): void {
+    const shape = ["batch", this.config.sampleSize ** 2];
+    expectTensor(`Cannot ${TASK}: sample`, sample, "i32", shape);
+    const batch = sample.shape[0]!;
+    if (context.batch % batch === 0) return;
+    const subject = { task: TASK, name: "the batch of encoderHiddenStates" };
+    refuseRange(subject, context.batch, `a multiple of the ${batch} of sample`);
+  }
 }

@@ -12,11 +12,11 @@ import { supportOnly } from "./support.ts";
 export interface Transformer2DConfig {
   /** Number of attention heads. */
   readonly numAttentionHeads: number;
-  /** Columns of one head. */
+  /** Size of one head. */
   readonly attentionHeadDim: number;
   /** Number of blocks. */
   readonly numLayers: number;
-  /** Columns of the context. */
+  /** Size of a row of the context. */
   readonly crossAttentionDim: number;
   /** Whether queries, keys and values have a bias. */
   readonly attentionBias: boolean;

@@ -6,23 +6,22 @@
 
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { AdaLayerNorm } from "./ada_layer_norm.ts";
-import { CrossAttention, type Heads, SelfAttention } from "./attention.ts";
-import { FeedForward, type FeedForwardActivation } from "./feed_forward.ts";
-import { LayerNorm, type WeightScope } from "./layers.ts";
+import { CrossAttention, SelfAttention } from "./attention.ts";
+import { FeedForward } from "./feed_forward.ts";
+import { LayerNorm } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
+import type { Transformer2DConfig } from "./transformer_2d_config.ts";
 
-/** Sizes of a {@linkcode TransformerBlock}. */
-export interface TransformerBlockOptions extends Heads {
-  /** Columns of the hidden state. */
-  readonly columns: number;
-  /** Columns of the context. */
-  readonly contextColumns: number;
-  /** Whether queries, keys and values have a bias. */
-  readonly attentionBias: boolean;
-  /** Activation of the feed-forward part. */
-  readonly activation: FeedForwardActivation;
-  /** Number of timesteps. */
-  readonly timesteps: number;
-}
+/** What a {@linkcode TransformerBlock} has to know of the config. */
+export type TransformerBlockConfig = Pick<
+  Transformer2DConfig,
+  | "numAttentionHeads"
+  | "attentionHeadDim"
+  | "crossAttentionDim"
+  | "attentionBias"
+  | "activationFn"
+  | "numEmbedsAdaNorm"
+>;
 
 /** What a block needs besides the hidden state. */
 export interface TransformerBlockInputs {
@@ -44,31 +43,29 @@ export class TransformerBlock {
   readonly #norm3: LayerNorm;
   readonly #ff: FeedForward;
 
-  constructor(weights: WeightScope, options: TransformerBlockOptions) {
-    const { columns, heads, headDim, attentionBias: bias } = options;
+  constructor(scope: ParameterScope, config: TransformerBlockConfig) {
+    const { numAttentionHeads: heads, attentionHeadDim: headDim, attentionBias: bias } = config;
+    const { crossAttentionDim, activationFn, numEmbedsAdaNorm } = config;
+    const dim = heads * headDim;
     const projections = ["to_q", "to_k", "to_v", "to_out.0"] as const;
-    this.#norm1 = new AdaLayerNorm(weights.at("norm1"), options);
-    this.#attn1 = new SelfAttention(weights.at("attn1"), {
-      projections,
-      columns,
-      heads,
-      headDim,
-      bias,
-    });
-    this.#norm2 = new AdaLayerNorm(weights.at("norm2"), options);
-    this.#attn2 = new CrossAttention(weights.at("attn2"), { ...options, bias });
-    this.#norm3 = new LayerNorm(weights.at("norm3"), columns);
-    this.#ff = new FeedForward(weights.at("ff"), columns, options.activation);
+    const self = { dim, heads, headDim, bias, projections };
+    const cross = { dim, heads, headDim, bias, crossAttentionDim };
+    this.#norm1 = new AdaLayerNorm(scope.at("norm1"), dim, numEmbedsAdaNorm);
+    this.#attn1 = new SelfAttention(scope.at("attn1"), self);
+    this.#norm2 = new AdaLayerNorm(scope.at("norm2"), dim, numEmbedsAdaNorm);
+    this.#attn2 = new CrossAttention(scope.at("attn2"), cross);
+    this.#norm3 = new LayerNorm(scope.at("norm3"), dim);
+    this.#ff = new FeedForward(scope.at("ff"), dim, activationFn);
   }
 
-  /** What the block needs of a context (copies · batch, length, contextColumns). */
+  /** What the block needs of a context (copies · batch, length, crossAttentionDim). */
   keyValues(frame: Frame, context: Tensor): Tensor {
     return this.#attn2.keyValues(frame, context);
   }
 
   /**
-   * x (batch, pixels, columns), used up → (copies · batch, pixels, columns). If the context has several
-   * times as many sequences, the state is copied before it meets the context.
+   * x (batch, pixels, dim), used up → (copies · batch, pixels, dim). If the context has several times
+   * as many sequences, the state is copied before it meets the context.
    */
   forward(frame: Frame, x: Tensor, { timestep, keyValues }: TransformerBlockInputs): Tensor {
     {

@@ -6,7 +6,8 @@
 
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { ImageAttention } from "./image_attention.ts";
-import { Conv2d, type WeightScope } from "./layers.ts";
+import { Conv2d } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 import { ResnetBlock } from "./resnet_block.ts";
 
 /** Sizes of a {@linkcode VQBlock}. */
@@ -34,20 +35,20 @@ export class VQBlock {
   readonly #attentions: readonly ImageAttention[];
   readonly #resampler: Conv2d | undefined;
 
-  constructor(weights: WeightScope, options: VQBlockOptions) {
+  constructor(scope: ParameterScope, options: VQBlockOptions) {
     const { inChannels, outChannels, layers, attention, resample, groups } = options;
-    this.#resnets = Array.from({ length: layers }, (_, i) => {
+    this.#resnets = scope.at("resnets").list(layers, (resnet, i) => {
       const sizes = { inChannels: i === 0 ? inChannels : outChannels, outChannels, groups };
-      return new ResnetBlock(weights.at("resnets").at(i), sizes);
+      return new ResnetBlock(resnet, sizes);
     });
-    this.#attentions = Array.from(
-      { length: attention ? layers : 0 },
-      (_, i) => new ImageAttention(weights.at("attentions").at(i), outChannels, groups),
+    this.#attentions = scope.at("attentions").list(
+      attention ? layers : 0,
+      (block) => new ImageAttention(block, outChannels, groups),
     );
     if (resample === undefined) return;
-    const scope = weights.at(`${resample}samplers.0.conv`);
+    const conv = scope.at(`${resample}samplers.0.conv`);
     const how = resample === "down" ? { stride: 2 } as const : { upsample: true };
-    this.#resampler = new Conv2d(scope, outChannels, outChannels, 3, how);
+    this.#resampler = new Conv2d(conv, outChannels, outChannels, 3, how);
   }
 
   /** x (batch, height, width, inChannels), used up → (batch, …, outChannels). */
@@ -66,11 +67,11 @@ export class VQMidBlock {
   readonly #attention: ImageAttention;
   readonly #resnet1: ResnetBlock;
 
-  constructor(weights: WeightScope, channels: number, groups: number) {
+  constructor(scope: ParameterScope, channels: number, groups: number) {
     const options = { inChannels: channels, outChannels: channels, groups };
-    this.#resnet0 = new ResnetBlock(weights.at("resnets.0"), options);
-    this.#attention = new ImageAttention(weights.at("attentions.0"), channels, groups);
-    this.#resnet1 = new ResnetBlock(weights.at("resnets.1"), options);
+    this.#resnet0 = new ResnetBlock(scope.at("resnets.0"), options);
+    this.#attention = new ImageAttention(scope.at("attentions.0"), channels, groups);
+    this.#resnet1 = new ResnetBlock(scope.at("resnets.1"), options);
   }
 
   /** x (batch, height, width, channels), used up → the same shape. */

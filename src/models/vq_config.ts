@@ -35,7 +35,7 @@ export interface VQConfig {
   readonly latentChannels: number;
   /** Number of codes. */
   readonly numVqEmbeddings: number;
-  /** Columns of a code. */
+  /** Size of a code. */
   readonly vqEmbedDim: number;
   /** Number of groups of the group norms. */
   readonly normNumGroups: number;

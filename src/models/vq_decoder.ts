@@ -5,7 +5,8 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import { Conv2d, GroupNorm, type WeightScope } from "./layers.ts";
+import { Conv2d, GroupNorm } from "./layers.ts";
+import type { ParameterScope } from "./parameters.ts";
 import { VQBlock, VQMidBlock } from "./vq_blocks.ts";
 import type { VQConfig } from "./vq_config.ts";
 
@@ -13,36 +14,35 @@ import type { VQConfig } from "./vq_config.ts";
 export class VQDecoder {
   readonly #convIn: Conv2d;
   readonly #midBlock: VQMidBlock;
-  readonly #blocks: readonly VQBlock[];
-  readonly #normOut: GroupNorm;
+  readonly #upBlocks: readonly VQBlock[];
+  readonly #convNormOut: GroupNorm;
   readonly #convOut: Conv2d;
 
-  constructor(weights: WeightScope, config: VQConfig) {
+  constructor(scope: ParameterScope, config: VQConfig) {
     const { normNumGroups: groups } = config;
     const channels = config.blockOutChannels.toReversed();
     const first = channels[0]!;
     const last = channels.at(-1)!;
-    this.#convIn = new Conv2d(weights.at("conv_in"), first, config.latentChannels, 3);
-    this.#midBlock = new VQMidBlock(weights.at("mid_block"), first, groups);
-    this.#blocks = channels.map((outChannels, i) =>
-      new VQBlock(weights.at("up_blocks").at(i), {
+    this.#convIn = new Conv2d(scope.at("conv_in"), config.latentChannels, first, 3);
+    this.#midBlock = new VQMidBlock(scope.at("mid_block"), first, groups);
+    this.#upBlocks = scope.at("up_blocks").list(channels.length, (block, i) =>
+      new VQBlock(block, {
         inChannels: channels[i - 1] ?? first,
-        outChannels,
+        outChannels: channels[i]!,
         layers: config.layersPerBlock + 1,
         attention: config.upBlockTypes[i] === "AttnUpDecoderBlock2D",
         resample: i < channels.length - 1 ? "up" : undefined,
         groups,
-      })
-    );
-    this.#normOut = new GroupNorm(weights.at("conv_norm_out"), last, groups, { silu: true });
-    this.#convOut = new Conv2d(weights.at("conv_out"), config.outChannels, last, 3);
+      }));
+    this.#convNormOut = new GroupNorm(scope.at("conv_norm_out"), groups, last, { silu: true });
+    this.#convOut = new Conv2d(scope.at("conv_out"), last, config.outChannels, 3);
   }
 
   /** (batch, height, width, latentChannels) → (batch, greater height and width, outChannels). */
   forward(frame: Frame, latents: Tensor): Tensor {
     let x = this.#convIn.forward(frame, latents);
     x = this.#midBlock.forward(frame, x);
-    for (const block of this.#blocks) x = block.forward(frame, x);
-    return this.#convOut.forward(frame, this.#normOut.forward(frame, x));
+    for (const block of this.#upBlocks) x = block.forward(frame, x);
+    return this.#convOut.forward(frame, this.#convNormOut.forward(frame, x));
   }
 }

@@ -7,17 +7,27 @@
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
+import { refuseRange } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
-import { Linear, WeightScope } from "./layers.ts";
-import { type CreateModelOptions, Model, type ModelFromPretrainedOptions } from "./model.ts";
-import type { Parameter } from "./model_weights.ts";
+import { Linear } from "./layers.ts";
+import {
+  createModel,
+  type CreateModelOptions,
+  loadModel,
+  type ModelFromPretrainedOptions,
+} from "./load_model.ts";
+import { Model, type ModelParts } from "./model.ts";
+import { VectorQuantizer } from "./vector_quantizer.ts";
 import { parseVQConfig, type VQConfig } from "./vq_config.ts";
 import { VQDecoder } from "./vq_decoder.ts";
 import { VQEncoder } from "./vq_encoder.ts";
+
+/** What cannot be done if indices do not fit. */
+const DECODE_INDICES = "run VQModel.decodeIndices()";
 
 /** Options of the methods of {@linkcode VQModel}. */
 export interface VQRunOptions {
@@ -56,68 +66,60 @@ export interface Quantized {
  */
 export class VQModel extends Model<VQConfig> {
   /** @ignore */
-  protected override readonly weightsFile = "diffusion_pytorch_model.safetensors";
+  static readonly weightFiles: readonly string[] = DIFFUSERS_WEIGHTS;
+  /** @ignore */
+  static readonly parseConfig: (config: Config) => VQConfig = parseVQConfig;
   readonly #encoder: VQEncoder;
   readonly #quantConv: Linear;
-  readonly #codebook: Parameter<Tensor>;
+  readonly #quantize: VectorQuantizer;
   readonly #postQuantConv: Linear;
   readonly #decoder: VQDecoder;
 
-  private constructor(backend: Backend, config: VQConfig, weights: ArraySource) {
-    super(backend, config, weights);
-    const root = new WeightScope(this.memory);
+  /** @ignore Models are made by `create` and `fromPretrained`. */
+  constructor(parts: ModelParts<VQConfig>) {
+    super(parts);
+    const { config, scope } = parts;
     const { latentChannels, vqEmbedDim, numVqEmbeddings } = config;
-    const pointwise = { pointwise: true, precise: true };
-    this.#encoder = new VQEncoder(root.at("encoder"), config);
-    this.#quantConv = new Linear(root.at("quant_conv"), vqEmbedDim, latentChannels, pointwise);
-    this.#codebook = this.memory.tensor("quantize.embedding.weight", [numVqEmbeddings, vqEmbedDim]);
-    this.#postQuantConv = new Linear(
-      root.at("post_quant_conv"),
-      latentChannels,
-      vqEmbedDim,
-      pointwise,
-    );
-    this.#decoder = new VQDecoder(root.at("decoder"), config);
+    // Convolutions of 1×1 whose results are compared with codes: small, and much depends on them.
+    const conv = { pointwise: true, precise: true };
+    const [quantConv, postQuantConv] = [scope.at("quant_conv"), scope.at("post_quant_conv")];
+    this.#encoder = new VQEncoder(scope.at("encoder"), config);
+    this.#quantConv = new Linear(quantConv, latentChannels, vqEmbedDim, conv);
+    this.#quantize = new VectorQuantizer(scope.at("quantize"), numVqEmbeddings, vqEmbedDim);
+    this.#postQuantConv = new Linear(postQuantConv, vqEmbedDim, latentChannels, conv);
+    this.#decoder = new VQDecoder(scope.at("decoder"), config);
   }
 
   /**
    * Makes the model of its parts.
    *
    * @param config Config as in diffusers' `config.json`.
-   * @param weights Arrays by the names of diffusers; closed with the model, or if this fails.
+   * @param checkpoint Arrays by the names of diffusers; closed with the model, or if this fails.
    * @throws {TypeError} If a field of the config or an array is missing or does not fit.
    * @throws {RangeError} If the config asks for something that is not supported.
    */
   static create(
     backend: Backend,
     config: Config,
-    weights: ArraySource,
+    checkpoint: ArraySource,
     options: CreateModelOptions = {},
   ): Promise<VQModel> {
-    return Model.loaded(
-      weights,
-      () => new VQModel(backend, parseVQConfig(config), weights),
-      options,
-    );
+    return createModel(VQModel, backend, config, checkpoint, options);
   }
 
   /**
    * Loads the model from a folder in the layout of diffusers.
    *
-   * @param source Path, `file:` or `http(s):` URL, or an open folder.
+   * @param source Path, `file:` or `http(s):` URL, id of a model on the hub, or an open folder.
    * @throws {TypeError} If the config or the weights do not fit.
-   * @throws {RangeError} If the config asks for something that is not supported.
+   * @throws {RangeError} If the config asks for something that is not supported, or the weights do not
+   *   fit in the memory of the device.
    */
   static fromPretrained(
     source: string | URL | ModelFolder,
     options: ModelFromPretrainedOptions = {},
   ): Promise<VQModel> {
-    return Model.open(
-      source,
-      options,
-      DIFFUSERS_WEIGHTS,
-      (backend, config, weights) => VQModel.create(backend, config, weights, options),
-    );
+    return loadModel(VQModel, source, options);
   }
 
   /** Factor from the height and width of latents to those of an image. */
@@ -136,13 +138,13 @@ export class VQModel extends Model<VQConfig> {
    * @throws {RangeError} If `images` is of another shape.
    */
   encode(images: Tensor, { signal }: VQRunOptions = {}): Tensor {
-    const what = "VQModel.encode(): images";
-    expectTensor(what, images, "f32", ["batch", this.config.inChannels, "height", "width"]);
-    const [, , height, width] = images.shape;
-    if (Math.min(height!, width!) < this.scaleFactor) {
-      throw new RangeError(
-        `${what} are ${height} pixels high and ${width} wide, expected at least ${this.scaleFactor}`,
-      );
+    const task = "run VQModel.encode()";
+    const shape = ["batch", this.config.inChannels, "height", "width"];
+    expectTensor(`Cannot ${task}: images`, images, "f32", shape);
+    const side = Math.min(images.shape[2]!, images.shape[3]!);
+    if (side < this.scaleFactor) {
+      const subject = { task, name: "the smaller side of images" };
+      refuseRange(subject, side, `at least ${this.scaleFactor} pixels`);
     }
     const record = (frame: Frame) => {
       const encoded = this.#encoder.forward(frame, channelsLast(frame, images));
@@ -159,11 +161,11 @@ export class VQModel extends Model<VQConfig> {
    * @throws {RangeError} If `latents` is of another shape.
    */
   quantize(latents: Tensor, { signal }: VQRunOptions = {}): Quantized {
-    this.#expectLatents("VQModel.quantize(): latents", latents);
+    this.#expectLatents("run VQModel.quantize()", latents);
     const record = (frame: Frame) => {
       const pixels = channelsLast(frame, latents);
-      const indices = this.#recordNearest(frame, pixels);
-      const codes = frame.reshape(this.#recordCodes(frame, indices), pixels.shape);
+      const indices = this.#quantize.nearest(frame, pixels);
+      const codes = frame.reshape(this.#quantize.codes(frame, indices), pixels.shape);
       return { latents: channelsFirst(frame, codes), indices };
     };
     return submit(this.backend, record, signal);
@@ -179,11 +181,11 @@ export class VQModel extends Model<VQConfig> {
    * @throws {RangeError} If `latents` is of another shape.
    */
   decode(latents: Tensor, { forceNotQuantize = false, signal }: VQDecodeOptions = {}): Tensor {
-    this.#expectLatents("VQModel.decode(): latents", latents);
+    this.#expectLatents("run VQModel.decode()", latents);
     const record = (frame: Frame) => {
       const pixels = channelsLast(frame, latents);
       const codes = forceNotQuantize ? pixels : frame.reshape(
-        this.#recordCodes(frame, this.#recordNearest(frame, pixels)),
+        this.#quantize.codes(frame, this.#quantize.nearest(frame, pixels)),
         pixels.shape,
       );
       return { result: channelsFirst(frame, this.#recordDecode(frame, codes)) };
@@ -218,23 +220,11 @@ export class VQModel extends Model<VQConfig> {
     indices: Tensor<"i32">,
     size: Partial<LatentSize> = {},
   ): Tensor {
-    expectTensor("VQModel.decodeIndices(): indices", indices, "i32", ["batch", "pixels"]);
+    expectTensor(`Cannot ${DECODE_INDICES}: indices`, indices, "i32", ["batch", "pixels"]);
     const [batch, pixels] = indices.shape as [number, number];
     const { height, width } = latentSize(pixels, size);
-    const codes = this.#recordCodes(frame, indices);
+    const codes = this.#quantize.codes(frame, indices);
     return this.#recordDecode(frame, frame.reshape(codes, [batch, height, width, codes.shape[2]!]));
-  }
-
-  /** Pixels (batch, height, width, vqEmbedDim) → indices (batch, height · width). */
-  #recordNearest(frame: Frame, pixels: Tensor): Tensor<"i32"> {
-    const [batch, height, width, columns] = pixels.shape as [number, number, number, number];
-    const rows = frame.reshape(pixels, [batch, height * width, columns]);
-    return frame.nearestCode(rows, this.#codebook.value);
-  }
-
-  /** Indices (batch, pixels) → codes (batch, pixels, vqEmbedDim). */
-  #recordCodes(frame: Frame, indices: Tensor<"i32">): Tensor {
-    return frame.embedding(indices, this.#codebook.value);
   }
 
   /** Codes (batch, height, width, vqEmbedDim) → images (batch, height, width, outChannels). */
@@ -242,8 +232,9 @@ export class VQModel extends Model<VQConfig> {
     return this.#decoder.forward(frame, this.#postQuantConv.forward(frame, codes));
   }
 
-  #expectLatents(what: string, latents: Tensor): void {
-    expectTensor(what, latents, "f32", ["batch", this.config.vqEmbedDim, "height", "width"]);
+  #expectLatents(task: string, latents: Tensor): void {
+    const shape = ["batch", this.config.vqEmbedDim, "height", "width"];
+    expectTensor(`Cannot ${task}: latents`, latents, "f32", shape);
   }
 }
 
@@ -257,10 +248,9 @@ function latentSize(pixels: number, { height, width }: Partial<LatentSize>): Lat
   ) {
     return { height: rows, width: columns };
   }
-  const given = height === undefined && width === undefined
-    ? "a square"
-    : `a height of ${height} and a width of ${width}`;
-  throw new RangeError(
-    `VQModel.decodeIndices(): indices has ${pixels} pixels an image, which do not fit ${given}`,
-  );
+  const expected = height === undefined && width === undefined
+    ? "those of a square, or height or width beside them"
+    : `those of a height of ${height} and a width of ${width}`;
+  const subject = { task: DECODE_INDICES, name: "the number of pixels of indices" };
+  refuseRange(subject, pixels, expected);
 }

@@ -10,8 +10,7 @@ import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
-import { checkMemory } from "../models/memory_check.ts";
-import type { LoadModelOptions, Model } from "../models/model.ts";
+import { Model } from "../models/model.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
@@ -97,7 +96,7 @@ export async function loadComponents(
       learnedClassifierFreeSamplingEmbeddings: embeddings,
     };
     checkFit(components);
-    if (load) await loadWeights(folder.description, components, { dtype, signal });
+    if (load) await Model.loadAll(folder.description, modelsOf(components), { dtype, signal });
     return components;
   } catch (error) {
     for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
@@ -116,20 +115,6 @@ export function modelsOf(components: PipelineComponents): Model[] {
 /** Frees the components' memory and closes their files. */
 export async function disposeComponents(components: PipelineComponents): Promise<void> {
   await Promise.all(modelsOf(components).map((model) => model.dispose()));
-}
-
-async function loadWeights(
-  description: string,
-  components: PipelineComponents,
-  options: LoadModelOptions,
-): Promise<void> {
-  const models = modelsOf(components);
-  const { backend } = components.transformer;
-  checkMemory(description, backend, options.dtype, (dtype) => {
-    return models.reduce((sum, model) => sum + model.memoryBytes(dtype), 0);
-  });
-  // One after the other, so that never more than one array is on its way.
-  for (const model of models) await model.load(options);
 }
 
 async function checkModelIndex(folder: ModelFolder): Promise<void> {

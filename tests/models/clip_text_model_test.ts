@@ -80,6 +80,6 @@ Deno.test("CLIPTextModel.create() names all arrays that do not fit the config", 
   await assertRejects(
     () => load({ num_hidden_layers: 3 }),
     TypeError,
-    "it lacks text_model.encoder.layers.2",
+    "missing text_model.encoder.layers.2",
   );
 });

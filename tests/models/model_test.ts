@@ -107,9 +107,9 @@ Deno.test("savePretrained() writes what fromPretrained() reads", async () => {
       subfolder: "text_encoder",
     });
     assertEquals(copy.config, model.config);
-    assertEquals(copy.weights.names().toSorted(), model.weights.names().toSorted());
-    for (const name of model.weights.names()) {
-      assertEquals(await copy.weights.load(name), await model.weights.load(name), name);
+    assertEquals(copy.checkpoint.names().toSorted(), model.checkpoint.names().toSorted());
+    for (const name of model.checkpoint.names()) {
+      assertEquals(await copy.checkpoint.load(name), await model.checkpoint.load(name), name);
     }
   });
 });

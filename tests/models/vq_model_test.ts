@@ -92,9 +92,13 @@ Deno.test("VQModel.decodeIndices() takes squares unless told otherwise", async (
     using images = model.decodeIndices(indices, size);
     assertEquals(images.shape, [...shape]);
   }
-  assertThrows(() => model.decodeIndices(row), RangeError, "do not fit a square");
+  assertThrows(() => model.decodeIndices(row), RangeError, "is 3, expected those of a square");
   assertThrows(() => model.decodeIndices(row, { height: 2 }), RangeError, "a height of 2");
-  assertThrows(() => model.decodeIndices(row, { height: 3, width: 3 }), RangeError, "3 pixels");
+  assertThrows(
+    () => model.decodeIndices(row, { height: 3, width: 3 }),
+    RangeError,
+    "a height of 3 and a width of 3",
+  );
   assertThrows(() => model.decodeIndices(row, { height: 0 }), RangeError, "a height of 0");
 });
 

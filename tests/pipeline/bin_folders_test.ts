@@ -226,7 +226,7 @@ Deno.test("VQDiffusionPipeline.savePretrained() makes int8 that loads as such", 
     await using saved = await VQDiffusionPipeline.fromPretrained(path, { backend, dtype: "q8" });
     assertEquals(await saved.generate("a cat", options), await rounded.generate("a cat", options));
     const { transformer } = saved.components;
-    assertEquals(transformer.weights.dtype("transformer_blocks.0.attn1.to_q.weight"), "I8");
+    assertEquals(transformer.checkpoint.dtype("transformer_blocks.0.attn1.to_q.weight"), "I8");
     await using asStored = await VQDiffusionPipeline.fromPretrained(path, { backend });
     assertEquals((await asStored.generate("a cat", options)).images.length, 1);
   });
@@ -286,5 +286,5 @@ Deno.test("openFolder() of a pipeline prefers safetensors to .bin", async () => 
   const folder = await openFolder(folderOf(both));
   await using backend = await wasm();
   await using pipe = await VQDiffusionPipeline.fromPretrained(folder, { backend });
-  assert(isWeights(pipe.components.vqvae.weights.description));
+  assert(isWeights(pipe.components.vqvae.checkpoint.description));
 });

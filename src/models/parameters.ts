@@ -1,5 +1,5 @@
 /**
- * The weights of a model: declared first, checked against a checkpoint as a whole, then loaded one
+ * The parameters of a model: declared first, checked against a checkpoint as a whole, then loaded one
  * after the other.
  *
  * @module
@@ -17,10 +17,10 @@ import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 
-/** A weight that has been declared and has a value once it is loaded. */
+/** A parameter that has been declared and has a value once it is loaded. */
 export interface Parameter<T> {
   /**
-   * The weight in the memory of the device.
+   * Its value in the memory of the device.
    *
    * @throws {ReferenceError} If it is not loaded.
    */
@@ -31,19 +31,19 @@ export interface Parameter<T> {
 export interface NormParameters {
   /** One factor for each column or channel. */
   readonly weight: Tensor;
-  /** One summand for each column or channel. */
+  /** One shift for each column or channel. */
   readonly bias: Tensor;
 }
 
-/** Options of {@linkcode ModelWeights.load}. */
-export interface LoadWeightsOptions {
+/** Options of {@linkcode Parameters.load}. */
+export interface LoadParametersOptions {
   /** How the weights of linear layers are held. Default: as stored. */
   readonly dtype?: WeightDType | undefined;
   /** Stops loading between two arrays. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Options of {@linkcode ModelWeights.linear}. */
+/** Options of {@linkcode Parameters.linear}. */
 export interface LinearDeclaration {
   /** Whether there is a bias. Default true. */
   readonly bias?: boolean;
@@ -53,7 +53,7 @@ export interface LinearDeclaration {
   readonly precise?: boolean;
 }
 
-/** What makes a weight of arrays that have been loaded. */
+/** Makes the value of a parameter from arrays that have been loaded. */
 export type MakeParameter<T> = (
   backend: Backend,
   arrays: readonly HostArray[],
@@ -63,7 +63,7 @@ export type MakeParameter<T> = (
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
-/** Bytes of the device's memory that a weight takes; without a type, as it is stored. */
+/** Bytes of the device's memory that a parameter takes; without a type, as it is stored. */
 type ByteCount = (source: ArraySource, dtype: WeightDType | undefined) => number;
 
 /** Bytes of a value of a linear layer. */
@@ -72,9 +72,10 @@ const VALUE_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 2, q
 /** Bytes of the bias of a column, and of what int8 needs beside it: a scale and an offset. */
 const COLUMN_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 4, q8: 12 };
 
-/** Declares the weights of a model, loads them and owns their memory. */
-export class ModelWeights implements Disposable {
+/** Declares the parameters of a model, loads them and owns their memory. */
+export class Parameters implements Disposable {
   readonly #slots: Slot<Disposable>[] = [];
+  readonly #ignored: RegExp[] = [];
   readonly #quantizable = new Set<string>();
   readonly #preciseLinears: string[] = [];
 
@@ -94,9 +95,9 @@ export class ModelWeights implements Disposable {
   }
 
   /** `name.weight` and `name.bias` of a normalisation. */
-  norm(name: string, columns: number): NormParameters {
-    const weight = this.tensor(`${name}.weight`, [columns]);
-    const bias = this.tensor(`${name}.bias`, [columns]);
+  norm(name: string, size: number): NormParameters {
+    const weight = this.tensor(`${name}.weight`, [size]);
+    const bias = this.tensor(`${name}.bias`, [size]);
     return {
       get weight() {
         return weight.value;
@@ -111,12 +112,12 @@ export class ModelWeights implements Disposable {
    * A linear layer, or several of the same argument that are joined into one.
    *
    * @param names Layers, whose arrays are `name.weight` and `name.bias`.
-   * @param outFeatures Columns of the result of each of them.
+   * @param outFeatures Features of the result of each of them.
    */
   linear(
     names: readonly string[],
-    outFeatures: number,
     inFeatures: number,
+    outFeatures: number,
     options: LinearDeclaration = {},
   ): Parameter<LinearWeight> {
     const { bias = true, pointwise = false, precise = false } = options;
@@ -150,8 +151,8 @@ export class ModelWeights implements Disposable {
   /** `name.weight` and `name.bias` of a convolution. */
   conv(
     name: string,
-    outChannels: number,
     inChannels: number,
+    outChannels: number,
     kernelSize: 1 | 3,
   ): Parameter<ConvWeight> {
     const shapes: ArrayShapes = [
@@ -176,8 +177,13 @@ export class ModelWeights implements Disposable {
     return slot;
   }
 
+  /** Leaves arrays alone that a checkpoint may hold without need. */
+  ignore(names: RegExp): void {
+    this.#ignored.push(names);
+  }
+
   /** Number of elements of all arrays that were declared. */
-  get parameters(): number {
+  get count(): number {
     return this.#slots.flatMap(({ shapes }) => shapes)
       .reduce((sum, [, shape]) => sum + elementCount(shape), 0);
   }
@@ -187,21 +193,12 @@ export class ModelWeights implements Disposable {
     return this.#slots.reduce((sum, slot) => sum + slot.bytes(source, dtype), 0);
   }
 
-  /**
-   * Loads what has been declared. If that fails, all memory is given back.
-   *
-   * @param ignored Names of arrays that a checkpoint may hold without need.
-   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them, before
-   *   any memory is taken.
-   */
+  /** Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back. */
   async load(
     backend: Backend,
     source: ArraySource,
-    options: LoadWeightsOptions = {},
-    ignored?: RegExp,
+    { dtype, signal }: LoadParametersOptions = {},
   ): Promise<void> {
-    this.check(source, ignored);
-    const { dtype, signal } = options;
     try {
       for (const slot of this.#slots) {
         const arrays: HostArray[] = [];
@@ -220,10 +217,9 @@ export class ModelWeights implements Disposable {
   /**
    * Checks that a checkpoint holds what has been declared.
    *
-   * @param ignored Names of arrays that it may hold without need.
    * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
    */
-  check(source: ArraySource, ignored: RegExp | undefined): void {
+  check(source: ArraySource): void {
     const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
     const present = new Set(source.names());
     const missing: string[] = [];
@@ -235,15 +231,16 @@ export class ModelWeights implements Disposable {
         misshapen.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
       }
     }
-    const unknown = [...present].filter((name) => !declared.has(name) && !ignored?.test(name));
+    const isIgnored = (name: string) => this.#ignored.some((names) => names.test(name));
+    const unknown = [...present].filter((name) => !declared.has(name) && !isIgnored(name));
     const problems = [
-      ...(missing.length > 0 ? [`it lacks ${missing.join(", ")}`] : []),
+      ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
       ...misshapen,
-      ...(unknown.length > 0 ? [`it has the unknown ${unknown.join(", ")}`] : []),
+      ...(unknown.length > 0 ? [`unknown ${unknown.join(", ")}`] : []),
     ];
     if (problems.length === 0) return;
     throw new TypeError(
-      `Cannot load ${source.description}: it does not fit the config: ${problems.join("; ")}`,
+      `Cannot load ${source.description}: its arrays do not fit the config: ${problems.join("; ")}`,
     );
   }
 
@@ -258,7 +255,28 @@ export class ModelWeights implements Disposable {
   }
 }
 
-/** Place of a weight that is loaded later. */
+/** The parameters below a prefix of their names: `scope.at("attn1").at("to_q")`. */
+export class ParameterScope {
+  /**
+   * The parameters below a name.
+   *
+   * @param name Prefix of the names, without the dot that follows. Default: none.
+   */
+  constructor(readonly parameters: Parameters, readonly name: string = "") {}
+
+  /** The scope below a name. */
+  at(name: string | number): ParameterScope {
+    const path = this.name === "" ? `${name}` : `${this.name}.${name}`;
+    return new ParameterScope(this.parameters, path);
+  }
+
+  /** Layers named 0, 1, 2, …, as in PyTorch's `ModuleList`. */
+  list<T>(length: number, make: (scope: ParameterScope, index: number) => T): T[] {
+    return Array.from({ length }, (_, i) => make(this.at(i), i));
+  }
+}
+
+/** Place of a parameter that is loaded later. */
 class Slot<T extends Disposable> implements Parameter<T> {
   readonly shapes: ArrayShapes;
   readonly bytes: ByteCount;
@@ -294,7 +312,7 @@ class Slot<T extends Disposable> implements Parameter<T> {
   }
 }
 
-/** How backends hold the weights of a linear layer if they are not told. */
+/** How backends hold the weights of a linear layer unless they are given a type. */
 function storedAs(source: ArraySource, weights: ArrayShapes): WeightDType {
   const types = weights.map(([name]) => source.dtype(name));
   if (types.every((type) => type === "I8")) return "q8";

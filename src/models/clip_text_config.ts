@@ -5,6 +5,7 @@
  */
 
 import type { Activation } from "../backends/backend.ts";
+import { refuseRange } from "../base/check.ts";
 import { type Config, integerField, numberField, stringField } from "../checkpoints/config.ts";
 import { supportOnly } from "./support.ts";
 
@@ -47,10 +48,8 @@ export function parseCLIPTextConfig(config: Config): CLIPTextConfig {
   const hiddenSize = integerField(config, "hidden_size", { min: 1, default: 512 });
   const heads = integerField(config, "num_attention_heads", { min: 1, default: 8 });
   if (hiddenSize % heads !== 0) {
-    throw new RangeError(
-      `Cannot use ${config.description}: hidden_size is ${hiddenSize}, expected a multiple of ` +
-        `num_attention_heads, ${heads}`,
-    );
+    const subject = { task: `use ${config.description}`, name: "hidden_size" };
+    refuseRange(subject, hiddenSize, `a multiple of num_attention_heads, ${heads}`);
   }
   return {
     vocabSize: integerField(config, "vocab_size", { min: 1, default: 49408 }),

@@ -7,7 +7,7 @@
 import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 
 /**
- * Checks that weights fit in what is left of a device's memory, as far as it tells.
+ * Checks that weights fit in what is left of a device's memory, as far as it reports it.
  *
  * @param what The weights, for the error message: a path or URL.
  * @param dtype How the weights of linear layers are to be held. Not given: as stored.

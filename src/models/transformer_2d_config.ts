@@ -4,6 +4,7 @@
  * @module
  */
 
+import { refuseRange } from "../base/check.ts";
 import { booleanField, type Config, integerField, stringField } from "../checkpoints/config.ts";
 import { FEED_FORWARD_ACTIVATIONS, type FeedForwardActivation } from "./feed_forward.ts";
 import { supportOnly } from "./support.ts";
@@ -40,13 +41,10 @@ export interface Transformer2DConfig {
  */
 export function parseTransformer2DConfig(config: Config): Transformer2DConfig {
   supportOnly(config, "_class_name", ["Transformer2DModel"]);
-  if (typeof config.values["in_channels"] === "number") {
-    throw new RangeError(
-      `Cannot use ${config.description}: in_channels is ${
-        config.values["in_channels"]
-      }, expected ` +
-        `null, as only discrete latents are supported`,
-    );
+  const inChannels = config.values["in_channels"];
+  if (typeof inChannels === "number") {
+    const subject = { task: `use ${config.description}`, name: "in_channels" };
+    refuseRange(subject, inChannels, "null, as only discrete latents are supported");
   }
   supportOnly(config, "only_cross_attention", [false]);
   supportOnly(config, "use_linear_projection", [false]);

@@ -90,11 +90,10 @@ function checkBlocks(config: Config, parsed: VQConfig): void {
     );
   }
   if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {
+    const channels = JSON.stringify(blockOutChannels);
     throw new RangeError(
-      `Cannot use ${config.description}: block_out_channels is ${
-        JSON.stringify(blockOutChannels)
-      }, ` +
-        `expected multiples of norm_num_groups, ${normNumGroups}`,
+      `Cannot use ${config.description}: block_out_channels is ${channels}, expected multiples of ` +
+        `norm_num_groups, ${normNumGroups}`,
     );
   }
 }

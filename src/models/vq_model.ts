@@ -80,7 +80,7 @@ export class VQModel extends Model<VQConfig> {
     super(parts);
     const { config, scope } = parts;
     const { latentChannels, vqEmbedDim, numVqEmbeddings } = config;
-    // Convolutions of 1×1 whose results are compared with codes: small, and much depends on them.
+    // 1×1 convolutions, which are linear layers of each pixel: small, and much depends on them.
     const conv = { pointwise: true, precise: true };
     const [quantConv, postQuantConv] = [scope.at("quant_conv"), scope.at("post_quant_conv")];
     this.#encoder = new VQEncoder(scope.at("encoder"), config);

@@ -3,6 +3,7 @@ import type { Backend, WeightDType } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { checkMemory } from "../../src/models/memory_check.ts";
 import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
+import { Model } from "../../src/models/model.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -71,12 +72,32 @@ Deno.test("Model.memoryBytes() is what loading takes", async () => {
       const ratio = taken / model.memoryBytes(dtype);
       assert(
         ratio > 0.99 && ratio < 1.05,
-        `${taken} bytes taken, ${model.memoryBytes(dtype)} told`,
+        `${taken} bytes taken, ${model.memoryBytes(dtype)} reported`,
       );
       await model.load({ dtype });
       assertEquals(backend.memoryUse().bytes - before, taken);
     }
   }
+});
+
+Deno.test("Model.loadAll() checks that all models fit together", async () => {
+  const load = async (backend: Backend) => [
+    await CLIPTextModel.fromPretrained(WEIGHTS, {
+      subfolder: "text_encoder",
+      backend,
+      load: false,
+    }),
+    await VQModel.fromPretrained(WEIGHTS, { subfolder: "vqvae", backend, load: false }),
+  ];
+  await using stack = new AsyncDisposableStack();
+  const sizes = (await load(device(0))).map((model) => stack.use(model).memoryBytes());
+  const models = (await load(device(Math.max(...sizes)))).map((model) => stack.use(model));
+  const error = await assertRejects(() => Model.loadAll("both", models), RangeError);
+  const mebibytes = (sizes[0]! + sizes[1]!) / 2 ** 20;
+  assert(
+    error.message.startsWith(`Cannot load both: its weights take ${mebibytes.toFixed(1)} MiB`),
+    error.message,
+  );
 });
 
 Deno.test("VQDiffusionPipeline.fromPretrained() refuses a model that does not fit before loading it", async () => {

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import type { Backend, Tensor } from "../../src/backends/backend.ts";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
+import { compileKernels } from "../../src/backends/wasm/kernels.ts";
 import { openWeights } from "../../src/checkpoints/weights.ts";
 import { DIFFUSERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
@@ -60,7 +61,30 @@ Deno.test("fromPretrained() makes a backend of its own if none is given", async 
   await model.dispose();
 });
 
-Deno.test("fromPretrained() tells when the model is ready", async () => {
+Deno.test("fromPretrained() makes its backend of kernels that are compiled already", async () => {
+  // Plain SIMD: an engine that has relaxed SIMD would not choose it.
+  await using model = await CLIPTextModel.fromPretrained(new URL(TEXT, FIXTURES), {
+    device: "wasm",
+    threads: 1,
+    module: await compileKernels("simd"),
+  });
+  assertStringIncludes(model.backend.device.name, "plain SIMD");
+});
+
+Deno.test("create() checks the arrays of a checkpoint also if it does not load them", async () => {
+  await using backend = await createOracle();
+  const golden = new GoldenCase(TEXT);
+  const { description, values } = await golden.config();
+  const config = { description, values: { ...values, vocab_size: 301 } };
+  const weights = await golden.weights("model.safetensors");
+  await assertRejects(
+    () => CLIPTextModel.create(backend, config, weights, { load: false }),
+    TypeError,
+    "expected (301, 32)",
+  );
+});
+
+Deno.test("fromPretrained() reports when the model is ready", async () => {
   await using backend = await createOracle();
   const types: string[] = [];
   const onProgress = (event: { type: string }) => void types.push(event.type);

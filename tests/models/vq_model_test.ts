@@ -76,7 +76,7 @@ async function load(changes: Record<string, unknown> = {}) {
   return { backend, model: await VQModel.create(backend, config, await golden.weights()) };
 }
 
-Deno.test("VQModel.decodeIndices() takes squares unless told otherwise", async () => {
+Deno.test("VQModel.decodeIndices() takes squares unless height or width are given", async () => {
   const { backend, model } = await load();
   await using _model = model;
   using square = backend.tensor(new Int32Array(4), [1, 4]);

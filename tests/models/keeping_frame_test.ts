@@ -1,0 +1,135 @@
+// Models on a frame that keeps every result: what gradients need.
+
+import { assertEquals, assertNotEquals } from "@std/assert";
+import type { Backend, DataOf, DType, Frame, Tensor } from "../../src/backends/backend.ts";
+import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
+import { Parameters, ParameterScope } from "../../src/models/parameters.ts";
+import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
+import { parseVQConfig } from "../../src/models/vq_config.ts";
+import { VQDecoder } from "../../src/models/vq_decoder.ts";
+import { VQEncoder } from "../../src/models/vq_encoder.ts";
+import { BACKENDS } from "../backends/backends.ts";
+import { GoldenCase } from "./golden.ts";
+import { KeepingFrame, type KeptOperation } from "./keeping_frame.ts";
+
+const TRANSFORMERS = ["transformer/b_geglu", "transformer/d_small_signal"];
+const TEXT = "clip_text/c_small_signal";
+const VQ = "vq_model/d_small_signal";
+
+/** Records a model, whose inputs are there. */
+type RecordModel = (frame: Frame) => Tensor;
+
+/**
+ * Fails unless a model gives the same numbers on a frame that keeps every result, bit for bit; and unless
+ * every operation, done again after all of them, gives its result again: then no argument of an
+ * operation has been written after it was read.
+ */
+async function assertSameWhenKept(backend: Backend, record: RecordModel): Promise<void> {
+  using plain = backend.frame();
+  const expected = record(plain);
+  await plain.run();
+
+  using frame = backend.frame();
+  const keeping = new KeepingFrame(frame);
+  const result = record(keeping);
+  await frame.run();
+  assertEquals(await result.data(), await expected.data());
+  await assertRepeatable(backend, keeping.tape);
+}
+
+async function assertRepeatable(backend: Backend, tape: readonly KeptOperation[]): Promise<void> {
+  for (const [i, { name, record, result }] of tape.entries()) {
+    const again = await compute(backend, record);
+    assertEquals(again, await result.data(), `operation ${i}, ${name}`);
+  }
+}
+
+async function compute(
+  backend: Backend,
+  record: (frame: Frame) => Tensor<DType>,
+): Promise<DataOf<DType>> {
+  using frame = backend.frame();
+  const result = record(frame);
+  await frame.run();
+  return await result.data();
+}
+
+for (const { name, make } of BACKENDS) {
+  for (const path of TRANSFORMERS) {
+    Deno.test(`${name}: Transformer2DModel runs on a frame that keeps all: ${path}`, async () => {
+      const golden = new GoldenCase(path);
+      await using backend = await make();
+      const [config, weights] = [await golden.config(), await golden.weights()];
+      await using model = await Transformer2DModel.create(backend, config, weights);
+      const [t] = golden.names().flatMap((name) => /^latents_t(\d+)$/.exec(name)?.[1] ?? []);
+      using tokens = golden.idTensor(backend, `latents_t${t}`);
+      using context = golden.tensor(backend, `encoder_hidden_states_t${t}`);
+      using timestep = backend.tensor(Int32Array.of(Number(t)), [1]);
+      // One image for two contexts, as with guidance, and one for each.
+      const pixels = model.config.sampleSize ** 2;
+      using shared = backend.tensor((await tokens.data()).slice(0, pixels), [1, pixels]);
+      for (const sample of [tokens, shared]) {
+        await assertSameWhenKept(backend, (frame) => {
+          return model.record(frame, {
+            sample,
+            context: model.recordContext(frame, context),
+            timestep,
+          });
+        });
+      }
+    });
+  }
+
+  Deno.test(`${name}: CLIPTextModel runs on a frame that keeps all`, async () => {
+    const golden = new GoldenCase(TEXT);
+    await using backend = await make();
+    const weights = await golden.weights("model.safetensors");
+    await using model = await CLIPTextModel.create(backend, await golden.config(), weights);
+    using ids = golden.idTensor(backend, "input_ids_0");
+    await assertSameWhenKept(backend, (frame) => model.record(frame, ids));
+  });
+
+  Deno.test(`${name}: VQEncoder and VQDecoder run on a frame that keeps all`, async () => {
+    const golden = new GoldenCase(VQ);
+    await using backend = await make();
+    const config = parseVQConfig(await golden.config());
+    using parameters = new Parameters();
+    const scope = new ParameterScope(parameters);
+    const encoder = new VQEncoder(scope.at("encoder"), config);
+    const decoder = new VQDecoder(scope.at("decoder"), config);
+    await using weights = await golden.weights();
+    await parameters.load(backend, weights);
+    const { inChannels, latentChannels } = config;
+    using image = backend.tensor(waves(2 * 8 * 6 * inChannels), [2, 8, 6, inChannels]);
+    using latents = backend.tensor(waves(2 * 4 * 3 * latentChannels), [2, 4, 3, latentChannels]);
+    await assertSameWhenKept(backend, (frame) => encoder.forward(frame, image));
+    await assertSameWhenKept(backend, (frame) => decoder.forward(frame, latents));
+  });
+}
+
+function waves(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => Math.sin(i));
+}
+
+Deno.test("KeepingFrame adds out of place, where a frame adds in place", async () => {
+  await using backend = await BACKENDS[0]!.make();
+  const identity = { dtype: "f32", shape: [2, 2], data: Float32Array.of(1, 0, 0, 1) } as const;
+  using weight = backend.linearWeight([identity], []);
+  using x = backend.tensor(Float32Array.of(1, 2), [1, 2]);
+  const add = async (wrap: (frame: Frame) => Frame) => {
+    using frame = backend.frame();
+    const addTo = frame.empty([1, 2], "f32");
+    addTo.write(Float32Array.of(10, 20));
+    const sum = wrap(frame).linear(x, weight, { addTo });
+    await frame.run();
+    return { addTo: await addTo.data(), sum: await sum.data() };
+  };
+  const [plain, kept] = [
+    await add((frame) => frame),
+    await add((frame) => new KeepingFrame(frame)),
+  ];
+  assertEquals(plain.sum, Float32Array.of(11, 22));
+  assertEquals(kept.sum, plain.sum);
+  assertEquals(kept.addTo, Float32Array.of(10, 20));
+  assertNotEquals(plain.addTo, kept.addTo);
+});

@@ -1,12 +1,5 @@
-// Measures the WebGPU backend and prints one table:
-//
-//     deno run --allow-all bench/gpu.ts [--software] [--layers 36] [--sweep]
-//
-// --software  takes an adapter that computes on the CPU, and sizes that it can do
-// --layers    blocks of the ithq-shaped transformer; fewer where memory is short
-// --sweep     measures tiles of matrix products and of attention instead
+// Measures the WebGPU backend: see `USAGE`.
 
-import { parseArgs } from "node:util";
 import {
   type Frame,
   type Tensor,
@@ -21,10 +14,13 @@ import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
 import { Recorder } from "../src/backends/webgpu/recorder.ts";
 import { selfCheck } from "../src/backends/webgpu/self_check.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
+import { integerOption } from "../src/cli/arguments.ts";
 import { WeightScope } from "../src/models/layers.ts";
 import { ModelWeights } from "../src/models/model_weights.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { TransformerBlock } from "../src/models/transformer_block.ts";
+import { markdownTable } from "../tools/markdown_table.ts";
+import { runScript } from "../tools/script.ts";
 import {
   blockFlops,
   CONTEXT_LENGTH,
@@ -34,6 +30,14 @@ import {
   transformerFlops,
   type TransformerSize,
 } from "./random_transformer.ts";
+
+const USAGE = `Measures the WebGPU backend, in one table.
+
+    deno run --allow-all bench/gpu.ts [options]
+
+--software   takes an adapter that computes on the CPU, and sizes that it can do
+--layers n   blocks of the ithq-shaped transformer, fewer where memory is short; default: 36
+--sweep      measures tiles of matrix products and of attention instead`;
 
 /** One line of the table. */
 interface Row {
@@ -58,13 +62,15 @@ const BATCH = 2;
 /** Shortest time that is believed, in milliseconds. */
 const ENOUGH = 300;
 
-const { values: args } = parseArgs({
-  options: {
-    software: { type: "boolean", default: false },
-    sweep: { type: "boolean", default: false },
-    layers: { type: "string" },
-  },
-});
+/** A transformer that a GPU emulated by the CPU can do. */
+const SMALL: TransformerSize = {
+  layers: 2,
+  heads: 4,
+  headDim: 88,
+  context: 64,
+  side: 8,
+  classes: 513,
+};
 
 /** Milliseconds of one run; `result` is read to wait for the GPU, whose own time is taken off. */
 async function timeOf(frame: Frame, result: Tensor | Tensor<"i32">): Promise<number> {
@@ -344,42 +350,53 @@ async function sweep({ gpu, tuned, size }: Bench): Promise<Row[]> {
   return found;
 }
 
-function print(rows: readonly Row[]): void {
+function tableOf(rows: readonly Row[]): string {
   const rate = ({ flops, milliseconds }: Row) => (flops ?? 0) / milliseconds / 1e6;
   const most = rate(rows[0]!);
-  console.log("| what | ms | GFLOP/s | of the limit |\n| --- | ---: | ---: | ---: |");
-  for (const row of rows) {
-    const figures = row.flops === undefined
-      ? ["", ""]
-      : [rate(row).toFixed(rate(row) < 100 ? 1 : 0), `${(100 * rate(row) / most).toFixed(0)} %`];
-    console.log(`| ${[row.name, row.milliseconds.toPrecision(3), ...figures].join(" | ")} |`);
-  }
+  const lines = rows.map((row) => [
+    row.name,
+    row.milliseconds.toPrecision(3),
+    row.flops === undefined ? "" : rate(row).toFixed(rate(row) < 100 ? 1 : 0),
+    row.flops === undefined ? "" : `${(100 * rate(row) / most).toFixed(0)} %`,
+  ]);
+  return markdownTable(["what", "ms", "GFLOP/s", "of the limit"], lines);
 }
 
-const { adapter, reason } = await probeWebGpu({ allowSoftware: args.software });
-if (adapter === undefined) {
-  console.error(`No GPU to measure: ${reason}. --software takes what there is`);
-  Deno.exit(1);
+interface Options {
+  readonly software: boolean;
+  readonly sweep: boolean;
+  readonly layers: number | undefined;
 }
-const gpu = await requestDevice(adapter);
-const tuned = (tuning: Partial<Tuning>) =>
-  createWebGpuBackend({ device: gpu, reason: "bench", allowSoftware: true, tuning });
-const backend = await tuned({});
-const SMALL: TransformerSize = {
-  layers: 2,
-  heads: 4,
-  headDim: 88,
-  context: 64,
-  side: 8,
-  classes: 513,
-};
-const size = { ...(args.software ? SMALL : ITHQ), ...(args.layers && { layers: +args.layers }) };
-const bench: Bench = { gpu, backend, tuned, size };
-console.log(`${reason}; self-check: ${await selfCheck(backend) ?? "all is well"}\n`);
-const sections = args.sweep
-  ? [limit, sweep]
-  : [limit, products, () => attention(backend, size), steps];
-const rows: Row[] = [];
-for (const section of sections) rows.push(...await section(bench));
-print(rows);
-gpu.destroy();
+
+/** Measures, and prints the table. */
+async function measure({ software, sweep: sweeps, layers }: Options): Promise<void> {
+  const { adapter, reason } = await probeWebGpu({ allowSoftware: software });
+  if (adapter === undefined) {
+    throw new Error(`Cannot measure a GPU: ${reason}; --software takes an emulated one`);
+  }
+  const gpu = await requestDevice(adapter);
+  const tuned = (tuning: Partial<Tuning>) =>
+    createWebGpuBackend({ device: gpu, reason: "bench", allowSoftware: true, tuning });
+  const backend = await tuned({});
+  const shape = software ? SMALL : ITHQ;
+  const size = { ...shape, layers: layers ?? shape.layers };
+  const bench: Bench = { gpu, backend, tuned, size };
+  console.log(`${reason}; self-check: ${await selfCheck(backend) ?? "all is well"}\n`);
+  const sections = sweeps
+    ? [limit, sweep]
+    : [limit, products, () => attention(backend, size), steps];
+  const rows: Row[] = [];
+  for (const section of sections) rows.push(...await section(bench));
+  console.log(tableOf(rows));
+  gpu.destroy();
+}
+
+await runScript({
+  usage: USAGE,
+  options: {
+    software: { type: "boolean", default: false },
+    sweep: { type: "boolean", default: false },
+    layers: { type: "string" },
+  },
+  run: ({ values }) => measure({ ...values, layers: integerOption("layers", values.layers) }),
+});

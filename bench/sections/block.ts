@@ -7,7 +7,8 @@ import { ModelWeights } from "../../src/models/model_weights.ts";
 import { TransformerBlock } from "../../src/models/transformer_block.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { blockModel } from "../peers/onnx_transformer.ts";
-import { floats, integers, peerEntries, type PeerTask } from "../peers/peer.ts";
+import { floats, integers, type PeerTask } from "../peers/peer.ts";
+import { peerEntries } from "../peers/peer_entries.ts";
 import { blockShapes, blockWork, CONTEXT_LENGTH, ITHQ, TIMESTEPS } from "../random_transformer.ts";
 import { randomNumbers, randomWeights } from "../random_weights.ts";
 

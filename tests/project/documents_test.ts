@@ -37,6 +37,15 @@ Deno.test("no example is left out of the check of types", () => {
   assertEquals(left, []);
 });
 
+Deno.test("examples can import every entry point", () => {
+  const { name, exports } = JSON.parse(read("deno.json"));
+  const { imports } = JSON.parse(read("tools/examples.json"));
+  const entries = Object.entries(typeof exports === "string" ? { ".": exports } : exports);
+  for (const [entry, path] of entries) {
+    assertEquals(imports[name + entry.slice(1)], `.${path}`);
+  }
+});
+
 Deno.test("the files and tasks that documents name are there", () => {
   const { tasks } = JSON.parse(read("deno.json"));
   const missing: string[] = [];

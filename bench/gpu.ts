@@ -1,17 +1,9 @@
 // Measures the WebGPU backend: see `USAGE`.
 
-import {
-  type Frame,
-  type Tensor,
-  WEIGHT_DTYPES,
-  type WeightDType,
-} from "../src/backends/backend.ts";
+import { type Tensor, WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../src/backends/webgpu/backend.ts";
-import { Device } from "../src/backends/webgpu/device.ts";
-import { type Kernel, unroll } from "../src/backends/webgpu/kernels/kernel.ts";
 import { probeWebGpu, requestDevice } from "../src/backends/webgpu/probe.ts";
 import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
-import { Recorder } from "../src/backends/webgpu/recorder.ts";
 import { selfCheck } from "../src/backends/webgpu/self_check.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
 import { integerOption } from "../src/cli/arguments.ts";
@@ -21,6 +13,8 @@ import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { TransformerBlock } from "../src/models/transformer_block.ts";
 import { markdownTable } from "../tools/markdown_table.ts";
 import { runScript } from "../tools/script.ts";
+import { limit } from "./gpu_limit.ts";
+import { type GpuBench, type Row, timeOf } from "./gpu_timing.ts";
 import {
   blockFlops,
   CONTEXT_LENGTH,
@@ -39,28 +33,8 @@ const USAGE = `Measures the WebGPU backend, in one table.
 --layers n   blocks of the ithq-shaped transformer, fewer where memory is short; default: 36
 --sweep      measures tiles of matrix products and of attention instead`;
 
-/** One line of the table. */
-interface Row {
-  readonly name: string;
-  readonly milliseconds: number;
-  /** Products and sums, counted separately. */
-  readonly flops?: number;
-}
-
-/** What sections measure with. */
-interface Bench {
-  readonly gpu: GPUDevice;
-  readonly backend: WebGpuBackend;
-  /** Makes another backend on the same device. */
-  readonly tuned: (tuning: Partial<Tuning>) => Promise<WebGpuBackend>;
-  readonly size: TransformerSize;
-}
-
 /** Two sequences: without and with the prompt. */
 const BATCH = 2;
-
-/** Shortest time that is believed, in milliseconds. */
-const ENOUGH = 300;
 
 /** A transformer that a GPU emulated by the CPU can do. */
 const SMALL: TransformerSize = {
@@ -71,70 +45,6 @@ const SMALL: TransformerSize = {
   side: 8,
   classes: 513,
 };
-
-/** Milliseconds of one run; `result` is read to wait for the GPU, whose own time is taken off. */
-async function timeOf(frame: Frame, result: Tensor | Tensor<"i32">): Promise<number> {
-  const wait = async () => {
-    const start = performance.now();
-    await result.data();
-    return performance.now() - start;
-  };
-  await frame.run();
-  await wait();
-  const idle = Math.min(await wait(), await wait(), await wait());
-  for (let runs = 1;; runs *= 2) {
-    const start = performance.now();
-    for (let i = 0; i < runs; i++) await frame.run();
-    await result.data();
-    const elapsed = performance.now() - start - idle;
-    if (elapsed >= ENOUGH) return elapsed / runs;
-  }
-}
-
-/** How fast fused multiply-adds go that touch no memory. */
-const LIMIT_KERNEL: Kernel = {
-  name: "limit",
-  inputs: {},
-  outputs: { y: "f32" },
-  params: { turns: "u32", a: "f32", b: "f32" },
-  body: () => `
-@compute @workgroup_size(256)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  ${unroll(16, (i) => `var s${i} = vec4f(f32(id.x) + ${i}.0);`)}
-  for (var turn = 0u; turn < params.turns; turn++) {
-    ${unroll(4, () => unroll(16, (i) => `s${i} = fma(s${i}, vec4f(params.a), vec4f(params.b));`))}
-  }
-  let sum = ${Array.from({ length: 16 }, (_, i) => `s${i}`).join(" + ")};
-  if (sum.x + sum.y + sum.z + sum.w == 12345.0) { y[0] = 1.0; }
-}`,
-};
-
-async function limit({ gpu, backend }: Bench): Promise<Row[]> {
-  const device = new Device(gpu, { owned: false });
-  const tile = { queries: 64, keys: 32 };
-  let best: Row | undefined;
-  for (let groups = 64, turns = 16; groups <= 8192; groups *= 4, turns *= 2) {
-    const recorder = new Recorder(backend, device, {
-      dispatchesPerSubmission: Infinity,
-      attentionTile: tile,
-    });
-    const result = recorder.operation("limit", () => {
-      const y = recorder.result([1]);
-      recorder.dispatch(LIMIT_KERNEL, { y }, { turns, a: 0.5, b: 0.25 }, [groups, 1, 1]);
-      return y;
-    });
-    const frame = { run: () => recorder.run() } as Frame;
-    const milliseconds = await timeOf(frame, result);
-    const flops = groups * 256 * turns * 4 * 16 * 4 * 2;
-    recorder.dispose();
-    if (!best || flops / milliseconds > best.flops! / best.milliseconds) {
-      best = { name: "limit: fused multiply-adds in registers", milliseconds, flops };
-    }
-    if (milliseconds > ENOUGH) break;
-  }
-  await device.close();
-  return [best!];
-}
 
 /** Random numbers in −0.5 … 0.5. */
 function numbers(length: number): Float32Array {
@@ -178,7 +88,7 @@ function expectProducts(
   }
 }
 
-async function products({ backend, size }: Bench): Promise<Row[]> {
+async function products({ backend, size }: GpuBench): Promise<Row[]> {
   const rows = BATCH * size.side ** 2;
   const width = size.heads * size.headDim;
   const shapes = [[rows, width, 3 * width], [rows, width, width], [rows, width, 4 * width], [
@@ -217,7 +127,7 @@ async function attention(backend: WebGpuBackend, size: TransformerSize): Promise
 }
 
 /** Blocks and steps of the transformer, guidance and sampling included. */
-async function steps({ backend, size }: Bench): Promise<Row[]> {
+async function steps({ backend, size }: GpuBench): Promise<Row[]> {
   const found: Row[] = [];
   for (const dtype of WEIGHT_DTYPES) {
     const weights = randomTransformer(size);
@@ -326,7 +236,7 @@ function matmulTiles(gpu: GPUDevice): MatmulTile[] {
   });
 }
 
-async function sweep({ gpu, tuned, size }: Bench): Promise<Row[]> {
+async function sweep({ gpu, tuned, size }: GpuBench): Promise<Row[]> {
   const width = size.heads * size.headDim;
   const shape = [BATCH * size.side ** 2, width, 4 * width] as const;
   const found: Row[] = [];
@@ -380,7 +290,7 @@ async function measure({ software, sweep: sweeps, layers }: Options): Promise<vo
   const backend = await tuned({});
   const shape = software ? SMALL : ITHQ;
   const size = { ...shape, layers: layers ?? shape.layers };
-  const bench: Bench = { gpu, backend, tuned, size };
+  const bench: GpuBench = { gpu, backend, tuned, size };
   console.log(`${reason}; self-check: ${await selfCheck(backend) ?? "all is well"}\n`);
   const sections = sweeps
     ? [limit, sweep]

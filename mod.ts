@@ -3,8 +3,8 @@
  * `VQDiffusionPipeline` of diffusers 0.9.0 that is exact to the token.
  *
  * @example
- * ```ts ignore
- * import { VQDiffusionPipeline } from "./mod.ts";
+ * ```ts
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
  *
  * await using pipe = await VQDiffusionPipeline.fromPretrained();
  * const { images } = await pipe.generate("a red apple on a blue background", { seed: 1 });

@@ -1,29 +1,19 @@
-// Measures the WebGPU backend and prints one table:
-//
-//     deno run --allow-all bench/gpu.ts [--software] [--layers 36] [--sweep]
-//
-// --software  takes an adapter that computes on the CPU, and sizes that it can do
-// --layers    blocks of the ithq-shaped transformer; fewer where memory is short
-// --sweep     measures tiles of matrix products and of attention instead
+// Measures the WebGPU backend: see `USAGE`.
 
-import { parseArgs } from "node:util";
-import {
-  type Frame,
-  type Tensor,
-  WEIGHT_DTYPES,
-  type WeightDType,
-} from "../src/backends/backend.ts";
+import { type Tensor, WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../src/backends/webgpu/backend.ts";
-import { Device } from "../src/backends/webgpu/device.ts";
-import { type Kernel, unroll } from "../src/backends/webgpu/kernels/kernel.ts";
 import { probeWebGpu, requestDevice } from "../src/backends/webgpu/probe.ts";
 import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";
-import { Recorder } from "../src/backends/webgpu/recorder.ts";
 import { selfCheck } from "../src/backends/webgpu/self_check.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
+import { integerOption } from "../src/cli/arguments.ts";
 import { Parameters, ParameterScope } from "../src/models/parameters.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { TransformerBlock } from "../src/models/transformer_block.ts";
+import { markdownTable } from "../tools/markdown_table.ts";
+import { runScript } from "../tools/script.ts";
+import { limit } from "./gpu_limit.ts";
+import { type GpuBench, type Row, timeOf } from "./gpu_timing.ts";
 import {
   blockConfig,
   blockFlops,
@@ -35,100 +25,26 @@ import {
   type TransformerSize,
 } from "./random_transformer.ts";
 
-/** One line of the table. */
-interface Row {
-  readonly name: string;
-  readonly milliseconds: number;
-  /** Products and sums, counted separately. */
-  readonly flops?: number;
-}
+const USAGE = `Measures the WebGPU backend, in one table.
 
-/** What sections measure with. */
-interface Bench {
-  readonly gpu: GPUDevice;
-  readonly backend: WebGpuBackend;
-  /** Makes another backend on the same device. */
-  readonly tuned: (tuning: Partial<Tuning>) => Promise<WebGpuBackend>;
-  readonly size: TransformerSize;
-}
+    deno run --allow-all bench/gpu.ts [options]
+
+--software   takes an adapter that computes on the CPU, and sizes that it can do
+--layers n   blocks of the ithq-shaped transformer, fewer where memory is short; default: 36
+--sweep      measures tiles of matrix products and of attention instead`;
 
 /** Two sequences: without and with the prompt. */
 const BATCH = 2;
 
-/** Shortest time that is believed, in milliseconds. */
-const ENOUGH = 300;
-
-const { values: args } = parseArgs({
-  options: {
-    software: { type: "boolean", default: false },
-    sweep: { type: "boolean", default: false },
-    layers: { type: "string" },
-  },
-});
-
-/** Milliseconds of one run; `result` is read to wait for the GPU, whose own time is taken off. */
-async function timeOf(frame: Frame, result: Tensor | Tensor<"i32">): Promise<number> {
-  const wait = async () => {
-    const start = performance.now();
-    await result.data();
-    return performance.now() - start;
-  };
-  await frame.run();
-  await wait();
-  const idle = Math.min(await wait(), await wait(), await wait());
-  for (let runs = 1;; runs *= 2) {
-    const start = performance.now();
-    for (let i = 0; i < runs; i++) await frame.run();
-    await result.data();
-    const elapsed = performance.now() - start - idle;
-    if (elapsed >= ENOUGH) return elapsed / runs;
-  }
-}
-
-/** How fast fused multiply-adds go that touch no memory. */
-const LIMIT_KERNEL: Kernel = {
-  name: "limit",
-  inputs: {},
-  outputs: { y: "f32" },
-  params: { turns: "u32", a: "f32", b: "f32" },
-  body: () => `
-@compute @workgroup_size(256)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  ${unroll(16, (i) => `var s${i} = vec4f(f32(id.x) + ${i}.0);`)}
-  for (var turn = 0u; turn < params.turns; turn++) {
-    ${unroll(4, () => unroll(16, (i) => `s${i} = fma(s${i}, vec4f(params.a), vec4f(params.b));`))}
-  }
-  let sum = ${Array.from({ length: 16 }, (_, i) => `s${i}`).join(" + ")};
-  if (sum.x + sum.y + sum.z + sum.w == 12345.0) { y[0] = 1.0; }
-}`,
+/** A transformer that a GPU emulated by the CPU can do. */
+const SMALL: TransformerSize = {
+  layers: 2,
+  heads: 4,
+  headDim: 88,
+  context: 64,
+  side: 8,
+  classes: 513,
 };
-
-async function limit({ gpu, backend }: Bench): Promise<Row[]> {
-  const device = new Device(gpu, { owned: false });
-  const tile = { queries: 64, keys: 32 };
-  let best: Row | undefined;
-  for (let groups = 64, turns = 16; groups <= 8192; groups *= 4, turns *= 2) {
-    const recorder = new Recorder(backend, device, {
-      dispatchesPerSubmission: Infinity,
-      attentionTile: tile,
-    });
-    const result = recorder.operation("limit", () => {
-      const y = recorder.result([1]);
-      recorder.dispatch(LIMIT_KERNEL, { y }, { turns, a: 0.5, b: 0.25 }, [groups, 1, 1]);
-      return y;
-    });
-    const frame = { run: () => recorder.run() } as Frame;
-    const milliseconds = await timeOf(frame, result);
-    const flops = groups * 256 * turns * 4 * 16 * 4 * 2;
-    recorder.dispose();
-    if (!best || flops / milliseconds > best.flops! / best.milliseconds) {
-      best = { name: "limit: fused multiply-adds in registers", milliseconds, flops };
-    }
-    if (milliseconds > ENOUGH) break;
-  }
-  await device.close();
-  return [best!];
-}
 
 /** Random numbers in −0.5 … 0.5. */
 function numbers(length: number): Float32Array {
@@ -172,7 +88,7 @@ function expectProducts(
   }
 }
 
-async function products({ backend, size }: Bench): Promise<Row[]> {
+async function products({ backend, size }: GpuBench): Promise<Row[]> {
   const rows = BATCH * size.side ** 2;
   const width = size.heads * size.headDim;
   const shapes = [[rows, width, 3 * width], [rows, width, width], [rows, width, 4 * width], [
@@ -211,7 +127,7 @@ async function attention(backend: WebGpuBackend, size: TransformerSize): Promise
 }
 
 /** Blocks and steps of the transformer, guidance and sampling included. */
-async function steps({ backend, size }: Bench): Promise<Row[]> {
+async function steps({ backend, size }: GpuBench): Promise<Row[]> {
   const found: Row[] = [];
   for (const dtype of WEIGHT_DTYPES) {
     const weights = randomTransformer(size);
@@ -313,7 +229,7 @@ function matmulTiles(gpu: GPUDevice): MatmulTile[] {
   });
 }
 
-async function sweep({ gpu, tuned, size }: Bench): Promise<Row[]> {
+async function sweep({ gpu, tuned, size }: GpuBench): Promise<Row[]> {
   const width = size.heads * size.headDim;
   const shape = [BATCH * size.side ** 2, width, 4 * width] as const;
   const found: Row[] = [];
@@ -337,42 +253,53 @@ async function sweep({ gpu, tuned, size }: Bench): Promise<Row[]> {
   return found;
 }
 
-function print(rows: readonly Row[]): void {
+function tableOf(rows: readonly Row[]): string {
   const rate = ({ flops, milliseconds }: Row) => (flops ?? 0) / milliseconds / 1e6;
   const most = rate(rows[0]!);
-  console.log("| what | ms | GFLOP/s | of the limit |\n| --- | ---: | ---: | ---: |");
-  for (const row of rows) {
-    const figures = row.flops === undefined
-      ? ["", ""]
-      : [rate(row).toFixed(rate(row) < 100 ? 1 : 0), `${(100 * rate(row) / most).toFixed(0)} %`];
-    console.log(`| ${[row.name, row.milliseconds.toPrecision(3), ...figures].join(" | ")} |`);
-  }
+  const lines = rows.map((row) => [
+    row.name,
+    row.milliseconds.toPrecision(3),
+    row.flops === undefined ? "" : rate(row).toFixed(rate(row) < 100 ? 1 : 0),
+    row.flops === undefined ? "" : `${(100 * rate(row) / most).toFixed(0)} %`,
+  ]);
+  return markdownTable(["what", "ms", "GFLOP/s", "of the limit"], lines);
 }
 
-const { adapter, reason } = await probeWebGpu({ allowSoftware: args.software });
-if (adapter === undefined) {
-  console.error(`No GPU to measure: ${reason}. --software takes what there is`);
-  Deno.exit(1);
+interface Options {
+  readonly software: boolean;
+  readonly sweep: boolean;
+  readonly layers: number | undefined;
 }
-const gpu = await requestDevice(adapter);
-const tuned = (tuning: Partial<Tuning>) =>
-  createWebGpuBackend({ device: gpu, reason: "bench", allowSoftware: true, tuning });
-const backend = await tuned({});
-const SMALL: TransformerSize = {
-  layers: 2,
-  heads: 4,
-  headDim: 88,
-  context: 64,
-  side: 8,
-  classes: 513,
-};
-const size = { ...(args.software ? SMALL : ITHQ), ...(args.layers && { layers: +args.layers }) };
-const bench: Bench = { gpu, backend, tuned, size };
-console.log(`${reason}; self-check: ${await selfCheck(backend) ?? "all is well"}\n`);
-const sections = args.sweep
-  ? [limit, sweep]
-  : [limit, products, () => attention(backend, size), steps];
-const rows: Row[] = [];
-for (const section of sections) rows.push(...await section(bench));
-print(rows);
-gpu.destroy();
+
+/** Measures, and prints the table. */
+async function measure({ software, sweep: sweeps, layers }: Options): Promise<void> {
+  const { adapter, reason } = await probeWebGpu({ allowSoftware: software });
+  if (adapter === undefined) {
+    throw new Error(`Cannot measure a GPU: ${reason}; --software takes an emulated one`);
+  }
+  const gpu = await requestDevice(adapter);
+  const tuned = (tuning: Partial<Tuning>) =>
+    createWebGpuBackend({ device: gpu, reason: "bench", allowSoftware: true, tuning });
+  const backend = await tuned({});
+  const shape = software ? SMALL : ITHQ;
+  const size = { ...shape, layers: layers ?? shape.layers };
+  const bench: GpuBench = { gpu, backend, tuned, size };
+  console.log(`${reason}; self-check: ${await selfCheck(backend) ?? "all is well"}\n`);
+  const sections = sweeps
+    ? [limit, sweep]
+    : [limit, products, () => attention(backend, size), steps];
+  const rows: Row[] = [];
+  for (const section of sections) rows.push(...await section(bench));
+  console.log(tableOf(rows));
+  gpu.destroy();
+}
+
+await runScript({
+  usage: USAGE,
+  options: {
+    software: { type: "boolean", default: false },
+    sweep: { type: "boolean", default: false },
+    layers: { type: "string" },
+  },
+  run: ({ values }) => measure({ ...values, layers: integerOption("layers", values.layers) }),
+});

@@ -1,18 +1,14 @@
-// Loads a model of the size of ithq's from a folder made for it, and tells what memory that takes:
-//
-//     deno run --allow-all bench/ithq_load.ts [cases] [--steps n] [--folder path]
-//
-// Cases are FILE-HELD, such as fp32-q8 for float32 files held in int8; default: all of CASES. Each runs in
-// a process of its own. The folder takes up to 8.5 GB and is removed at the end, unless one is named.
+// Measures what memory a model of the size of ithq's takes: see `USAGE`.
 
-import { parseArgs } from "node:util";
 import type { WeightDType } from "../src/backends/backend.ts";
 import { createWasmBackend } from "../src/backends/wasm/wasm_backend.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
-import { writeFolder } from "../src/files/folder_writer.ts";
 import { saveWeights } from "../src/checkpoints/save_weights.ts";
+import { integerOption, UsageError } from "../src/cli/arguments.ts";
+import { writeFolder } from "../src/files/folder_writer.ts";
 import { Transformer2DModel } from "../src/models/transformer_2d.ts";
 import { VQModel } from "../src/models/vq_model.ts";
+import { runScript } from "../tools/script.ts";
 import {
   CONTEXT_LENGTH,
   ITHQ,
@@ -23,6 +19,17 @@ import { vqConfig, vqShapes, type VQSize } from "./random_vq_model.ts";
 import { randomNumbers, randomWeights } from "./random_weights.ts";
 
 const CASES = ["fp16-fp16", "fp16-q8", "fp32-fp16", "fp32-q8", "q8-q8", "fp32-fp32"];
+
+const USAGE =
+  `Loads a model of the size of ithq's from a folder made for it, and measures the memory it takes.
+
+    deno run --allow-all bench/ithq_load.ts [cases] [options]
+
+Cases are FILE-HELD, such as fp32-q8 for float32 files held in int8; default: ${CASES.join(" ")}.
+Each runs in a process of its own.
+
+--steps n       guided evaluations of each case; default: 1
+--folder path   keeps the files, up to 8.5 GB; default: a temporary folder`;
 
 const WEIGHTS = "diffusion_pytorch_model.safetensors";
 
@@ -35,7 +42,7 @@ const VQ: VQSize = {
   codes: 4096,
 };
 
-/** What a process that loaded the model tells. */
+/** What a process that loaded the model reports. */
 interface Loaded {
   /** Resident memory in bytes: before, after, and the most there was until then. */
   readonly before: number;
@@ -167,30 +174,42 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: Deno.args,
-    allowPositionals: true,
-    options: {
-      steps: { type: "string", default: "1" },
-      folder: { type: "string" },
-      child: { type: "boolean", default: false },
-    },
-  });
-  if (values.child) {
-    const [verb, from = "", to = "", steps] = positionals;
-    const result = verb === "quantize"
-      ? await quantize(from, to)
-      : await load(from, to as WeightDType, Number(steps));
-    console.log(JSON.stringify(result));
-    return;
+/** What a process of a case does; the result is its last line. */
+async function runChild([verb, from = "", to = "", steps]: readonly string[]): Promise<void> {
+  const result = verb === "quantize"
+    ? await quantize(from, to)
+    : await load(from, to as WeightDType, Number(steps));
+  console.log(JSON.stringify(result));
+}
+
+async function runCases(
+  cases: readonly string[],
+  folder: string | undefined,
+  steps: number,
+): Promise<void> {
+  const unknown = cases.find((name) => !CASES.includes(name));
+  if (unknown !== undefined) {
+    throw new UsageError(`The case is "${unknown}", expected some of ${CASES.join(", ")}`);
   }
-  const root = values.folder ?? await Deno.makeTempDir({ prefix: "vq-diffusion-" });
+  const root = folder ?? await Deno.makeTempDir({ prefix: "vq-diffusion-" });
   try {
-    await report(positionals.length > 0 ? positionals : CASES, root, Number(values.steps));
+    await report(cases.length > 0 ? cases : CASES, root, steps);
   } finally {
-    if (values.folder === undefined) await Deno.remove(root, { recursive: true });
+    if (folder === undefined) await Deno.remove(root, { recursive: true });
   }
 }
 
-await main();
+await runScript({
+  usage: USAGE,
+  options: {
+    steps: { type: "string", default: "1" },
+    folder: { type: "string" },
+    child: { type: "boolean", default: false },
+  },
+  positionals: true,
+  run({ values, positionals }) {
+    if (values.child) return runChild(positionals);
+    const steps = integerOption("steps", values.steps, { min: 0 })!;
+    return runCases(positionals, values.folder, steps);
+  },
+});

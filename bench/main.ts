@@ -1,9 +1,10 @@
 // Measures the CPU backend, beside what others offer: see `USAGE` in options.ts.
 
 import { createBackend } from "../src/backends/select.ts";
+import { runScript } from "../tools/script.ts";
 import type { Bench, Section, Setting } from "./bench.ts";
 import { measureLimits } from "./limit.ts";
-import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
+import { type BenchOptions, OPTIONS, readOptions, USAGE } from "./options.ts";
 import { onnxPeers } from "./peers/onnx_peers.ts";
 import type { Peer } from "./peers/peer.ts";
 import { torchPeer } from "./peers/torch_peer.ts";
@@ -51,19 +52,8 @@ async function bench(options: BenchOptions): Promise<void> {
   for (const section of options.sections) await SECTIONS[section]!(context);
 }
 
-/** The options, or the exit code if there is nothing to do. */
-function optionsOrCode(): BenchOptions | number {
-  try {
-    const options = parseOptions(Deno.args, Object.keys(SECTIONS));
-    if (options) return options;
-    console.log(USAGE);
-    return 0;
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
-    return 2;
-  }
-}
-
-const options = optionsOrCode();
-if (typeof options === "number") Deno.exit(options);
-await bench(options);
+await runScript({
+  usage: USAGE,
+  options: OPTIONS,
+  run: (args) => bench(readOptions(args, Object.keys(SECTIONS))),
+});

@@ -1,8 +1,9 @@
 // The command line of `deno task bench`.
 
-import { parseArgs } from "node:util";
 import { WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
 import { bestSimd, type SimdVariant } from "../src/backends/wasm/kernels.ts";
+import { integerOption, type ParsedArguments } from "../src/cli/arguments.ts";
+import { choicesOption } from "../tools/script.ts";
 
 /** What to measure, and how. */
 export interface BenchOptions {
@@ -33,65 +34,40 @@ export const USAGE = `Measures the CPU backend.
 --python path    runs PyTorch beside, in this Python
 
 GFLOP/s counts products and sums of matrices, attention and convolutions as they are defined; a
-convolution that gets along with fewer may pass its limit. The limit is that of a loop of the same
-instructions without memory. The difference is the largest from the first line of the same work.`;
+convolution that needs fewer may pass its limit. The limit is that of a loop of the same instructions
+without memory. The difference is the largest from the first line of the same work.`;
+
+/** The options, as `parseArguments` takes them. */
+export const OPTIONS = {
+  sections: { type: "string" },
+  threads: { type: "string" },
+  dtype: { type: "string" },
+  simd: { type: "string" },
+  runs: { type: "string", default: "5" },
+  peer: { type: "boolean", default: false },
+  python: { type: "string" },
+} as const;
 
 const SIMD: readonly SimdVariant[] = ["relaxed-simd", "simd"];
 
 /**
- * Reads the arguments; undefined if they ask for help.
+ * Reads the values of the options.
  *
- * @throws {TypeError} If an option is unknown.
- * @throws {RangeError} If a value is not one of those above.
+ * @param sections Names of all sections.
+ * @throws {UsageError} If a value is not one of those above.
  */
-export function parseOptions(
-  args: readonly string[],
+export function readOptions(
+  { values }: ParsedArguments<typeof OPTIONS>,
   sections: readonly string[],
-): BenchOptions | undefined {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      sections: { type: "string" },
-      threads: { type: "string" },
-      dtype: { type: "string" },
-      simd: { type: "string" },
-      runs: { type: "string", default: "5" },
-      peer: { type: "boolean", default: false },
-      python: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) return undefined;
-  const { hardwareConcurrency } = navigator;
+): BenchOptions {
   return {
-    sections: choices("sections", values.sections, sections) ?? sections,
-    threads: values.threads?.split(",").map((text) => count("threads", text)) ??
-      [hardwareConcurrency],
-    dtypes: choices("dtype", values.dtype, WEIGHT_DTYPES) ?? WEIGHT_DTYPES,
-    simd: choices("simd", values.simd, SIMD) ?? [bestSimd()],
-    runs: count("runs", values.runs),
+    sections: choicesOption("sections", values.sections, sections) ?? sections,
+    threads: values.threads?.split(",").map((text) => integerOption("threads", text)!) ??
+      [navigator.hardwareConcurrency],
+    dtypes: choicesOption("dtype", values.dtype, WEIGHT_DTYPES) ?? WEIGHT_DTYPES,
+    simd: choicesOption("simd", values.simd, SIMD) ?? [bestSimd()],
+    runs: integerOption("runs", values.runs)!,
     peer: values.peer,
     python: values.python,
   };
-}
-
-/** The values that are named, in the order of those that are allowed. */
-function choices<T extends string>(
-  option: string,
-  text: string | undefined,
-  allowed: readonly T[],
-): readonly T[] | undefined {
-  if (text === undefined) return undefined;
-  const names = text.split(",");
-  const unknown = names.find((name) => !allowed.some((value) => value === name));
-  if (unknown !== undefined) {
-    throw new RangeError(`--${option} takes some of ${allowed.join(", ")}, got ${unknown}`);
-  }
-  return allowed.filter((value) => names.includes(value));
-}
-
-function count(option: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= 1) return value;
-  throw new RangeError(`--${option} takes whole numbers from 1 on, got ${text}`);
 }

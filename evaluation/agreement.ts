@@ -2,12 +2,13 @@
 
 import type { WeightDType } from "../src/backends/backend.ts";
 import { createBackend } from "../src/backends/select.ts";
-import { integerOption, parseArguments, UsageError, wrongValue } from "../src/cli/arguments.ts";
+import { integerOption } from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
+import { markdownTable, percent } from "../tools/markdown_table.ts";
+import { choicesOption, runScript } from "../tools/script.ts";
 import { batchArguments, batches, type Case } from "./generation.ts";
 import { countEqual, meanDifference } from "./image_measures.ts";
-import { markdownTable, percent } from "./markdown_table.ts";
 import { MOST_PROMPTS, variedPrompts } from "./prompts.ts";
 
 const USAGE = `Measures what weights held in float16 or int8 cost against float32.
@@ -27,6 +28,8 @@ only tokens that the step changed in either. "image difference": mean absolute d
 green and blue, 0 to 255, of the final images. The last row is the yardstick: fp32 again, with other
 seeds.`;
 
+/** Types that are compared with fp32. */
+const COMPARED: readonly WeightDType[] = ["fp16", "q8"];
 /** One step out of so many is compared alone. */
 const STEPS_BETWEEN = 10;
 /** Added to seeds for noise that has nothing to do with that of the images. */
@@ -165,31 +168,17 @@ async function measure({ model, dtypes, images }: Options): Promise<string> {
   ]);
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
-  const { values } = parseArguments(args, {
+await runScript({
+  usage: USAGE,
+  options: {
     model: { type: "string" },
-    dtype: { type: "string", default: "fp16,q8" },
+    dtype: { type: "string" },
     images: { type: "string", default: "120" },
-    help: { type: "boolean", default: false },
-  });
-  if (values.help) return undefined;
-  const images = integerOption("images", values.images, { max: MOST_PROMPTS })!;
-  const dtypes = values.dtype.split(",").map((dtype): WeightDType => {
-    if (dtype === "fp16" || dtype === "q8") return dtype;
-    throw wrongValue("dtype", "some of fp16, q8", values.dtype);
-  });
-  return { model: values.model, dtypes, images };
-}
-
-try {
-  const options = parseOptions(Deno.args);
-  if (options) {
-    const table = await measure(options);
-    console.log(`${options.images} images, seeds 0 to ${options.images - 1}\n\n${table}`);
-    console.log(EXPLANATION);
-  } else console.log(USAGE);
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  Deno.exit(2);
-}
+  },
+  async run({ values }) {
+    const images = integerOption("images", values.images, { max: MOST_PROMPTS })!;
+    const dtypes = choicesOption("dtype", values.dtype, COMPARED) ?? COMPARED;
+    const table = await measure({ model: values.model, dtypes, images });
+    console.log(`${images} images, seeds 0 to ${images - 1}\n\n${table}\n${EXPLANATION}`);
+  },
+});

@@ -1,8 +1,8 @@
 // Draws the contact sheet of the model card: see `USAGE`.
 
-import { parseArguments, UsageError } from "../src/cli/arguments.ts";
 import { contactSheet } from "../src/images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
+import { runScript } from "../tools/script.ts";
 import { drawAll } from "./generation.ts";
 import { SHEET_PROMPTS } from "./prompts.ts";
 
@@ -13,25 +13,17 @@ const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with th
 --model m      a folder, URL or hub id; default: the embedded model
 --out file     default: weights/samples.png`;
 
+const SAMPLES = new URL("../weights/samples.png", import.meta.url);
+
 async function draw(model: string | undefined, out: string | URL): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { device: "wasm" });
   const images = await drawAll(pipe, SHEET_PROMPTS.map((prompt, seed) => ({ prompt, seed })));
   await Deno.writeFile(out, await contactSheet(images).toPng());
+  console.log(SHEET_PROMPTS.join(" · "));
 }
 
-try {
-  const { values } = parseArguments(Deno.args, {
-    model: { type: "string" },
-    out: { type: "string" },
-    help: { type: "boolean", default: false },
-  });
-  if (values.help) console.log(USAGE);
-  else {
-    await draw(values.model, values.out ?? new URL("../weights/samples.png", import.meta.url));
-    console.log(SHEET_PROMPTS.join(" · "));
-  }
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  Deno.exit(2);
-}
+await runScript({
+  usage: USAGE,
+  options: { model: { type: "string" }, out: { type: "string" } },
+  run: ({ values }) => draw(values.model, values.out ?? SAMPLES),
+});

@@ -1,10 +1,14 @@
-/**
- * Draws the picture of the README with the embedded model, and prints the prompts below it.
- *
- * Usage: `deno run --allow-read --allow-write=weights evaluation/readme_picture.ts`
- */
+// Draws the picture of the README: see `USAGE`.
 
-import { contactSheet, type RasterImage, VQDiffusionPipeline } from "../mod.ts";
+import { contactSheet } from "../src/images/contact_sheet.ts";
+import type { RasterImage } from "../src/images/raster_image.ts";
+import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
+import { runScript } from "../tools/script.ts";
+
+const USAGE =
+  `Draws the picture of the README with the embedded model, and prints the prompts below it.
+
+    deno run --allow-read --allow-write=weights evaluation/readme_picture.ts`;
 
 const PICTURE = new URL("../weights/examples.png", import.meta.url);
 
@@ -21,11 +25,15 @@ const PROMPTS = [
   "a smiling face on a pink background",
 ];
 
-await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
-const images: RasterImage[] = [];
-for (const prompt of PROMPTS) {
-  const options = { seed: SEED, truncationRate: 0.9, progressBar: true };
-  images.push(...(await pipe.generate(prompt, options)).images);
+async function draw(): Promise<void> {
+  await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
+  const images: RasterImage[] = [];
+  for (const prompt of PROMPTS) {
+    const options = { seed: SEED, truncationRate: 0.9, progressBar: true };
+    images.push(...(await pipe.generate(prompt, options)).images);
+  }
+  await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
+  console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));
 }
-await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
-console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));
+
+await runScript({ usage: USAGE, options: {}, run: draw });

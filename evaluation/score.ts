@@ -1,15 +1,16 @@
 // Scores how well a model of emoji follows prompts: see `USAGE`.
 
-import type { Backend, WeightDType } from "../src/backends/backend.ts";
+import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
 import { createBackend } from "../src/backends/select.ts";
-import { integerOption, parseArguments, UsageError, wrongValue } from "../src/cli/arguments.ts";
+import { integerOption, type ParsedArguments, UsageError } from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
+import { markdownTable, percent } from "../tools/markdown_table.ts";
+import { choicesOption, runScript } from "../tools/script.ts";
 import { EmojiData } from "./emoji_data.ts";
 import { type Case, drawAll } from "./generation.ts";
 import { borderColor, meanSquaredDifference, nearestColor } from "./image_measures.ts";
-import { markdownTable, percent } from "./markdown_table.ts";
 import { GROUND_COLORS, GROUNDS, promptOf, STYLES } from "./prompts.ts";
 import { choose } from "./random_choice.ts";
 
@@ -149,35 +150,32 @@ function tableOf(scores: readonly Score[]): string {
   );
 }
 
-function parseOptions(args: readonly string[]): Options | undefined {
-  const { values } = parseArguments(args, {
-    data: { type: "string" },
-    model: { type: "string" },
-    dtype: { type: "string", default: "fp32" },
-    images: { type: "string" },
-    json: { type: "string" },
-    help: { type: "boolean", default: false },
-  });
-  if (values.help) return undefined;
+const OPTIONS = {
+  data: { type: "string" },
+  model: { type: "string" },
+  dtype: { type: "string", default: "fp32" },
+  images: { type: "string" },
+  json: { type: "string" },
+} as const;
+
+function readOptions({ values }: ParsedArguments<typeof OPTIONS>): Options {
   if (values.data === undefined) throw new UsageError("Expected --data with a folder of pictures");
   const images = integerOption("images", values.images);
-  const dtypes = values.dtype.split(",").map((dtype): WeightDType => {
-    if (dtype === "fp32" || dtype === "fp16" || dtype === "q8") return dtype;
-    throw wrongValue("dtype", "some of fp32, fp16, q8", values.dtype);
-  });
   return {
     data: values.data,
     models: values.model?.split(",") ?? [undefined],
-    dtypes,
+    dtypes: choicesOption("dtype", values.dtype, WEIGHT_DTYPES)!,
     grounds: images ?? 200,
     names: images ?? 300,
     json: values.json,
   };
 }
 
-try {
-  const options = parseOptions(Deno.args);
-  if (options) {
+await runScript({
+  usage: USAGE,
+  options: OPTIONS,
+  async run(args) {
+    const options = readOptions(args);
     const scores = await scoreAll(options);
     const { grounds, names, json } = options;
     if (json !== undefined) {
@@ -185,9 +183,5 @@ try {
     }
     console.log(`${grounds} images of grounds and ${names} of names, seeds from 0 each\n`);
     console.log(`${tableOf(scores)}\n${EXPLANATION}`);
-  } else console.log(USAGE);
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  Deno.exit(2);
-}
+  },
+});

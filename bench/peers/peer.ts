@@ -2,10 +2,7 @@
 
 import type { ArrayToWrite } from "../../src/checkpoints/safetensors_writer.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
-import type { Bench, Entry } from "../bench.ts";
 import type { OnnxModel } from "./onnx_transformer.ts";
-import { PeerProcess } from "./peer_process.ts";
-import { writeTask } from "./task_folder.ts";
 
 /** Work that peers can do. */
 export interface PeerTask {
@@ -29,7 +26,7 @@ export interface Peer {
   readonly simd: string;
   /** Whether it can do the work. */
   supports(task: PeerTask): boolean;
-  /** The command that does the task in a folder, as {@linkcode PeerProcess} tells it to. */
+  /** The command that does the task in a folder, told what to do by `PeerProcess`. */
   command(folder: string, threads: number): readonly string[];
 }
 
@@ -45,24 +42,4 @@ export function integers(name: string, data: Int32Array, shape: readonly number[
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-/** Starts all peers that can do a task, on as many threads as ours; they go on the stack. */
-export async function peerEntries(
-  { peers, settings }: Pick<Bench, "peers" | "settings">,
-  task: PeerTask,
-  stack: AsyncDisposableStack,
-): Promise<Entry[]> {
-  const able = peers.filter((peer) => peer.supports(task));
-  if (able.length === 0) return [];
-  const threads = Math.max(...settings.map(({ threads }) => threads));
-  const folder = await Deno.makeTempDir({ prefix: "vq-diffusion-bench-" });
-  stack.defer(() => Deno.remove(folder, { recursive: true }));
-  await writeTask(task, folder);
-  const entries: Entry[] = [];
-  for (const peer of able) {
-    const process = await PeerProcess.start(peer.name, peer.command(folder, threads), folder);
-    entries.push({ contestant: stack.use(process), peer, dtype: "fp32", threads });
-  }
-  return entries;
 }

@@ -6,7 +6,8 @@ import { Parameters, ParameterScope } from "../../src/models/parameters.ts";
 import { TransformerBlock } from "../../src/models/transformer_block.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { blockModel } from "../peers/onnx_transformer.ts";
-import { floats, integers, peerEntries, type PeerTask } from "../peers/peer.ts";
+import { floats, integers, type PeerTask } from "../peers/peer.ts";
+import { peerEntries } from "../peers/peer_entries.ts";
 import {
   blockConfig,
   blockShapes,

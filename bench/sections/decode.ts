@@ -4,7 +4,8 @@ import type { Backend } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
-import { integers, peerEntries, type PeerTask } from "../peers/peer.ts";
+import { integers, type PeerTask } from "../peers/peer.ts";
+import { peerEntries } from "../peers/peer_entries.ts";
 import { decoderWork, ITHQ_VQ, latentSide, vqConfig, vqShapes } from "../random_vq_model.ts";
 import { randomWeights } from "../random_weights.ts";
 

@@ -6,7 +6,8 @@ import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { scheduleRows } from "../../src/schedulers/noise_schedules.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
-import { floats, integers, peerEntries, type PeerTask } from "../peers/peer.ts";
+import { floats, integers, type PeerTask } from "../peers/peer.ts";
+import { peerEntries } from "../peers/peer_entries.ts";
 import { ITHQ } from "../random_transformer.ts";
 import { randomNumbers } from "../random_weights.ts";
 

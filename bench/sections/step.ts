@@ -7,7 +7,8 @@ import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { stepModel } from "../peers/onnx_transformer.ts";
-import { floats, integers, peerEntries, type PeerTask } from "../peers/peer.ts";
+import { floats, integers, type PeerTask } from "../peers/peer.ts";
+import { peerEntries } from "../peers/peer_entries.ts";
 import {
   CONTEXT_LENGTH,
   guidedWork,

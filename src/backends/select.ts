@@ -35,6 +35,8 @@ export interface CreateBackendOptions {
  *
  * @example
  * ```ts
+ * import { createBackend } from "@vq-diffusion/vq-diffusion";
+ *
  * await using backend = await createBackend({ device: "wasm", threads: 2 });
  * console.log(backend.device.name);
  * ```

@@ -34,7 +34,7 @@ export interface FolderTransaction extends FolderWriter, AsyncDisposable {
  * read and write the folder.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * await using folder = await writeFolder("model");
  * await folder.writeText("transformer/config.json", "{}");
  * await folder.commit();

@@ -70,10 +70,12 @@ interface Generation {
  * `VQDiffusionPipeline` with the same tokens for the same seed.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ *
  * await using pipe = await VQDiffusionPipeline.fromPretrained();
  * const { images } = await pipe.generate("a red apple on a blue background", { seed: 1 });
- * await Deno.writeFile("apple.png", await images[0].toPng());
+ * await Deno.writeFile("apple.png", await images[0]!.toPng());
  * ```
  */
 export class VQDiffusionPipeline implements AsyncDisposable {
@@ -195,9 +197,14 @@ export class VQDiffusionPipeline implements AsyncDisposable {
    * @throws {RangeError} If an argument is out of range.
    *
    * @example
-   * ```ts ignore
-   * for await (const event of pipe.stream("a red apple", { seed: 1 })) {
-   *   if (event.step % 10 === 9) show(await event.preview());
+   * ```ts
+   * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+   *
+   * await using pipe = await VQDiffusionPipeline.fromPretrained();
+   * for await (const { step, preview } of pipe.stream("a red apple", { seed: 1 })) {
+   *   if (step % 10 < 9) continue;
+   *   const [image] = await preview();
+   *   await Deno.writeFile(`apple-${step + 1}.png`, await image!.toPng());
    * }
    * ```
    */

@@ -23,6 +23,8 @@ const HIGHEST_SEED = 2n ** 64n - 1n;
  *
  * @example
  * ```ts
+ * import { TorchGenerator } from "@vq-diffusion/vq-diffusion";
+ *
  * const generator = new TorchGenerator(0);
  * const noise = new Float32Array(3);
  * generator.fill(noise); // 0.4962566, 0.7682218, 0.0884774

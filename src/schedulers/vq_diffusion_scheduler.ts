@@ -50,10 +50,28 @@ export interface VQDiffusionSchedulerOutput {
  *
  * @example
  * ```ts
- * const scheduler = new VQDiffusionScheduler({ numVecClasses: 4097 });
- * scheduler.setTimesteps(50);
- * for (const t of scheduler.timesteps) {
- *   const { prevSample } = scheduler.step(logPX0, t, xT, { generator });
+ * import {
+ *   type Tensor,
+ *   TorchGenerator,
+ *   type Transformer2DModel,
+ *   VQDiffusionScheduler,
+ * } from "@vq-diffusion/vq-diffusion";
+ *
+ * // Denoises tokens without guidance, and disposes of those it is given.
+ * function denoise(
+ *   transformer: Transformer2DModel,
+ *   encoderHiddenStates: Tensor,
+ *   sample: Tensor<"i32">,
+ * ): Tensor<"i32"> {
+ *   const scheduler = new VQDiffusionScheduler({ numVecClasses: 4097 });
+ *   const generator = new TorchGenerator(1);
+ *   scheduler.setTimesteps(50);
+ *   for (const timestep of scheduler.timesteps) {
+ *     using xT = sample;
+ *     using logPX0 = transformer.forward({ sample: xT, encoderHiddenStates, timestep });
+ *     sample = scheduler.step(logPX0, timestep, xT, { generator }).prevSample;
+ *   }
+ *   return sample;
  * }
  * ```
  */

@@ -70,14 +70,20 @@ const CLIENT_CLOSED = 499;
  * @throws {RangeError} If a limit is no whole number from 1 on.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { createHandler, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ *
  * const pipe = await VQDiffusionPipeline.fromPretrained();
  * Deno.serve(createHandler(pipe, { maxSteps: 50 }));
  * ```
  *
  * @example In a runtime whose modules export a `fetch` function
- * ```ts ignore
- * const load = () => VQDiffusionPipeline.fromPretrained("https://…/model/", { threads: 1 });
+ * ```ts
+ * import { createHandler, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ *
+ * function load(): Promise<VQDiffusionPipeline> {
+ *   return VQDiffusionPipeline.fromPretrained("https://example.org/model/", { threads: 1 });
+ * }
  * export default { fetch: createHandler(load) };
  * ```
  */

@@ -51,7 +51,9 @@ export interface DecodeOptions {
  * texts as a token of its own. (The converted ithq checkpoint pads with `!`.)
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { CLIPTokenizer } from "@vq-diffusion/vq-diffusion";
+ *
  * const tokenizer = await CLIPTokenizer.fromPretrained("model/tokenizer");
  * tokenizer.encode("teddy bear"); // [49406, 11798, 4298, 49407]
  * ```

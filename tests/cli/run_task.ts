@@ -25,7 +25,7 @@ export async function startTask(
 ): Promise<Deno.ChildProcess> {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const main = new URL("src/cli/main.ts", ROOT);
-  const words: string[] = tasks[task].replace("src/cli/main.ts", main.href).split(" ");
+  const words: string[] = tasks[task].command.replace("src/cli/main.ts", main.href).split(" ");
   const command = new Deno.Command(Deno.execPath(), {
     args: [...words.slice(1), ...args],
     cwd,

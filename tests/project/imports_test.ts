@@ -1,14 +1,22 @@
 // The direction of imports, and what library code may import at all, by the module graph that Deno sees.
 
 import { assertEquals } from "@std/assert";
+import { circles } from "./circles.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** Folders of src/, each with those right below it; it may import all that these lead to. */
+/**
+ * Folders of src/, each with those right below it; it may import all that these lead to. Folders that
+ * do not exist yet have their place here, too.
+ */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
-  cli: ["server"],
-  server: ["pipeline"],
-  pipeline: ["schedulers", "models", "tokenizers"],
+  cli: ["server", "training"],
+  server: ["jobs"],
+  jobs: ["pipeline"],
+  pipeline: ["conditioning"],
+  conditioning: ["schedulers", "models", "tokenizers"],
+  training: ["autograd"],
+  autograd: ["schedulers", "models"],
   schedulers: ["checkpoints"],
   models: ["checkpoints"],
   tokenizers: ["checkpoints"],
@@ -19,6 +27,12 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   random: ["base"],
   images: ["base"],
   base: [],
+};
+
+/** Folders of src/ that nothing but one file outside of them imports. */
+const SEALED: Readonly<Record<string, string>> = {
+  "src/backends/wasm/": "src/backends/select.ts",
+  "src/backends/webgpu/": "src/backends/select.ts",
 };
 
 /** Library files that touch `Deno`: they are the ones that deal with the file system. */
@@ -38,6 +52,12 @@ interface Import {
   readonly target: string | undefined;
 }
 
+/** Files and the imports in them. */
+interface Graph {
+  readonly files: readonly string[];
+  readonly imports: readonly Import[];
+}
+
 /** What is wrong with an import, or undefined if nothing is. */
 function faultOf({ from, specifier, target }: Import): string | undefined {
   const folder = folderOf(from);
@@ -47,6 +67,11 @@ function faultOf({ from, specifier, target }: Import): string | undefined {
     return "neither relative nor npm: with an exact version";
   }
   if (!/^\.\.?\//.test(specifier)) return "not relative";
+  for (const [sealed, door] of Object.entries(SEALED)) {
+    if (target.startsWith(sealed) && !from.startsWith(sealed) && from !== door) {
+      return `only ${door} may import ${sealed}`;
+    }
+  }
   if (folder === undefined) return undefined;
   const other = folderOf(target);
   if (other !== undefined) {
@@ -73,26 +98,37 @@ function pathOf(specifier: string | undefined): string | undefined {
   return specifier?.startsWith(ROOT.href) ? specifier.slice(ROOT.href.length) : undefined;
 }
 
-/** Files of this project that an entry point leads to, and all imports in them. */
-async function readGraph(entry: string): Promise<{ files: string[]; imports: Import[] }> {
-  const command = new Deno.Command(Deno.execPath(), {
-    // Without the config, as from a URL.
-    args: ["info", "--json", "--no-config", "--no-lock", new URL(entry, ROOT).href],
-    stderr: "inherit",
-  });
-  const { modules } = JSON.parse(new TextDecoder().decode((await command.output()).stdout));
-  const files: string[] = [];
+/** Files of this project that entry points lead to, and all imports in them, types included. */
+async function readGraph(entries: readonly string[]): Promise<Graph> {
+  const files = new Set<string>();
   const imports: Import[] = [];
-  for (const { specifier, dependencies = [] } of modules) {
-    const from = pathOf(specifier);
-    if (from === undefined) continue;
-    files.push(from);
-    for (const { specifier, code, type } of dependencies) {
-      imports.push({ from, specifier, target: pathOf(code?.specifier ?? type?.specifier) });
+  for (const entry of entries) {
+    const command = new Deno.Command(Deno.execPath(), {
+      // Without the config, as from a URL.
+      args: ["info", "--json", "--no-config", "--no-lock", new URL(entry, ROOT).href],
+      stderr: "inherit",
+    });
+    const { modules } = JSON.parse(new TextDecoder().decode((await command.output()).stdout));
+    for (const { specifier, dependencies = [] } of modules) {
+      const from = pathOf(specifier);
+      if (from === undefined || files.has(from)) continue;
+      files.add(from);
+      for (const { specifier, code, type } of dependencies) {
+        imports.push({ from, specifier, target: pathOf(code?.specifier ?? type?.specifier) });
+      }
     }
   }
-  return { files, imports };
+  return { files: [...files], imports };
 }
+
+/** What users can import, and the command line. */
+function entries(): string[] {
+  const { exports } = JSON.parse(readSource("deno.json"));
+  const paths: string[] = typeof exports === "string" ? [exports] : Object.values(exports);
+  return [...paths, "src/cli/main.ts"];
+}
+
+const graph = await readGraph(entries());
 
 /** Every TypeScript file below a folder. */
 function sourceFiles(folder: string): string[] {
@@ -106,18 +142,31 @@ function readSource(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
-Deno.test("imports under src/ point downwards, and are relative or exact", async () => {
-  const graphs = [await readGraph("mod.ts"), await readGraph("src/cli/main.ts")];
-  const faults = graphs.flatMap(({ imports }) => imports)
+Deno.test("folders under src/ have a place in the order of imports", () => {
+  const folders = [...Deno.readDirSync(new URL("src/", ROOT))]
+    .filter(({ isDirectory }) => isDirectory)
+    .map(({ name }) => name);
+  const unknown = folders.filter((name) => !Object.hasOwn(BELOW, name));
+  assertEquals(unknown, [], "Add the folder to BELOW in tests/project/imports_test.ts");
+});
+
+Deno.test("imports under src/ point downwards, and are relative or exact", () => {
+  const faults = graph.imports
     .map((item) => ({ ...item, fault: faultOf(item) }))
     .filter(({ fault }) => fault !== undefined)
     .map(({ from, specifier, fault }) => `${from} imports ${specifier}: ${fault}`);
-  assertEquals([...new Set(faults)], []);
+  assertEquals(faults, []);
 });
 
-Deno.test("every file under src/ is used by the library or the command line", async () => {
-  const graphs = [await readGraph("mod.ts"), await readGraph("src/cli/main.ts")];
-  const used = new Set(graphs.flatMap(({ files }) => files));
+Deno.test("files under src/ do not import each other in circles", () => {
+  const edges = graph.imports.flatMap(({ from, target }) =>
+    target ? [[from, target] as const] : []
+  );
+  assertEquals(circles(edges), []);
+});
+
+Deno.test("every file under src/ is used by the library or the command line", () => {
+  const used = new Set(graph.files);
   assertEquals(sourceFiles("src/").filter((path) => !used.has(path)), []);
 });
 
@@ -130,12 +179,13 @@ Deno.test("library files leave Deno alone, except those of the file system", () 
 });
 
 Deno.test("files written by hand are not longer than 400 lines", () => {
-  const files = ["src/", "asm/"].flatMap(sourceFiles);
+  const folders = ["src/", "asm/", "bench/", "evaluation/", "tools/", "examples/"];
+  const files = folders.flatMap(sourceFiles);
   const long = files.filter((path) => readSource(path).split("\n").length > MOST_LINES + 1);
   assertEquals(long, []);
 });
 
-Deno.test("imports that point upwards or lack a version are found", () => {
+Deno.test("imports that point upwards, enter a backend or have no version are found", () => {
   const fault = (from: string, specifier: string, target?: string) => {
     return faultOf({ from, specifier, target });
   };
@@ -154,6 +204,15 @@ Deno.test("imports that point upwards or lack a version are found", () => {
     fault(model, "../pipeline/outputs.ts", "src/pipeline/outputs.ts"),
     "models may not import pipeline",
   );
+  const wasm = "src/backends/wasm/wasm_backend.ts";
+  assertEquals(fault("src/backends/select.ts", "./wasm/wasm_backend.ts", wasm), undefined);
+  assertEquals(fault("src/backends/wasm/frame.ts", "./wasm_backend.ts", wasm), undefined);
+  for (const from of [model, "mod.ts", "src/backends/evaluate.ts", "src/backends/webgpu/mod.ts"]) {
+    assertEquals(
+      fault(from, "./wasm_backend.ts", wasm),
+      "only src/backends/select.ts may import src/backends/wasm/",
+    );
+  }
   assertEquals(fault(model, "../../mod.ts", "mod.ts"), "src/ may not import mod.ts");
   assertEquals(fault(model, "@/backends/backend.ts", "src/backends/backend.ts"), "not relative");
 });

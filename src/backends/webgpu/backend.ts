@@ -139,6 +139,7 @@ export class WebGpuBackend implements Backend {
  * @example
  * ```ts
  * await using backend = await createWebGpuBackend({ reason: "asked for" });
+ * console.log(backend.device.name);
  * ```
  */
 export async function createWebGpuBackend(options: WebGpuOptions): Promise<WebGpuBackend> {

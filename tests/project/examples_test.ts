@@ -1,0 +1,153 @@
+// The programs of examples/ run as their comments say.
+
+import { assert, assertEquals } from "@std/assert";
+import { pageHandler } from "../../examples/page/server.ts";
+import { RasterImage } from "../../src/images/raster_image.ts";
+import { findChromium, visit } from "../browser/chromium.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+const chromium = findChromium();
+
+/** Starts `deno` in the root of the repository. */
+function start(...args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Starts a server, asks it for something when it listens, and ends it. */
+async function ask(path: string, ...args: string[]): Promise<Uint8Array> {
+  await using child = start(...args);
+  const response = await fetch(`http://127.0.0.1:${await portOf(child)}${path}`);
+  const body = await response.bytes();
+  assertEquals(response.status, 200, new TextDecoder().decode(body));
+  return body;
+}
+
+/** The port that a server says it listens at; its output is read to the end. */
+async function portOf({ stdout, stderr }: Deno.ChildProcess): Promise<string> {
+  const port = Promise.withResolvers<string>();
+  const read = async (stream: ReadableStream<Uint8Array>): Promise<string> => {
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const chunk of stream) {
+      text += decoder.decode(chunk, { stream: true });
+      const listening = /Listening on http:\/\/[\w.:]+:(\d+)\//i.exec(text);
+      if (listening) port.resolve(listening[1]!);
+    }
+    return text;
+  };
+  Promise.all([read(stdout), read(stderr)]).then((texts) => {
+    port.reject(new Error(`The server ended: ${texts.join("")}`));
+  });
+  return await port.promise;
+}
+
+/** Checks that a file is a picture of the embedded model, and not of one colour. */
+async function expectPicture(png: Uint8Array): Promise<void> {
+  const { width, height, data } = await RasterImage.fromPng(png);
+  assertEquals([width, height], [64, 64]);
+  assert(new Set(new Uint32Array(data.buffer)).size > 1);
+}
+
+Deno.test("examples/script.ts draws a picture and saves it", async () => {
+  await using folder = await temporaryFolder();
+  const path = `${folder.path}/apple.png`;
+  const permissions = ["--allow-read", `--allow-write=${folder.path}`, "--no-prompt"];
+  const child = start("run", ...permissions, "examples/script.ts", "a red apple", path, "2");
+  const { success, stdout, stderr } = await child.output();
+  assert(success, new TextDecoder().decode(stderr));
+  assertEquals(new TextDecoder().decode(stdout).startsWith(`${path}, drawn on `), true);
+  await expectPicture(await Deno.readFile(path));
+});
+
+Deno.test("examples/server.ts answers with a picture", async () => {
+  const args = ["run", "--allow-read", "--allow-net", "--no-prompt", "examples/server.ts", "0"];
+  await expectPicture(await ask("/generate?prompt=a+red+apple&seed=1&steps=2", ...args));
+});
+
+Deno.test("examples/worker.ts answers with a picture", async () => {
+  const args = ["serve", "--port=0", "--allow-read", "--no-prompt", "examples/worker.ts"];
+  await expectPicture(await ask("/generate?prompt=a+red+apple&seed=1&steps=2", ...args));
+});
+
+Deno.test("pageHandler() gives the files of the bundle and the model, and no others", async () => {
+  await using folder = await temporaryFolder();
+  await Deno.writeTextFile(`${folder.path}/index.html`, "<p>");
+  const answer = pageHandler(new URL(`file://${folder.path}/`));
+  const get = (path: string) => answer(new Request(`http://localhost${path}`));
+  assertEquals(await (await get("/")).text(), "<p>");
+  const index = await get("/weights/model_index.json");
+  assertEquals(JSON.parse(await index.text())._class_name, "VQDiffusionPipeline");
+  for (
+    const path of [
+      "/none",
+      "/weights/none",
+      "/weights/../deno.json",
+      "/weights/..%2fdeno.json",
+      "/weights//etc/passwd",
+      "//etc/passwd",
+      "/..%2f..%2fetc/passwd",
+    ]
+  ) {
+    const response = await get(path);
+    await response.body?.cancel();
+    assertEquals(response.status, 404, path);
+  }
+});
+
+/** Draws with two steps as a person would, and posts what came of it. */
+const VISITOR = `
+<script type="module">
+const output = document.querySelector("output");
+new MutationObserver(async () => {
+  if (/^(Loading|Step)/.test(output.textContent)) return;
+  const canvas = document.querySelector("canvas");
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+  const png = [...new Uint8Array(await blob.arrayBuffer())];
+  await fetch("/result", { method: "POST", body: JSON.stringify({ text: output.textContent, png }) });
+}).observe(output, { childList: true });
+document.querySelector("input[name=steps]").value = "2";
+document.querySelector("form").requestSubmit();
+</script>`;
+
+Deno.test({
+  name: "examples/page/ draws in a browser",
+  ignore: chromium === undefined,
+  async fn() {
+    await using folder = await temporaryFolder();
+    const options = ["--quiet", "--platform", "browser", "--minify", "--code-splitting"];
+    const bundled = await start(
+      "bundle",
+      ...options,
+      "--outdir",
+      folder.path,
+      "examples/page/index.html",
+    ).output();
+    assert(bundled.success, new TextDecoder().decode(bundled.stderr));
+    const answer = pageHandler(new URL(`file://${folder.path}/`));
+    const result = Promise.withResolvers<{ text: string; png: number[] }>();
+    const serverOptions = { port: 0, hostname: "127.0.0.1", onListen() {} };
+    await using server = Deno.serve(serverOptions, async (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/result") {
+        result.resolve(await request.json());
+        return new Response();
+      }
+      const response = await answer(request);
+      if (pathname !== "/") return response;
+      return new Response(await response.text() + VISITOR, { headers: response.headers });
+    });
+    const url = new URL(`http://127.0.0.1:${server.addr.port}/`);
+    const { text, png } = await visit(chromium!, url, result.promise, false);
+    assert(text.startsWith("Drawn on Wasm"), text);
+    await expectPicture(Uint8Array.from(png));
+  },
+});

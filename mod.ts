@@ -62,7 +62,7 @@ export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export * from "./src/pipeline/vq_diffusion_pipeline.ts";
 
-export * from "./src/random/generator.ts";
+export * from "./src/random/random_generator.ts";
 export * from "./src/random/torch_generator.ts";
 
 export type { NoiseScheduleOptions, NoiseSchedules } from "./src/schedulers/noise_schedules.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Generator } from "../random/generator.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 
 /** Form of the images of a result. */
@@ -44,7 +44,7 @@ export interface StreamOptions {
   /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
   readonly seed?: number | bigint;
   /** Where the noise comes from; goes on where it was left. */
-  readonly generator?: Generator;
+  readonly generator?: RandomGenerator;
   /** Tokens to start from, (images · pixels), row by row. Default: all masked. */
   readonly latents?: Int32Array;
   /** Called after each denoising step. */
@@ -87,7 +87,7 @@ export interface GenerateRequest {
   readonly guidanceScale: number;
   readonly truncationRate: number;
   readonly numImagesPerPrompt: number;
-  readonly generator: Generator;
+  readonly generator: RandomGenerator;
   readonly latents: Int32Array | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -172,7 +172,7 @@ function checkPrompt(prompt: string | readonly string[]): readonly string[] {
   return [...prompt];
 }
 
-function checkGenerator({ seed, generator }: StreamOptions): Generator {
+function checkGenerator({ seed, generator }: StreamOptions): RandomGenerator {
   if (generator === undefined) {
     return new TorchGenerator(
       seed === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! : seed,

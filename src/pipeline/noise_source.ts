@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Generator } from "../random/generator.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 
 /** Sizes that the amount of noise depends on. */
@@ -30,14 +30,14 @@ interface Drawn {
  * (batch, classes, pixels), at t = 0 without the mask's class. Holds what was drawn ahead.
  */
 export class NoiseSource {
-  readonly #generator: Generator;
+  readonly #generator: RandomGenerator;
   readonly #sizes: NoiseSizes;
   /** Noise drawn for timesteps that are not over. */
   readonly #drawn = new Map<number, Drawn>();
   /** Arrays to be used again. */
   readonly #spare: Float32Array[] = [];
 
-  constructor(generator: Generator, sizes: NoiseSizes) {
+  constructor(generator: RandomGenerator, sizes: NoiseSizes) {
     this.#generator = generator;
     this.#sizes = sizes;
   }

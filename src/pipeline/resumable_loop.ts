@@ -5,7 +5,7 @@
  */
 
 import { DeviceLostError } from "../backends/errors.ts";
-import { denoise, type DenoisingComponents, type DenoisingRequest } from "./denoising_loop.ts";
+import { denoise, type DenoisingComponents, type DenoisingRequest } from "./generation.ts";
 import type { NoisePosition } from "./noise_source.ts";
 
 /** The state after a denoising step. */

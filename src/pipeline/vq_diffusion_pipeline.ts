@@ -12,7 +12,7 @@ import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { disposeComponents, loadComponents, type PipelineComponents } from "./components.ts";
-import { encodePrompt } from "./encode_prompt.ts";
+import { encodePrompt } from "../conditioning/text.ts";
 import {
   checkGenerateOptions,
   checkOutputOptions,

@@ -12,7 +12,7 @@ import { readConfig } from "../checkpoints/config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
-import type { Generator } from "../random/generator.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
 import {
@@ -34,7 +34,7 @@ export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
 /** Options of {@linkcode VQDiffusionScheduler.step}. */
 export interface SchedulerStepOptions {
   /** Where the noise comes from. Default: one with a random seed. */
-  readonly generator?: Generator;
+  readonly generator?: RandomGenerator;
 }
 
 /** Result of {@linkcode VQDiffusionScheduler.step}. */
@@ -219,7 +219,7 @@ export class VQDiffusionScheduler implements NoiseSchedules {
     const what = "VQDiffusionScheduler.step()";
     this.#check(what, logPX0, xT, t);
     if (typeof generator?.fill !== "function") {
-      throw new TypeError(`${what}: generator has no method fill, expected a Generator`);
+      throw new TypeError(`${what}: generator has no method fill, expected a RandomGenerator`);
     }
     const [batch, pixels] = xT.shape as [number, number];
     const classes = t === 0 ? this.maskClass : this.maskClass + 1;
@@ -273,6 +273,6 @@ function countDown(n: number): Int32Array {
   return Int32Array.from({ length: n }, (_, i) => n - 1 - i);
 }
 
-function randomGenerator(): Generator {
+function randomGenerator(): RandomGenerator {
   return new TorchGenerator(crypto.getRandomValues(new Uint32Array(1))[0]!);
 }

@@ -6,7 +6,7 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createBackend } from "../../src/backends/select.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { encodePrompt, promptIds } from "../../src/pipeline/encode_prompt.ts";
+import { encodePrompt, promptIds } from "../../src/conditioning/text.ts";
 import type { PipelineComponents } from "../../src/pipeline/components.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";

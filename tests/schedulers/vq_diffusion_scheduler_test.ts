@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Generator } from "../../src/random/generator.ts";
+import type { RandomGenerator } from "../../src/random/random_generator.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
@@ -198,7 +198,7 @@ Deno.test("VQDiffusionScheduler.step() asks for as much noise as there are class
   using logPX0 = backend.tensor(random.floats(2 * 6 * 3, -9, -1), [2, 6, 3]);
   using xT = backend.tensor(random.ints(6, 7), [2, 3]);
   const asked: number[] = [];
-  const generator: Generator = { fill: (out) => void asked.push(out.length) };
+  const generator: RandomGenerator = { fill: (out) => void asked.push(out.length) };
   for (const t of [3, 0]) scheduler.step(logPX0, t, xT, { generator }).prevSample.dispose();
   assertEquals(asked, [2 * 7 * 3, 2 * 6 * 3]);
 });
@@ -218,7 +218,7 @@ Deno.test("VQDiffusionScheduler refuses arguments that do not fit", async () => 
   assertThrows(() => scheduler.step(logPX0, 1, flat), RangeError, "expected (batch, pixels)");
   assertThrows(() => scheduler.step(logPX0, 1, longer), RangeError, "expected (1, 6, 4)");
   assertThrows(() => scheduler.qPosterior(xT as never, xT, 1), TypeError, "f32");
-  const generator = {} as Generator;
+  const generator = {} as RandomGenerator;
   assertThrows(() => scheduler.step(logPX0, 1, xT, { generator }), TypeError, "generator");
   assert(backend.memoryUse().bytes === bytes);
 });

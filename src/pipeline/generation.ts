@@ -6,7 +6,7 @@
 
 import type { Frame, Tensor } from "../backends/backend.ts";
 import type { PipelineComponents } from "./components.ts";
-import type { PromptEmbeddings } from "./encode_prompt.ts";
+import type { PromptEmbeddings } from "../conditioning/text.ts";
 import type { NoiseSource } from "./noise_source.ts";
 
 /** The components that denoise. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { PipelineComponents } from "./components.ts";
+import type { PipelineComponents } from "../pipeline/components.ts";
 
 /** Embeddings of the texts of a batch. */
 export interface PromptEmbeddings {

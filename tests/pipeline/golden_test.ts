@@ -124,7 +124,7 @@ async function checkRuns(
 
 async function checkRun(pipe: VQDiffusionPipeline, run: GoldenRun): Promise<void> {
   const prompts = [run.prompt].flat();
-  assertEquals(promptIds(pipe.components, prompts), ids(run, "text_input_ids"));
+  assertEquals(promptIds(pipe.components.tokenizer, prompts), ids(run, "text_input_ids"));
   const embeddings = await encodePrompt(pipe.components, {
     prompts,
     numImagesPerPrompt: run.num_images_per_prompt,

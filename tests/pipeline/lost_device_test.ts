@@ -89,13 +89,13 @@ Deno.test({
     let images;
     for await (const event of gpu.pipe.stream(PROMPTS, { ...OPTIONS, seed: 4 })) {
       steps.push(event.step);
-      if (event.step === 2) {
+      if (event.step === 3) {
         gpu.device.destroy();
         await gpu.device.lost;
       }
       images = await event.preview();
     }
-    assertEquals(steps, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(steps, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assertEquals(images, expected.images);
   },
 });

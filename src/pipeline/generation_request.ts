@@ -11,9 +11,6 @@ import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { PipelineParts } from "./components.ts";
 import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
 
-/** A prompt or several; undefined where `promptEmbeds` takes their place. */
-export type Prompt = string | readonly string[] | undefined;
-
 /** What a generation starts from. */
 export interface GenerationRequest {
   /** What the images show. */
@@ -39,12 +36,13 @@ export interface GenerationRequest {
 /**
  * Checks all arguments of a call at once and fills in what they leave open.
  *
+ * @param prompt Undefined if `options.promptEmbeds` takes its place.
  * @throws {TypeError} If one is of the wrong type, or a component is missing that the text needs.
  * @throws {RangeError} If one is out of range.
  */
 export function generationRequest(
   components: PipelineParts,
-  prompt: Prompt,
+  prompt: string | readonly string[] | undefined,
   options: StreamOptions,
 ): GenerationRequest {
   const { transformer, scheduler } = components;

@@ -17,7 +17,7 @@ import {
   type StreamOptions,
 } from "./generate_options.ts";
 import { generateTokens, type GenerationState } from "./generation.ts";
-import { type GenerationRequest, generationRequest, type Prompt } from "./generation_request.ts";
+import { type GenerationRequest, generationRequest } from "./generation_request.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
 import { ProgressBar } from "./progress_bar.ts";
@@ -148,7 +148,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     options?: GenerateOptions<O, boolean>,
   ): Promise<ImagePipelineOutput<O>>;
   async generate(
-    prompt: Prompt,
+    prompt: string | readonly string[] | undefined,
     options: GenerateOptions<OutputType, boolean> = {},
   ): Promise<ImagePipelineOutput<OutputType> | [OutputImage[OutputType][]]> {
     checkOutputOptions(options);
@@ -174,7 +174,8 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   /**
    * Generates images and gives the state after every step. Decodes nothing unless asked for a preview.
    *
-   * @throws {TypeError} If an argument is of the wrong type.
+   * @param prompt Undefined if `options.promptEmbeds` takes its place.
+   * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
    *
    * @example
@@ -184,7 +185,10 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * }
    * ```
    */
-  stream(prompt: Prompt, options: StreamOptions = {}): AsyncGenerator<StreamEvent, void, void> {
+  stream(
+    prompt: string | readonly string[] | undefined,
+    options: StreamOptions = {},
+  ): AsyncGenerator<StreamEvent, void, void> {
     return this.#events(generationRequest(this.components, prompt, options), options);
   }
 
@@ -212,6 +216,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * Saves the pipeline in diffusers' layout, as safetensors.
    *
    * @param folder Path of the folder; files in it are replaced when all are complete.
+   * @throws {TypeError} If the pipeline was made without one of the components.
    */
   async savePretrained(folder: string, options: SavePretrainedOptions = {}): Promise<void> {
     await savePipeline(this.components, folder, options);

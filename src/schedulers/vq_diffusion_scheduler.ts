@@ -73,8 +73,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   readonly logCumprodBt: Float32Array;
   /** log γ̄_t of every timestep, then that of no noise: −∞. */
   readonly logCumprodCt: Float32Array;
-  /** The plan of the run that `setTimesteps` began. */
-  #plan: SamplingPlan;
+  /** The plan that `setTimesteps` made; without, that of all timesteps. */
+  #plan: SamplingPlan | undefined;
 
   /**
    * Makes the scheduler and its schedules.
@@ -99,7 +99,6 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     this.logCumprodAt = schedules.logCumprodAt;
     this.logCumprodBt = schedules.logCumprodBt;
     this.logCumprodCt = schedules.logCumprodCt;
-    this.#plan = this.plan(this.config.numTrainTimesteps);
   }
 
   /**
@@ -148,7 +147,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
 
   /** The timesteps of a run, in order: at first all of the training, from the last to 0. */
   get timesteps(): Int32Array {
-    return Int32Array.from(this.#plan.steps, ({ timestep }) => timestep);
+    return Int32Array.from(this.#currentPlan.steps, ({ timestep }) => timestep);
   }
 
   /** The class of masked tokens: the last one. */
@@ -179,10 +178,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
         `Cannot plan the steps: n is ${n}, expected an integer from 1 to ${numTrainTimesteps}`,
       );
     }
-    return {
-      table: scheduleRows(this),
-      steps: Array.from({ length: n }, (_, i) => stepAt(n - 1 - i)),
-    };
+    const steps = Array.from({ length: n }, (_, i) => ({ timestep: n - 1 - i, row: n - 1 - i }));
+    return { table: scheduleRows(this), steps };
   }
 
   /**
@@ -243,8 +240,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   qPosterior(logPX0: Tensor, xT: Tensor<"i32">, t: number): Tensor {
     this.#check("VQDiffusionScheduler.qPosterior()", logPX0, xT, t);
     const record = (frame: Frame) => {
-      const options = recordSchedule(frame, this.#plan);
-      options.row.write(Int32Array.of(stepAt(t).row));
+      const options = recordSchedule(frame, this.#ordinaryStep(t));
+      options.row.write(Int32Array.of(t));
       const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
       return { result: frame.transpose(logProbs) };
     };
@@ -252,11 +249,11 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Draws x_{t−1}: adds Gumbel noise to the posterior, or at timestep 0 to the prediction itself, and
-   * takes the class of the greatest sum.
+   * Takes the step that the plan has at a timestep: draws x_{t−1}, adding Gumbel noise to the posterior,
+   * or at timestep 0 to the prediction itself, and taking the class of the greatest sum.
    *
    * @param logPX0 log p(x0) (batch, classes − 1, pixels).
-   * @param t Timestep.
+   * @param t One of `timesteps`; from another one of the training an ordinary step is taken.
    * @param xT Tokens x_t (batch, pixels), which stay as they are.
    * @throws {TypeError} If an argument is of the wrong type.
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
@@ -273,15 +270,26 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       throw new TypeError(`${what}: generator has no method fill, expected a RandomGenerator`);
     }
     const [batch, pixels] = xT.shape as [number, number];
+    const ofRun = this.#currentPlan;
+    const plan = ofRun.steps.some(({ timestep }) => timestep === t) ? ofRun : this.#ordinaryStep(t);
+    const step = plan.steps.find(({ timestep }) => timestep === t)!;
     const record = (frame: Frame) => {
       const prevSample = frame.repeat(xT, 1);
       const logProbs = frame.transpose(logPX0);
-      const recorded = this.recordStep(frame, { plan: this.#plan, logProbs, tokens: prevSample });
-      const step = stepAt(t);
+      const recorded = this.recordStep(frame, { plan, logProbs, tokens: prevSample });
       recorded.write(step, this.drawNoise(step, { batch, pixels }, generator));
       return { prevSample };
     };
     return submit(logPX0.backend, record);
+  }
+
+  get #currentPlan(): SamplingPlan {
+    return this.#plan ??= this.plan(this.config.numTrainTimesteps);
+  }
+
+  /** The plan of one step at any timestep of the training, by the whole schedule. */
+  #ordinaryStep(t: number): SamplingPlan {
+    return { table: scheduleRows(this), steps: [{ timestep: t, row: t }] };
   }
 
   #check(what: string, logPX0: Tensor, xT: Tensor<"i32">, t: number): void {
@@ -293,11 +301,6 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       throw new RangeError(`${what}: t is ${t}, expected an integer from 0 to ${last}`);
     }
   }
-}
-
-/** The step at a timestep of the training; the table holds all of them. */
-function stepAt(timestep: number): SamplingStep {
-  return { timestep, row: timestep };
 }
 
 /** A plan's table in the memory of a frame, and which row of it the next run reads. */

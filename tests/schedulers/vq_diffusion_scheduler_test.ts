@@ -271,3 +271,27 @@ for (const { name, make } of BACKENDS) {
     assertEquals(backend.memoryUse(), before);
   });
 }
+
+Deno.test("VQDiffusionScheduler.step() takes the row of the plan, and ordinary steps outside it", async () => {
+  class Detour extends VQDiffusionScheduler {
+    override plan(n: number) {
+      return { table: super.plan(n).table, steps: [{ timestep: 60, row: 20 }] };
+    }
+  }
+  await using backend = await createOracle();
+  const [ordinary, detour] = [VQDiffusionScheduler, Detour].map((Class) =>
+    new Class({ numVecClasses: 9 })
+  ) as [VQDiffusionScheduler, VQDiffusionScheduler];
+  const random = new Random(4);
+  using logPX0 = backend.tensor(random.floats(8 * 200, -9, -1), [1, 8, 200]);
+  using xT = backend.tensor(new Int32Array(200).fill(8), [1, 200]);
+  const draw = async (scheduler: VQDiffusionScheduler, t: number) => {
+    const generator = new TorchGenerator(1);
+    using prevSample = scheduler.step(logPX0, t, xT, { generator }).prevSample;
+    return await prevSample.data();
+  };
+  assertEquals(detour.timesteps, Int32Array.of(60));
+  assertEquals(await draw(detour, 60), await draw(ordinary, 20));
+  assertNotEquals(await draw(detour, 60), await draw(ordinary, 60));
+  assertEquals(await draw(detour, 70), await draw(ordinary, 70));
+});

@@ -50,7 +50,9 @@ export * from "./src/models/transformer_2d_config.ts";
 export * from "./src/models/vq_config.ts";
 export * from "./src/models/vq_model.ts";
 
-export type { PipelineComponents } from "./src/pipeline/components.ts";
+export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
+
+export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
 export type {
   GenerateOptions,
   GenerateProgress,
@@ -63,10 +65,18 @@ export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export * from "./src/pipeline/vq_diffusion_pipeline.ts";
 
-export * from "./src/random/generator.ts";
+export * from "./src/random/random_generator.ts";
 export * from "./src/random/torch_generator.ts";
 
 export type { NoiseScheduleOptions, NoiseSchedules } from "./src/schedulers/noise_schedules.ts";
+export type { SamplingPlan, SamplingStep } from "./src/schedulers/sampling_plan.ts";
+export type {
+  NoiseSizes,
+  RecordedStep,
+  Scheduler,
+  SchedulerConfig,
+  StepInputs,
+} from "./src/schedulers/scheduler.ts";
 export * from "./src/schedulers/vq_diffusion_config.ts";
 export * from "./src/schedulers/vq_diffusion_scheduler.ts";
 

@@ -105,7 +105,7 @@ async function watch(
     if (timestep > 0 && timestep % STEPS_BETWEEN === STEPS_BETWEEN / 2) {
       states.push({ timestep: timestep - 1, tokens });
     }
-    if (step === steps - 1) return { tokens, images: await preview(), states };
+    if (step === steps) return { tokens, images: await preview(), states };
   }
   throw new Error("The generation ended without its last step");
 }

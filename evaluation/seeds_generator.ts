@@ -1,13 +1,13 @@
 // Random numbers of a batch in which every image has a seed of its own.
 
-import type { Generator } from "../src/random/generator.ts";
+import type { RandomGenerator } from "../src/random/random_generator.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
 
 /**
  * Gives each image of a batch the noise that it would get alone with its seed, so that a result does
  * not depend on how images are put into batches. Noise is asked for as (images, …).
  */
-export class SeedsGenerator implements Generator {
+export class SeedsGenerator implements RandomGenerator {
   readonly #generators: readonly TorchGenerator[];
 
   /** @param seeds One for each image. */

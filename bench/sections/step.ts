@@ -4,6 +4,7 @@
 import type { Backend, WeightDType } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
+import { tableShape } from "../../src/schedulers/sampling_plan.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { stepModel } from "../peers/onnx_transformer.ts";
@@ -119,10 +120,11 @@ async function ourGuidedStep(
   const latents = stack.use(backend.tensor(masks, [1, PIXELS]));
   const uniforms = randomNumbers("noise", classes * PIXELS).map(Math.abs);
   const logProbs = model.record(frame, { sample: latents, context, timestep });
+  const plan = scheduler.plan(TIMESTEP + 1);
   frame.sampleStep(logProbs, {
     latents,
     noise: stack.use(backend.tensor(uniforms, [1, classes, PIXELS])),
-    schedule: stack.use(scheduler.scheduleTable(backend)),
+    schedule: stack.use(backend.tensor(plan.table, tableShape(plan))),
     row: timestep,
     guidanceScale: 5,
     truncationRate: 0.86,

@@ -103,7 +103,7 @@ export abstract class CheckedFrame<
   ): void;
   protected abstract recordConv2d(x: F, weight: C, y: F, geometry: ConvGeometry): void;
   protected abstract recordTranspose(x: F, y: F): void;
-  protected abstract recordRepeat(x: F, times: number, y: F): void;
+  protected abstract recordRepeat(x: F | I, times: number, y: F | I): void;
   protected abstract recordNormalizeRows(x: F, y: F): void;
   protected abstract recordNearestCode(x: F, codebook: F, y: I): void;
   protected abstract recordLogSoftmax(x: F, y: F): void;
@@ -270,12 +270,14 @@ export abstract class CheckedFrame<
     });
   }
 
-  repeat(x: Tensor, times: number): Tensor {
+  repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D>;
+  repeat(x: Tensor | Tensor<"i32">, times: number): Tensor | Tensor<"i32"> {
     return this.#checked("repeat", (args) => {
-      const input = args.floats("x", x);
+      const input = x?.dtype === "i32" ? args.ints("x", x) : args.floats("x", x);
       args.natural("times", times);
       const [first, ...rest] = input.shape;
-      const y = this.floats([first! * times, ...rest]);
+      const shape = [first! * times, ...rest];
+      const y = input.dtype === "i32" ? this.ints(shape) : this.floats(shape);
       this.recordRepeat(input, times, y);
       return y;
     });

@@ -25,6 +25,8 @@ export interface CreateBackendOptions {
   readonly simd?: SimdVariant;
   /** Compiled kernels of the CPU backend, where compiling from bytes is forbidden. */
   readonly module?: KernelModule;
+  /** Why the CPU backend is asked for, for `device.reason`. Default: `"asked for"`. */
+  readonly reason?: string;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function createBackend(options: CreateBackendOptions = {}): Promise
       }`,
     );
   }
-  if (device === "wasm") return await createWasmBackend({ ...options, reason: "asked for" });
+  if (device === "wasm") return await createWasmBackend({ reason: "asked for", ...options });
   const gpu = await tryWebGpu(device === "webgpu");
   if (typeof gpu !== "string") return gpu;
   if (device === "webgpu") throw new Error(`Cannot use WebGPU: ${gpu}`);

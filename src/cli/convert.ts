@@ -7,7 +7,8 @@
 import { WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
-import { disposeComponents, loadComponents } from "../pipeline/components.ts";
+import { disposeComponents } from "../pipeline/components.ts";
+import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
 import { choiceOption, parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Generator } from "../random/generator.ts";
+import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 
 /** Form of the images of a result. */
@@ -44,7 +45,17 @@ export interface StreamOptions {
   /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
   readonly seed?: number | bigint;
   /** Where the noise comes from; goes on where it was left. */
-  readonly generator?: Generator;
+  readonly generator?: RandomGenerator;
+  /**
+   * Embeddings in place of a prompt, (prompts, length, crossAttentionDim), each token divided by its L2
+   * norm. They are repeated for the images of a prompt.
+   */
+  readonly promptEmbeds?: PromptEmbeds;
+  /**
+   * Embeddings in place of the unconditional ones, (1 or as many as prompts, length,
+   * crossAttentionDim). Without guidance they are not used.
+   */
+  readonly negativePromptEmbeds?: PromptEmbeds;
   /** Tokens to start from, (images · pixels), row by row. Default: all masked. */
   readonly latents?: Int32Array;
   /** Called after each denoising step. */
@@ -78,16 +89,21 @@ export interface GenerateLimits {
   readonly pixels: number;
   /** Classes of a token, the mask included. */
   readonly numVecClasses: number;
+  /** Columns of the embeddings that the transformer attends to. */
+  readonly crossAttentionDim: number;
 }
 
 /** A generation with all arguments checked and filled in. */
 export interface GenerateRequest {
+  /** None where embeddings are given. */
   readonly prompts: readonly string[];
+  readonly promptEmbeds: PromptEmbeds | undefined;
+  readonly negativePromptEmbeds: PromptEmbeds | undefined;
   readonly numInferenceSteps: number;
   readonly guidanceScale: number;
   readonly truncationRate: number;
   readonly numImagesPerPrompt: number;
-  readonly generator: Generator;
+  readonly generator: RandomGenerator;
   readonly latents: Int32Array | undefined;
   readonly signal: AbortSignal | undefined;
 }
@@ -99,12 +115,15 @@ export interface GenerateRequest {
  * @throws {RangeError} If one is out of range.
  */
 export function checkGenerateOptions(
-  prompt: string | readonly string[],
+  prompt: string | readonly string[] | undefined,
   options: StreamOptions,
   limits: GenerateLimits,
 ): GenerateRequest {
-  const prompts = checkPrompt(prompt);
   checkObject(options);
+  const embeds = (name: "promptEmbeds" | "negativePromptEmbeds") =>
+    checkPromptEmbeds(name, options[name], limits.crossAttentionDim);
+  const promptEmbeds = embeds("promptEmbeds");
+  const prompts = checkPrompt(prompt, promptEmbeds);
   const { guidanceScale = 5, truncationRate = 1 } = options;
   const numInferenceSteps = integer("numInferenceSteps", options.numInferenceSteps, {
     fallback: 100,
@@ -124,10 +143,12 @@ export function checkGenerateOptions(
   }
   checkFunction("onProgress", options.onProgress);
   checkBoolean("progressBar", options.progressBar);
-  const images = prompts.length * numImagesPerPrompt;
+  const images = promptCount({ prompts, promptEmbeds }) * numImagesPerPrompt;
   checkSize(images, limits);
   return {
     prompts,
+    promptEmbeds,
+    negativePromptEmbeds: embeds("negativePromptEmbeds"),
     numInferenceSteps,
     guidanceScale,
     truncationRate,
@@ -160,7 +181,16 @@ function checkObject(options: unknown): void {
   throw new TypeError(`Cannot generate: options is an object, got ${describe(options)}`);
 }
 
-function checkPrompt(prompt: string | readonly string[]): readonly string[] {
+function checkPrompt(
+  prompt: string | readonly string[] | undefined,
+  promptEmbeds: PromptEmbeds | undefined,
+): readonly string[] {
+  if (promptEmbeds !== undefined) {
+    if (prompt === undefined) return [];
+    throw new TypeError(
+      "Cannot generate: prompt and promptEmbeds are both given, expected one of them",
+    );
+  }
   if (typeof prompt === "string") return [prompt];
   if (!Array.isArray(prompt) || !prompt.every((text) => typeof text === "string")) {
     const got = Array.isArray(prompt) ? "an array of other things" : describe(prompt);
@@ -172,7 +202,7 @@ function checkPrompt(prompt: string | readonly string[]): readonly string[] {
   return [...prompt];
 }
 
-function checkGenerator({ seed, generator }: StreamOptions): Generator {
+function checkGenerator({ seed, generator }: StreamOptions): RandomGenerator {
   if (generator === undefined) {
     return new TorchGenerator(
       seed === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! : seed,

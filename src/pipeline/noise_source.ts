@@ -4,88 +4,90 @@
  * @module
  */
 
-import type { Generator } from "../random/generator.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
+import type { SamplingStep } from "../schedulers/sampling_plan.ts";
+import type { NoiseSizes, Scheduler } from "../schedulers/scheduler.ts";
 
-/** Sizes that the amount of noise depends on. */
-export interface NoiseSizes {
-  /** Number of images. */
-  readonly batch: number;
-  /** Tokens of an image. */
-  readonly pixels: number;
-  /** Classes of a token, the mask included. */
-  readonly classes: number;
-}
-
-/** State of a generator before it drew the noise of a timestep; undefined if it cannot be set back. */
+/** State of a generator before it drew the noise of a step; undefined if it cannot be set back. */
 export type NoisePosition = ReturnType<TorchGenerator["getState"]> | undefined;
+
+/** What the noise of a generation depends on. */
+export interface NoiseSourceOptions {
+  /** Draws the noise of a step. */
+  readonly scheduler: Pick<Scheduler, "drawNoise">;
+  /** The steps, in order. */
+  readonly steps: readonly SamplingStep[];
+  /** Images and tokens. */
+  readonly sizes: NoiseSizes;
+  /** Where the random numbers come from. */
+  readonly generator: RandomGenerator;
+}
 
 interface Drawn {
   readonly values: Float32Array;
   readonly before: NoisePosition;
 }
 
-/**
- * Draws the noise of one timestep after the other, as `torch.rand` is called by diffusers: a tensor
- * (batch, classes, pixels), at t = 0 without the mask's class. Holds what was drawn ahead.
- */
+/** Has the scheduler draw the noise of one step after the other, and holds what was drawn ahead. */
 export class NoiseSource {
-  readonly #generator: Generator;
-  readonly #sizes: NoiseSizes;
-  /** Noise drawn for timesteps that are not over. */
+  readonly #options: NoiseSourceOptions;
+  /** Noise drawn for steps that are not over, by the index of the step. */
   readonly #drawn = new Map<number, Drawn>();
   /** Arrays to be used again. */
   readonly #spare: Float32Array[] = [];
 
-  constructor(generator: Generator, sizes: NoiseSizes) {
-    this.#generator = generator;
-    this.#sizes = sizes;
+  constructor(options: NoiseSourceOptions) {
+    this.#options = options;
   }
 
   /** Whether the generator can be set back, so that steps can be repeated. */
   get canRewind(): boolean {
-    return this.#generator instanceof TorchGenerator;
+    return this.#options.generator instanceof TorchGenerator;
   }
 
-  /** Draws the noise of a timestep if that has not been done. */
-  draw(timestep: number): Drawn {
-    let drawn = this.#drawn.get(timestep);
-    if (!drawn) {
-      const { batch, pixels, classes } = this.#sizes;
-      const count = batch * pixels * (timestep === 0 ? classes - 1 : classes);
-      drawn = {
-        values: this.#spare.pop() ?? new Float32Array(batch * pixels * classes),
-        before: this.#state(),
-      };
-      this.#generator.fill(drawn.values.subarray(0, count));
-      this.#drawn.set(timestep, drawn);
-    }
-    return drawn;
+  /** Draws the noise of a step if there is such a step and that has not been done. */
+  drawAhead(index: number): void {
+    if (index < this.#options.steps.length) this.#draw(index);
   }
 
-  /** The noise of a timestep, (batch, classes, pixels); that of later timesteps is over. */
-  take(timestep: number): Float32Array {
+  /** The noise of a step, as the scheduler draws it; that of earlier steps is over. */
+  take(index: number): Float32Array {
     for (const [other, { values }] of this.#drawn) {
-      if (other <= timestep) continue;
+      if (other >= index) continue;
       this.#drawn.delete(other);
       this.#spare.push(values);
     }
-    return this.draw(timestep).values;
+    return this.#draw(index).values;
   }
 
-  /** Where the noise of a timestep begins, which is the next to be drawn or has been drawn. */
-  position(timestep: number): NoisePosition {
-    return this.#drawn.get(timestep)?.before ?? this.#state();
+  /** Where the noise of a step begins, which is the next to be drawn or has been drawn. */
+  position(index: number): NoisePosition {
+    return this.#drawn.get(index)?.before ?? this.#state();
   }
 
   /** Goes back to a position. Without one, all that was drawn is still to be taken. */
   rewind(position: NoisePosition): void {
-    if (!(this.#generator instanceof TorchGenerator) || position === undefined) return;
+    const { generator } = this.#options;
+    if (!(generator instanceof TorchGenerator) || position === undefined) return;
     this.#drawn.clear();
-    this.#generator.setState(position);
+    generator.setState(position);
+  }
+
+  #draw(index: number): Drawn {
+    let drawn = this.#drawn.get(index);
+    if (!drawn) {
+      const { scheduler, steps, sizes, generator } = this.#options;
+      const before = this.#state();
+      const values = scheduler.drawNoise(steps[index]!, sizes, generator, this.#spare.pop());
+      drawn = { values, before };
+      this.#drawn.set(index, drawn);
+    }
+    return drawn;
   }
 
   #state(): NoisePosition {
-    return this.#generator instanceof TorchGenerator ? this.#generator.getState() : undefined;
+    const { generator } = this.#options;
+    return generator instanceof TorchGenerator ? generator.getState() : undefined;
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { needComponent } from "../conditioning/needed_component.ts";
 import { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { OutputType } from "./generate_options.ts";
@@ -34,9 +35,14 @@ export interface DecodedImages {
   readonly arrays: Float32Array[];
 }
 
-/** Turns tokens (images · pixels) into images of a type. */
+/**
+ * Turns tokens (images · pixels) into images of a type.
+ *
+ * @param vqvae Decodes them; not needed for tokens.
+ * @throws {TypeError} If it is missing.
+ */
 export async function makeOutput<O extends OutputType>(
-  vqvae: VQModel,
+  vqvae: VQModel | undefined,
   tokens: Int32Array,
   pixels: number,
   outputType: O,
@@ -48,7 +54,8 @@ export async function makeOutput<O extends OutputType>(
     });
     return images as OutputImage[O][];
   }
-  const { width, height, arrays } = await decodeTokens(vqvae, tokens, pixels, signal);
+  const decoder = needComponent(vqvae, "vqvae", `outputType "${outputType}"`);
+  const { width, height, arrays } = await decodeTokens(decoder, tokens, pixels, signal);
   if (outputType === "array") return arrays as OutputImage[O][];
   return arrays.map((array) => RasterImage.fromFloat32(array, width, height)) as OutputImage[O][];
 }

@@ -5,46 +5,28 @@
  */
 
 import type { Backend, DeviceInfo } from "../backends/backend.ts";
-import { createBackend } from "../backends/select.ts";
-import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
-import type { DeviceLostError } from "../backends/errors.ts";
-import { openFolder } from "../checkpoints/folders.ts";
+import { needComponent } from "../conditioning/needed_component.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
-import { disposeComponents, loadComponents, type PipelineComponents } from "./components.ts";
-import { encodePrompt } from "./encode_prompt.ts";
+import { checkParts } from "./component_fit.ts";
+import type { PipelineComponents, PipelineParts } from "./components.ts";
 import {
-  checkGenerateOptions,
   checkOutputOptions,
   type GenerateOptions,
-  type GenerateRequest,
   type OutputType,
   type StreamOptions,
 } from "./generate_options.ts";
-import {
-  checkLoadOptions,
-  linkedSignal,
-  type PipelineFromPretrainedOptions,
-} from "./load_options.ts";
-import { NoiseSource } from "./noise_source.ts";
+import { generateTokens, type GenerationState } from "./generation.ts";
+import { type GenerationRequest, generationRequest } from "./generation_request.ts";
+import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
 import { ProgressBar } from "./progress_bar.ts";
-import {
-  denoiseResumably,
-  type Fallback,
-  type TokensStep,
-  withFallback,
-} from "./resumable_loop.ts";
 import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
+import { Session } from "./session.ts";
 
-/** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
-const EMBEDDED_MODEL = new URL("../../weights/", import.meta.url);
-/** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
-const EMBEDDED_DTYPE = "fp32";
-
-/** The state after a denoising step, as told by {@linkcode VQDiffusionPipeline.stream}. */
+/** The state after a denoising step, as given by {@linkcode VQDiffusionPipeline.stream}. */
 export interface StreamEvent {
-  /** Number of the step, from 0. */
+  /** Number of the step, from 1 to `steps`. */
   readonly step: number;
   /** Number of steps in all. */
   readonly steps: number;
@@ -55,14 +37,10 @@ export interface StreamEvent {
   /**
    * Decodes the tokens as they are now, one image for each. Masked tokens are shown as the most
    * frequent other one. After the last step there are none, and these are the result.
+   *
+   * @throws {TypeError} If the pipeline has no `vqvae`.
    */
   preview(): Promise<RasterImage[]>;
-}
-
-/** A generation with what belongs to its steps. */
-interface Generation {
-  readonly request: GenerateRequest;
-  readonly steps: AsyncGenerator<TokensStep, void, void>;
 }
 
 /**
@@ -78,32 +56,41 @@ interface Generation {
  * await Deno.writeFile("apple.png", await images[0]!.toPng());
  * ```
  */
-export class VQDiffusionPipeline implements AsyncDisposable {
-  #components: PipelineComponents;
-  #backend: Backend;
-  #recovery: Promise<void> | undefined;
-  /** Frees what the pipeline owns. */
-  readonly #owned: AsyncDisposableStack;
+export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
+  implements AsyncDisposable {
+  #session: Session<C>;
   #progressBar = false;
-  #disposal: Promise<void> | undefined;
-  readonly #folder: ModelFolder;
-  readonly #options: PipelineFromPretrainedOptions;
 
-  private constructor(
-    components: PipelineComponents,
-    owned: AsyncDisposableStack,
-    folder: ModelFolder,
-    options: PipelineFromPretrainedOptions,
-  ) {
-    this.#components = components;
-    this.#backend = components.transformer.backend;
-    this.#owned = owned;
-    this.#folder = folder;
-    this.#options = options;
+  /**
+   * Makes a pipeline of components, such as those of another pipeline with another scheduler. They
+   * stay the caller's: disposing of the pipeline does not free them. What a call does not need may be
+   * missing: `vqvae` where tokens are asked for; `tokenizer` and `textEncoder` where embeddings are
+   * given; the learned embeddings where there is no guidance or `negativePromptEmbeds` are given.
+   *
+   * Such a pipeline has no folder to load from again: if a GPU is lost, its calls reject with the
+   * `DeviceLostError`.
+   *
+   * @throws {TypeError} If there is no transformer or scheduler, or something else among them.
+   * @throws {RangeError} If components do not fit each other, or are on different backends.
+   *
+   * @example
+   * ```ts
+   * import { VQDiffusionPipeline, VQDiffusionScheduler } from "@vq-diffusion/vq-diffusion";
+   *
+   * await using pipe = await VQDiffusionPipeline.fromPretrained();
+   * const { numVecClasses } = pipe.components.scheduler.config;
+   * const scheduler = new VQDiffusionScheduler({ numVecClasses, gammaCumEnd: 0.8 });
+   * const other = new VQDiffusionPipeline({ ...pipe.components, scheduler });
+   * ```
+   */
+  constructor(components: C) {
+    checkParts(components);
+    this.#session = new Session({ ...components });
   }
 
   /**
-   * Loads a pipeline in the layout of diffusers.
+   * Loads a pipeline in the layout of diffusers. It owns its components. If its GPU is lost, it loads
+   * them again from there to compute on the CPU, and running generations go on with the same result.
    *
    * @param source A folder, a `file:` or `http(s):` URL, a hub id `owner/name`, or an open folder; or an
    *   original checkpoint of Microsoft's (`.pth`), whose other parts `options.original` names. Default:
@@ -113,87 +100,88 @@ export class VQDiffusionPipeline implements AsyncDisposable {
    * @throws {RangeError} If an option is out of range, or components do not fit each other.
    */
   static async fromPretrained(
-    source: string | URL | ModelFolder = EMBEDDED_MODEL,
+    source?: string | URL | ModelFolder,
     options: PipelineFromPretrainedOptions = {},
   ): Promise<VQDiffusionPipeline> {
-    checkLoadOptions(source, options);
-    if (source === EMBEDDED_MODEL) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
-    options.signal?.throwIfAborted();
-    using loading = linkedSignal(options.signal);
-    const { signal } = loading;
-    await using owned = new AsyncDisposableStack();
-    const opening = openFolder(source, { ...options, signal });
-    // Waited for below, or not at all if there is no backend.
-    opening.catch(() => {});
-    const backend = options.backend ?? owned.use(await createBackend(options));
-    const folder = await opening;
-    const components = await loadComponents(folder, backend, { ...options, signal });
-    owned.defer(() => disposeComponents(components));
-    options.onProgress?.({ type: "ready" });
-    return new VQDiffusionPipeline(components, owned.move(), folder, options);
+    const session = await Session.load(source, options);
+    const pipeline = new VQDiffusionPipeline(session.components);
+    pipeline.#session = session;
+    return pipeline;
   }
 
-  /** The parts, which can be used alone. They stay the pipeline's. */
-  get components(): PipelineComponents {
-    this.#expectAlive();
-    return this.#components;
+  /**
+   * The components, which can be used alone or in another pipeline. Those that `fromPretrained` loaded
+   * are freed with the pipeline, and replaced when it loses its GPU.
+   *
+   * @throws {ReferenceError} If the pipeline was disposed of.
+   */
+  get components(): C {
+    return this.#session.components;
   }
 
   /** Which device computes, and why it was chosen. */
   get device(): DeviceInfo {
-    return this.#backend.device;
+    return this.backend.device;
   }
 
   /** Where the components compute. */
   get backend(): Backend {
-    return this.#backend;
+    return this.#session.backend;
   }
 
-  /** Whether generations draw a progress bar, if they are not told otherwise. At first they do not. */
+  /** Whether generations draw a progress bar, if their options do not say. At first they do not. */
   setProgressBar(enabled: boolean): void {
     this.#progressBar = enabled;
   }
 
   /** Generates images for one or many prompts. */
   generate<O extends OutputType = "image">(
-    prompt: string | readonly string[],
+    prompt: string | readonly string[] | undefined,
     options: GenerateOptions<O, false> & { readonly returnDict: false },
   ): Promise<[OutputImage[O][]]>;
   /**
    * Generates images for one or many prompts.
    *
+   * @param prompt Undefined if `options.promptEmbeds` takes its place.
    * @returns The images of the first prompt, then those of the next.
-   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
    * @throws {DOMException} If the signal is aborted.
+   * @throws {DeviceLostError} If the GPU is lost and the pipeline was made of components.
    */
   generate<O extends OutputType = "image">(
-    prompt: string | readonly string[],
+    prompt: string | readonly string[] | undefined,
     options?: GenerateOptions<O, boolean>,
   ): Promise<ImagePipelineOutput<O>>;
   async generate(
-    prompt: string | readonly string[],
+    prompt: string | readonly string[] | undefined,
     options: GenerateOptions<OutputType, boolean> = {},
   ): Promise<ImagePipelineOutput<OutputType> | [OutputImage[OutputType][]]> {
     checkOutputOptions(options);
-    const { outputType = "image", callback, callbackSteps = 1, signal } = options;
-    const wantsTokens = (step: number) => callback !== undefined && step % callbackSteps === 0;
-    const { steps } = this.#start(prompt, options, wantsTokens);
-    let tokens: Int32Array | undefined;
-    for await (const state of steps) {
-      tokens = state.tokens;
-      if (tokens && wantsTokens(state.step)) {
-        await callback!(state.step, state.timestep, tokens.slice());
-      }
+    const { outputType = "image", callback, callbackSteps = 1 } = options;
+    const request = generationRequest(this.components, prompt, options);
+    if (outputType !== "tokens") {
+      needComponent(this.components.vqvae, "vqvae", `outputType "${outputType}"`);
     }
-    const images = await this.#decode(tokens!, outputType, signal);
+    using progress = this.#progress(request, options);
+    const lastStep = request.plan.steps.length - 1;
+    let tokens = request.tokens;
+    for await (const state of generateTokens(this.#session, request)) {
+      const { step, timestep } = state;
+      progress.update(state);
+      const isWanted = callback !== undefined && step % callbackSteps === 0;
+      if (isWanted || step === lastStep) tokens = await state.tokens();
+      if (isWanted) await callback(step, timestep, tokens.slice());
+    }
+    const images = await this.#decode(tokens, outputType, request);
     return options.returnDict === false ? [images] : { images };
   }
 
   /**
-   * Generates images and tells about every step.
+   * Generates images and gives the state after every step. Decodes nothing unless asked for a preview.
    *
-   * @throws {TypeError} If an argument is of the wrong type.
+   * @param prompt Undefined if `options.promptEmbeds` takes its place.
+   * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
    *
    * @example
@@ -202,29 +190,36 @@ export class VQDiffusionPipeline implements AsyncDisposable {
    *
    * await using pipe = await VQDiffusionPipeline.fromPretrained();
    * for await (const { step, preview } of pipe.stream("a red apple", { seed: 1 })) {
-   *   if (step % 10 < 9) continue;
+   *   if (step % 10 > 0) continue;
    *   const [image] = await preview();
-   *   await Deno.writeFile(`apple-${step + 1}.png`, await image!.toPng());
+   *   await Deno.writeFile(`apple-${step}.png`, await image!.toPng());
    * }
    * ```
    */
   stream(
-    prompt: string | readonly string[],
+    prompt: string | readonly string[] | undefined,
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
-    const { request, steps } = this.#start(prompt, options, () => true);
-    return this.#events(request, steps);
+    return this.#events(generationRequest(this.components, prompt, options), options);
   }
 
   async *#events(
-    { numInferenceSteps, signal }: GenerateRequest,
-    steps: AsyncGenerator<TokensStep, void, void>,
+    request: GenerationRequest,
+    options: StreamOptions,
   ): AsyncGenerator<StreamEvent, void, void> {
-    const pixels = this.#pixels;
-    const mask = this.#components.scheduler.maskClass;
-    for await (const { step, timestep, tokens } of steps) {
-      const preview = () => this.#decode(fillMasks(tokens!, pixels, mask), "image", signal);
-      yield { step, steps: numInferenceSteps, timestep, tokens: tokens!.slice(), preview };
+    const { plan, batch, scheduler } = request;
+    const steps = plan.steps.length;
+    using progress = this.#progress(request, options);
+    for await (const state of generateTokens(this.#session, request)) {
+      const tokens = await state.tokens();
+      progress.update(state);
+      const preview = async () => {
+        needComponent(this.components.vqvae, "vqvae", "preview()");
+        const filled = fillMasks(tokens, tokens.length / batch, scheduler.maskClass);
+        return await this.#decode(filled, "image", request);
+      };
+      const { step, timestep } = state;
+      yield { step: step + 1, steps, timestep, tokens: tokens.slice(), preview };
     }
   }
 
@@ -232,20 +227,15 @@ export class VQDiffusionPipeline implements AsyncDisposable {
    * Saves the pipeline in diffusers' layout, as safetensors.
    *
    * @param folder Path of the folder; files in it are replaced when all are complete.
+   * @throws {TypeError} If the pipeline was made without one of the components.
    */
   async savePretrained(folder: string, options: SavePretrainedOptions = {}): Promise<void> {
-    this.#expectAlive();
-    await savePipeline(this.#components, folder, options);
+    await savePipeline(this.components, folder, options);
   }
 
-  /** Frees workers, Wasm and GPU memory, and closes files. */
+  /** Frees workers, Wasm and GPU memory, and closes files, as far as the pipeline owns them. */
   dispose(): Promise<void> {
-    return this.#disposal ??= this.#dispose();
-  }
-
-  async #dispose(): Promise<void> {
-    await this.#recovery?.catch(() => {});
-    await this.#owned.disposeAsync();
+    return this.#session.dispose();
   }
 
   /** Does what {@linkcode dispose} does. */
@@ -253,118 +243,28 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     await this.dispose();
   }
 
-  /** Checks all arguments at once and prepares the steps, which begin when they are asked for. */
-  #start(
-    prompt: string | readonly string[],
-    options: StreamOptions,
-    wantsTokens: (step: number) => boolean,
-  ): Generation {
-    this.#expectAlive();
-    const { scheduler } = this.#components;
-    const { numTrainTimesteps, numVecClasses } = scheduler.config;
-    const limits = { numTrainTimesteps, numVecClasses, pixels: this.#pixels };
-    const request = checkGenerateOptions(prompt, options, limits);
-    request.signal?.throwIfAborted();
-    const steps = this.#steps(request, wantsTokens);
-    return { request, steps: this.#watched(steps, request, options) };
-  }
-
-  async *#steps(
-    request: GenerateRequest,
-    wantsTokens: (step: number) => boolean,
-  ): AsyncGenerator<TokensStep, void, void> {
-    const { prompts, numImagesPerPrompt, numInferenceSteps, signal } = request;
-    const guided = request.guidanceScale > 1;
-    const embeddings = await withFallback(
-      this.#fallback,
-      (components) => encodePrompt(components, { prompts, numImagesPerPrompt, guided, signal }),
-    );
-    const { maskClass } = this.#components.scheduler;
-    const batch = prompts.length * numImagesPerPrompt;
-    const sizes = { batch, pixels: this.#pixels, classes: maskClass + 1 };
-    const latents = request.latents ?? new Int32Array(batch * this.#pixels).fill(maskClass);
-    const loop = denoiseResumably(this.#fallback, {
-      embeddings,
-      latents,
-      timesteps: Int32Array.from(
-        { length: numInferenceSteps },
-        (_, i) => numInferenceSteps - 1 - i,
-      ),
-      guidanceScale: guided ? request.guidanceScale : undefined,
-      truncationRate: request.truncationRate,
-      noise: new NoiseSource(request.generator, sizes),
-      signal,
-    }, wantsTokens);
-    for await (const step of loop) {
-      yield step;
-      this.#expectAlive();
-    }
-  }
-
-  async *#watched(
-    steps: AsyncGenerator<TokensStep, void, void>,
-    { numInferenceSteps }: GenerateRequest,
+  /** Reports each step, and draws a bar if there is to be one. */
+  #progress(
+    { plan }: GenerationRequest,
     { onProgress, progressBar = this.#progressBar }: StreamOptions,
-  ): AsyncGenerator<TokensStep, void, void> {
+  ): Disposable & { update(state: GenerationState): void } {
     const bar = progressBar ? new ProgressBar("Denoising") : undefined;
-    try {
-      for await (const state of steps) {
-        bar?.update(state.step + 1, numInferenceSteps);
-        onProgress?.({ step: state.step + 1, steps: numInferenceSteps });
-        yield state;
-      }
-    } finally {
-      bar?.end();
-    }
+    const steps = plan.steps.length;
+    return {
+      update: ({ step }) => {
+        bar?.update(step + 1, steps);
+        onProgress?.({ step: step + 1, steps });
+      },
+      [Symbol.dispose]: () => bar?.end(),
+    };
   }
 
   #decode<O extends OutputType>(
     tokens: Int32Array,
     outputType: O,
-    signal: AbortSignal | undefined,
+    { batch, signal }: GenerationRequest,
   ): Promise<OutputImage[O][]> {
-    return withFallback(
-      this.#fallback,
-      ({ vqvae }) => makeOutput(vqvae, tokens, this.#pixels, outputType, signal),
-    );
-  }
-
-  get #pixels(): number {
-    return this.#components.transformer.config.sampleSize ** 2;
-  }
-
-  /** The CPU takes over from a GPU that is lost. */
-  get #fallback(): Fallback<PipelineComponents> {
-    return {
-      current: () => {
-        this.#expectAlive();
-        return this.#components;
-      },
-      recover: async (lost, error) => {
-        // Several generations may notice the loss; the first replaces the components.
-        if (lost === this.#components) this.#recovery ??= this.#moveToCpu(error);
-        await this.#recovery;
-      },
-    };
-  }
-
-  async #moveToCpu(error: DeviceLostError): Promise<void> {
-    try {
-      const { dtype } = this.#options;
-      const reason = error.message.replace(/^The/, "the");
-      const backend = await createWasmBackend({ ...this.#options, reason });
-      // What was lost is freed with the rest: other generations have yet to notice the loss.
-      this.#owned.use(backend);
-      const components = await loadComponents(this.#folder, backend, { ...(dtype && { dtype }) });
-      this.#owned.defer(() => disposeComponents(components));
-      this.#components = components;
-      this.#backend = backend;
-    } finally {
-      this.#recovery = undefined;
-    }
-  }
-
-  #expectAlive(): void {
-    if (this.#disposal) throw new ReferenceError("Cannot use the pipeline: it was disposed of");
+    const pixels = tokens.length / batch;
+    return this.#session.use(({ vqvae }) => makeOutput(vqvae, tokens, pixels, outputType, signal));
   }
 }

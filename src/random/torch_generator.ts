@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Generator } from "./generator.ts";
+import type { RandomGenerator } from "./random_generator.ts";
 
 /** Words of the state (n in Matsumoto and Nishimura, "Mersenne Twister", 1998). */
 const STATE_WORDS = 624;
@@ -30,7 +30,7 @@ const HIGHEST_SEED = 2n ** 64n - 1n;
  * generator.fill(noise); // 0.4962566, 0.7682218, 0.0884774
  * ```
  */
-export class TorchGenerator implements Generator {
+export class TorchGenerator implements RandomGenerator {
   readonly #state = new Int32Array(STATE_WORDS);
   /** Words of the state that have been given out. */
   #used = STATE_WORDS;

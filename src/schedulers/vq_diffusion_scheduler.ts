@@ -4,17 +4,18 @@
  * @module
  */
 
-import type { Backend, Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
-import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
+import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { submit } from "../backends/submit.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
-import type { Generator } from "../random/generator.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
+import { type SamplingPlan, type SamplingStep, tableShape } from "./sampling_plan.ts";
+import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
 import {
   parseSchedulerConfig,
   schedulerConfig,
@@ -34,7 +35,7 @@ export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
 /** Options of {@linkcode VQDiffusionScheduler.step}. */
 export interface SchedulerStepOptions {
   /** Where the noise comes from. Default: one with a random seed. */
-  readonly generator?: Generator;
+  readonly generator?: RandomGenerator;
 }
 
 /** Result of {@linkcode VQDiffusionScheduler.step}. */
@@ -75,7 +76,7 @@ export interface VQDiffusionSchedulerOutput {
  * }
  * ```
  */
-export class VQDiffusionScheduler implements NoiseSchedules {
+export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   /** The checked config. */
   readonly config: VQDiffusionSchedulerConfig;
   /** log α_t of every timestep. */
@@ -90,7 +91,8 @@ export class VQDiffusionScheduler implements NoiseSchedules {
   readonly logCumprodBt: Float32Array;
   /** log γ̄_t of every timestep, then that of no noise: −∞. */
   readonly logCumprodCt: Float32Array;
-  #timesteps: Int32Array;
+  /** The plan that `setTimesteps` made; without, that of all timesteps. */
+  #plan: SamplingPlan | undefined;
 
   /**
    * Makes the scheduler and its schedules.
@@ -115,7 +117,6 @@ export class VQDiffusionScheduler implements NoiseSchedules {
     this.logCumprodAt = schedules.logCumprodAt;
     this.logCumprodBt = schedules.logCumprodBt;
     this.logCumprodCt = schedules.logCumprodCt;
-    this.#timesteps = countDown(this.config.numTrainTimesteps);
   }
 
   /**
@@ -164,7 +165,7 @@ export class VQDiffusionScheduler implements NoiseSchedules {
 
   /** The timesteps of a run, in order: at first all of the training, from the last to 0. */
   get timesteps(): Int32Array {
-    return this.#timesteps.slice();
+    return Int32Array.from(this.#currentPlan.steps, ({ timestep }) => timestep);
   }
 
   /** The class of masked tokens: the last one. */
@@ -179,23 +180,69 @@ export class VQDiffusionScheduler implements NoiseSchedules {
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
   setTimesteps(n: number): void {
-    const { numTrainTimesteps } = this.config;
-    if (!Number.isSafeInteger(n) || n < 1 || n > numTrainTimesteps) {
-      throw new RangeError(
-        `VQDiffusionScheduler.setTimesteps(): n is ${n}, expected an integer from 1 to ` +
-          `${numTrainTimesteps}`,
-      );
-    }
-    this.#timesteps = countDown(n);
+    this.#plan = this.plan(n);
   }
 
   /**
-   * Copies the schedules to a device, as `Frame.posterior` and `Frame.sampleStep` read them.
+   * Plans a run of n steps, at the timesteps n − 1, …, 0 as in diffusers: the table is the whole
+   * schedule, so that the row of a step is its timestep.
    *
-   * @returns (timesteps + 1, 6), to be disposed of by the caller.
+   * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
-  scheduleTable(backend: Backend): Tensor {
-    return backend.tensor(scheduleRows(this), this.#tableShape());
+  plan(n: number): SamplingPlan {
+    const { numTrainTimesteps } = this.config;
+    if (!Number.isSafeInteger(n) || n < 1 || n > numTrainTimesteps) {
+      throw new RangeError(
+        `Cannot plan the steps: n is ${n}, expected an integer from 1 to ${numTrainTimesteps}`,
+      );
+    }
+    const steps = Array.from({ length: n }, (_, i) => ({ timestep: n - 1 - i, row: n - 1 - i }));
+    return { table: scheduleRows(this), steps };
+  }
+
+  /**
+   * Records a step on a frame: guidance, truncation, posterior, Gumbel noise and argmax.
+   *
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If an argument is of the wrong shape or out of range.
+   */
+  recordStep(frame: Frame, inputs: StepInputs): RecordedStep {
+    const { plan, logProbs, tokens, guidanceScale, truncationRate } = inputs;
+    const [batch, pixels] = tokens.shape as [number, number];
+    const noise = frame.empty([batch, this.config.numVecClasses, pixels], "f32");
+    const { schedule, row } = recordSchedule(frame, plan);
+    frame.sampleStep(logProbs, {
+      latents: tokens,
+      noise,
+      schedule,
+      row,
+      ...(guidanceScale !== undefined && { guidanceScale }),
+      ...(truncationRate !== undefined && { truncationRate }),
+    });
+    return {
+      write: (step, values) => {
+        row.write(Int32Array.of(step.row));
+        noise.write(values);
+      },
+      run: (options) => frame.run(options),
+    };
+  }
+
+  /**
+   * Draws the noise of a step as diffusers does: one uniform number for each class of a token, at row 0
+   * for each but the mask.
+   *
+   * @returns (batch, classes, pixels); at row 0 (batch, classes − 1, pixels) and elements without meaning.
+   */
+  drawNoise(
+    { row }: SamplingStep,
+    { batch, pixels }: NoiseSizes,
+    generator: RandomGenerator,
+    out: Float32Array = new Float32Array(batch * this.config.numVecClasses * pixels),
+  ): Float32Array {
+    const classes = row === 0 ? this.maskClass : this.maskClass + 1;
+    generator.fill(out.subarray(0, batch * classes * pixels));
+    return out;
   }
 
   /**
@@ -211,7 +258,8 @@ export class VQDiffusionScheduler implements NoiseSchedules {
   qPosterior(logPX0: Tensor, xT: Tensor<"i32">, t: number): Tensor {
     this.#check("VQDiffusionScheduler.qPosterior()", logPX0, xT, t);
     const record = (frame: Frame) => {
-      const options = this.#recordInputs(frame, t);
+      const options = recordSchedule(frame, this.#ordinaryStep(t));
+      options.row.write(Int32Array.of(t));
       const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
       return { result: frame.transpose(logProbs) };
     };
@@ -219,11 +267,11 @@ export class VQDiffusionScheduler implements NoiseSchedules {
   }
 
   /**
-   * Draws x_{t−1}: adds Gumbel noise to the posterior, or at timestep 0 to the prediction itself, and
-   * takes the class of the greatest sum.
+   * Takes the step that the plan has at a timestep: draws x_{t−1}, adding Gumbel noise to the posterior,
+   * or at timestep 0 to the prediction itself, and taking the class of the greatest sum.
    *
    * @param logPX0 log p(x0) (batch, classes − 1, pixels).
-   * @param t Timestep.
+   * @param t One of `timesteps`; from another one of the training an ordinary step is taken.
    * @param xT Tokens x_t (batch, pixels), which stay as they are.
    * @throws {TypeError} If an argument is of the wrong type.
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
@@ -237,42 +285,29 @@ export class VQDiffusionScheduler implements NoiseSchedules {
     const what = "VQDiffusionScheduler.step()";
     this.#check(what, logPX0, xT, t);
     if (typeof generator?.fill !== "function") {
-      throw new TypeError(`${what}: generator has no method fill, expected a Generator`);
+      throw new TypeError(`${what}: generator has no method fill, expected a RandomGenerator`);
     }
     const [batch, pixels] = xT.shape as [number, number];
-    const classes = t === 0 ? this.maskClass : this.maskClass + 1;
+    const ofRun = this.#currentPlan;
+    const plan = ofRun.steps.some(({ timestep }) => timestep === t) ? ofRun : this.#ordinaryStep(t);
+    const step = plan.steps.find(({ timestep }) => timestep === t)!;
     const record = (frame: Frame) => {
-      const prediction = frame.transpose(logPX0);
-      const logProbs = t === 0
-        ? prediction
-        : frame.posterior(prediction, xT, this.#recordInputs(frame, t));
-      // At timestep 0, sampleStep draws from what it is given, one class more being left out.
-      const noise = frame.empty([batch, classes + 1, pixels], "f32");
-      const uniform = new Float32Array(batch * (classes + 1) * pixels);
-      generator.fill(uniform.subarray(0, batch * classes * pixels));
-      noise.write(uniform);
-      const prevSample = frame.empty([batch, pixels], "i32");
-      frame.sampleStep(logProbs, {
-        ...this.#recordInputs(frame, 0),
-        latents: prevSample,
-        noise,
-      });
+      const prevSample = frame.repeat(xT, 1);
+      const logProbs = frame.transpose(logPX0);
+      const recorded = this.recordStep(frame, { plan, logProbs, tokens: prevSample });
+      recorded.write(step, this.drawNoise(step, { batch, pixels }, generator));
       return { prevSample };
     };
     return submit(logPX0.backend, record);
   }
 
-  /** The schedules and a timestep in the memory of a frame. */
-  #recordInputs(frame: Frame, t: number): PosteriorOptions {
-    const schedule = frame.empty(this.#tableShape(), "f32");
-    schedule.write(scheduleRows(this));
-    const row = frame.empty([1], "i32");
-    row.write(Int32Array.of(t));
-    return { schedule, row };
+  get #currentPlan(): SamplingPlan {
+    return this.#plan ??= this.plan(this.config.numTrainTimesteps);
   }
 
-  #tableShape(): [number, number] {
-    return [this.config.numTrainTimesteps + 1, SCHEDULE_COLUMNS.length];
+  /** The plan of one step at any timestep of the training, by the whole schedule. */
+  #ordinaryStep(t: number): SamplingPlan {
+    return { table: scheduleRows(this), steps: [{ timestep: t, row: t }] };
   }
 
   #check(what: string, logPX0: Tensor, xT: Tensor<"i32">, t: number): void {
@@ -286,11 +321,13 @@ export class VQDiffusionScheduler implements NoiseSchedules {
   }
 }
 
-/** n − 1, …, 0. */
-function countDown(n: number): Int32Array {
-  return Int32Array.from({ length: n }, (_, i) => n - 1 - i);
+/** A plan's table in the memory of a frame, and which row of it the next run reads. */
+function recordSchedule(frame: Frame, plan: SamplingPlan): PosteriorOptions {
+  const schedule = frame.empty(tableShape(plan), "f32");
+  schedule.write(plan.table);
+  return { schedule, row: frame.empty([1], "i32") };
 }
 
-function randomGenerator(): Generator {
+function randomGenerator(): RandomGenerator {
   return new TorchGenerator(crypto.getRandomValues(new Uint32Array(1))[0]!);
 }

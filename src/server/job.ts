@@ -76,8 +76,7 @@ export async function sendEvents(
 ): Promise<void> {
   let images: RasterImage[] = [];
   for await (const event of pipe.stream(job.prompt, generateOptions(job, signal))) {
-    const { steps, timestep } = event;
-    const step = event.step + 1;
+    const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
     const previews = job.previews > 0 && !isLast && step % job.previews === 0

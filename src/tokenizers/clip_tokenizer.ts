@@ -5,6 +5,7 @@
  */
 
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
+import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
@@ -17,6 +18,12 @@ import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 import { parseVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 export type { TokenizerFiles };
+
+/** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
+export interface TokenizerFromPretrainedOptions extends OpenFolderOptions {
+  /** Folder inside `source`, such as `"tokenizer"`. Default: `source` itself. */
+  readonly subfolder?: string | undefined;
+}
 
 /** Options of {@linkcode CLIPTokenizer.call}. */
 export interface TokenizeOptions {
@@ -121,10 +128,26 @@ export class CLIPTokenizer {
    */
   static async fromPretrained(
     source: string | URL | ModelFolder,
-    options: OpenFolderOptions = {},
+    options: TokenizerFromPretrainedOptions = {},
   ): Promise<CLIPTokenizer> {
-    const folder = await openFolder(source, options);
+    const root = await openFolder(source, options);
+    const folder = options.subfolder === undefined ? root : root.folder(options.subfolder);
     return new CLIPTokenizer(await readTokenizerFiles(folder), folder.description);
+  }
+
+  /**
+   * Saves the files that the tokenizer was made of, unchanged.
+   *
+   * @param target Path of a folder, which is made if need be; or a folder that is being written.
+   */
+  async savePretrained(target: string | FolderWriter): Promise<void> {
+    if (typeof target !== "string") {
+      for (const [name, text] of Object.entries(this.#files)) await target.writeText(name, text);
+      return;
+    }
+    await using folder = await writeFolder(target);
+    await this.savePretrained(folder);
+    await folder.commit();
   }
 
   /** Number of tokens in the vocabulary. */

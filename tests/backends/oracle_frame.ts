@@ -155,7 +155,7 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
     this.#record(y, () => rows.transpose(x.values, batch, height, columns));
   }
 
-  protected recordRepeat(x: Floats, times: number, y: Floats): void {
+  protected recordRepeat(x: Floats | Ints, times: number, y: Floats | Ints): void {
     this.#record(y, () => rows.repeat(x.values, times));
   }
 
@@ -205,7 +205,7 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
     return tensor;
   }
 
-  #record(y: Floats, compute: () => Float32Array, add = false): void {
+  #record(y: Floats | Ints, compute: () => Float32Array | Int32Array, add = false): void {
     this.#operations.push(() => {
       const result = compute();
       // The naive functions find the sizes of their results on their own.

@@ -100,7 +100,7 @@ export class KeepingFrame implements Frame {
     return this.#keep("reshape", (frame) => frame.reshape(x, shape));
   }
 
-  repeat(x: Tensor, times: number): Tensor {
+  repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D> {
     return this.#keep("repeat", (frame) => frame.repeat(x, times));
   }
 

@@ -6,7 +6,7 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createBackend } from "../../src/backends/select.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { encodePrompt, promptIds } from "../../src/pipeline/encode_prompt.ts";
+import { encodePrompt, promptIds } from "../../src/conditioning/text.ts";
 import type { PipelineComponents } from "../../src/pipeline/components.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
@@ -124,7 +124,7 @@ async function checkRuns(
 
 async function checkRun(pipe: VQDiffusionPipeline, run: GoldenRun): Promise<void> {
   const prompts = [run.prompt].flat();
-  assertEquals(promptIds(pipe.components, prompts), ids(run, "text_input_ids"));
+  assertEquals(promptIds(pipe.components.tokenizer, prompts), ids(run, "text_input_ids"));
   const embeddings = await encodePrompt(pipe.components, {
     prompts,
     numImagesPerPrompt: run.num_images_per_prompt,

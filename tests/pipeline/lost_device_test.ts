@@ -2,6 +2,7 @@
 // one that computes on the CPU.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { DeviceLostError } from "../../src/backends/errors.ts";
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
@@ -89,13 +90,13 @@ Deno.test({
     let images;
     for await (const event of gpu.pipe.stream(PROMPTS, { ...OPTIONS, seed: 4 })) {
       steps.push(event.step);
-      if (event.step === 2) {
+      if (event.step === 3) {
         gpu.device.destroy();
         await gpu.device.lost;
       }
       images = await event.preview();
     }
-    assertEquals(steps, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(steps, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     assertEquals(images, expected.images);
   },
 });
@@ -168,5 +169,27 @@ Deno.test({
     const { images } = await pipe.generate("a cat", { numInferenceSteps: 1 });
     assert(images.length === 1);
     assertEquals(pipe.device.type, "wasm");
+  },
+});
+
+Deno.test({
+  name: "VQDiffusionPipeline of given components passes on that the GPU was lost",
+  ignore,
+  fn: async () => {
+    await using gpu = await onGpu();
+    await using other = new VQDiffusionPipeline({ ...gpu.pipe.components });
+    const run = other.generate(PROMPTS, {
+      ...OPTIONS,
+      callback: async (step) => {
+        if (step !== 2) return;
+        gpu.device.destroy();
+        await gpu.device.lost;
+      },
+    });
+    await assertRejects(() => run, DeviceLostError);
+    assertEquals(other.device.type, "webgpu");
+    // The pipeline that loaded the components has a folder to load from again.
+    const actual = await gpu.pipe.generate(PROMPTS, { ...OPTIONS, seed: 4 });
+    assertEquals(actual, await onWasm({ seed: 4 }));
   },
 });

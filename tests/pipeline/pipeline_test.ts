@@ -140,7 +140,7 @@ Deno.test("VQDiffusionPipeline.stream() tells of every step, and previews what g
   const previews: RasterImage[][] = [];
   let step = 0;
   for await (const event of pipe.stream("a horse", options)) {
-    assertEquals([event.step, event.steps, event.timestep], [step, 6, 5 - step]);
+    assertEquals([event.step, event.steps, event.timestep], [step + 1, 6, 5 - step]);
     assertEquals(event.tokens, stepTokens[step]!);
     previews.push(await event.preview());
     step++;
@@ -169,7 +169,7 @@ Deno.test("VQDiffusionPipeline.stream() does nothing until it is asked, and may 
   const generator = { fill: (out: Float32Array) => void (drawn += out.length) };
   pipe.stream("a cat", { generator });
   assertEquals(drawn, 0);
-  for await (const { step } of pipe.stream("a cat", { generator })) if (step === 2) break;
+  for await (const { step } of pipe.stream("a cat", { generator })) if (step === 3) break;
   assertEquals(pipe.backend.memoryUse(), before);
 });
 

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Generator } from "../../src/random/generator.ts";
+import type { RandomGenerator } from "../../src/random/random_generator.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
+import { tableShape } from "../../src/schedulers/sampling_plan.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { truncate } from "../backends/naive/sampling.ts";
@@ -169,12 +170,30 @@ Deno.test("VQDiffusionScheduler.setTimesteps() takes the first timesteps, from t
   assertEquals(scheduler.timesteps, Int32Array.of(3, 2, 1, 0));
 });
 
-Deno.test("VQDiffusionScheduler.scheduleTable() has a row for each timestep and one more", async () => {
-  await using backend = await createOracle();
+Deno.test("VQDiffusionScheduler.plan() has the timesteps of diffusers, and rows that are as many", () => {
+  const scheduler = new VQDiffusionScheduler({ numVecClasses: 13 });
+  for (const n of [1, 4, 100]) {
+    scheduler.setTimesteps(n);
+    const { steps } = scheduler.plan(n);
+    const expected = Array.from({ length: n }, (_, i) => n - 1 - i);
+    assertEquals(steps.map(({ timestep }) => timestep), expected);
+    assertEquals(steps.map(({ row }) => row), expected);
+    assertEquals([...scheduler.timesteps], expected);
+  }
+  for (const n of [0, 101, 2.5, NaN]) {
+    assertThrows(
+      () => scheduler.plan(n),
+      RangeError,
+      `n is ${n}, expected an integer from 1 to 100`,
+    );
+  }
+});
+
+Deno.test("VQDiffusionScheduler.plan() has a table with a row for each timestep and one more", () => {
   const scheduler = new VQDiffusionScheduler({ numVecClasses: 5, numTrainTimesteps: 3 });
-  using table = scheduler.scheduleTable(backend);
-  assertEquals(table.shape, [4, 6]);
-  const rows = await table.data();
+  const plan = scheduler.plan(2);
+  assertEquals(tableShape(plan), [4, 6]);
+  const rows = plan.table;
   assertEquals([...rows.slice(6, 12)], Object.values(SCHEDULES).map((key) => scheduler[key][1]!));
   assertEquals([...rows.slice(21)], [0, -Infinity, -Infinity]);
 });
@@ -198,7 +217,7 @@ Deno.test("VQDiffusionScheduler.step() asks for as much noise as there are class
   using logPX0 = backend.tensor(random.floats(2 * 6 * 3, -9, -1), [2, 6, 3]);
   using xT = backend.tensor(random.ints(6, 7), [2, 3]);
   const asked: number[] = [];
-  const generator: Generator = { fill: (out) => void asked.push(out.length) };
+  const generator: RandomGenerator = { fill: (out) => void asked.push(out.length) };
   for (const t of [3, 0]) scheduler.step(logPX0, t, xT, { generator }).prevSample.dispose();
   assertEquals(asked, [2 * 7 * 3, 2 * 6 * 3]);
 });
@@ -218,7 +237,61 @@ Deno.test("VQDiffusionScheduler refuses arguments that do not fit", async () => 
   assertThrows(() => scheduler.step(logPX0, 1, flat), RangeError, "expected (batch, pixels)");
   assertThrows(() => scheduler.step(logPX0, 1, longer), RangeError, "expected (1, 6, 4)");
   assertThrows(() => scheduler.qPosterior(xT as never, xT, 1), TypeError, "f32");
-  const generator = {} as Generator;
+  const generator = {} as RandomGenerator;
   assertThrows(() => scheduler.step(logPX0, 1, xT, { generator }), TypeError, "generator");
   assert(backend.memoryUse().bytes === bytes);
+});
+
+for (const { name, make } of BACKENDS) {
+  Deno.test(`${name}: VQDiffusionScheduler.step() takes the step that recordStep() records`, async () => {
+    await using backend = await make();
+    const [batch, pixels, classes] = [2, 30, 17];
+    const scheduler = new VQDiffusionScheduler({ numVecClasses: classes });
+    const plan = scheduler.plan(100);
+    const random = new Random(8);
+    const before = backend.memoryUse();
+    for (const t of [99, 40, 1, 0]) {
+      // Rows of pixels for the loop, rows of classes for step().
+      const logits = random.floats(batch * pixels * (classes - 1), -4, 4);
+      using rows = backend.tensor(logits, [batch, pixels, classes - 1]);
+      using xT = backend.tensor(random.ints(batch * pixels, classes), [batch, pixels]);
+      using frame = backend.frame();
+      const logProbs = frame.logSoftmax(rows);
+      const logPX0 = frame.transpose(logProbs);
+      const tokens = frame.repeat(xT, 1);
+      const recorded = scheduler.recordStep(frame, { plan, logProbs, tokens });
+      const step = plan.steps[99 - t]!;
+      const noise = scheduler.drawNoise(step, { batch, pixels }, new TorchGenerator(t));
+      recorded.write(step, noise);
+      await recorded.run();
+      using prevSample = scheduler.step(logPX0, t, xT, { generator: new TorchGenerator(t) })
+        .prevSample;
+      assertEquals(await prevSample.data(), await tokens.data(), `t = ${t}`);
+    }
+    assertEquals(backend.memoryUse(), before);
+  });
+}
+
+Deno.test("VQDiffusionScheduler.step() takes the row of the plan, and ordinary steps outside it", async () => {
+  class Detour extends VQDiffusionScheduler {
+    override plan(n: number) {
+      return { table: super.plan(n).table, steps: [{ timestep: 60, row: 20 }] };
+    }
+  }
+  await using backend = await createOracle();
+  const [ordinary, detour] = [VQDiffusionScheduler, Detour].map((Class) =>
+    new Class({ numVecClasses: 9 })
+  ) as [VQDiffusionScheduler, VQDiffusionScheduler];
+  const random = new Random(4);
+  using logPX0 = backend.tensor(random.floats(8 * 200, -9, -1), [1, 8, 200]);
+  using xT = backend.tensor(new Int32Array(200).fill(8), [1, 200]);
+  const draw = async (scheduler: VQDiffusionScheduler, t: number) => {
+    const generator = new TorchGenerator(1);
+    using prevSample = scheduler.step(logPX0, t, xT, { generator }).prevSample;
+    return await prevSample.data();
+  };
+  assertEquals(detour.timesteps, Int32Array.of(60));
+  assertEquals(await draw(detour, 60), await draw(ordinary, 20));
+  assertNotEquals(await draw(detour, 60), await draw(ordinary, 60));
+  assertEquals(await draw(detour, 70), await draw(ordinary, 70));
 });

@@ -155,3 +155,17 @@ Deno.test("CLIPTokenizer.fromPretrained() names the file that is missing", async
 Deno.test("CLIPTokenizer gives bytes that the vocabulary lacks the id of the unknown token", () => {
   assertEquals(new CLIPTokenizer(tinyFiles()).encode("ab acb"), [5, 4, 0, 6, 3, 6]);
 });
+
+Deno.test("CLIPTokenizer.savePretrained() writes what fromPretrained() reads, also in a subfolder", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const files = tinyFiles({ "added_tokens.json": "{}" });
+    await new CLIPTokenizer(files).savePretrained(`${path}/tokenizer`);
+    const names = [...Deno.readDirSync(`${path}/tokenizer`)].map(({ name }) => name);
+    assertEquals(names.sort(), Object.keys(files).sort());
+    const copy = await CLIPTokenizer.fromPretrained(path, { subfolder: "tokenizer" });
+    assertEquals(copy.files(), files);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+});

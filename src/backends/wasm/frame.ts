@@ -226,7 +226,11 @@ export class WasmFrame
     this.#recorder.push(Opcode.transpose, x.address, y.address, ...x.shape);
   }
 
-  protected recordRepeat(x: FloatTensor, times: number, y: FloatTensor): void {
+  protected recordRepeat(
+    x: FloatTensor | IntTensor,
+    times: number,
+    y: FloatTensor | IntTensor,
+  ): void {
     this.#recorder.push(Opcode.repeat, x.address, y.address, times, x.size);
   }
 

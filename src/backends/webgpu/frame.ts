@@ -146,7 +146,11 @@ export class WebGpuFrame
     rows.recordTranspose(this.#recorder, x, y);
   }
 
-  protected recordRepeat(x: FloatTensor, _times: number, y: FloatTensor): void {
+  protected recordRepeat(
+    x: FloatTensor | IntTensor,
+    _times: number,
+    y: FloatTensor | IntTensor,
+  ): void {
     rows.recordRepeat(this.#recorder, x, y);
   }
 

@@ -32,8 +32,9 @@ export function transpose(x: Float32Array, batch: number, rows: number, columns:
 }
 
 /** The whole of x, `times` times in a row. */
-export function repeat(x: Float32Array, times: number): Float32Array {
-  const out = new Float32Array(x.length * times);
+export function repeat<T extends Float32Array | Int32Array>(x: T, times: number): T {
+  const ArrayOf = x.constructor as new (length: number) => T;
+  const out = new ArrayOf(x.length * times);
   for (let i = 0; i < times; i++) out.set(x, i * x.length);
   return out;
 }

@@ -117,16 +117,21 @@ export function recordGeglu(recorder: Recorder, x: FloatTensor, y: FloatTensor):
   recordElements(recorder, GEGLU, { x, y }, y.size, { columns: y.shape.at(-1)! });
 }
 
+/** Copies floats as integers, which keep their bits everywhere. */
 const REPEAT: Kernel = {
   name: "repeat",
-  inputs: { x: "f32" },
-  outputs: { y: "f32" },
+  inputs: { x: "i32" },
+  outputs: { y: "i32" },
   params: { count: "u32", size: "u32" },
   body: () => elementMain("y[i] = x[i % params.size];"),
 };
 
 /** Records copies of x into y until that is full. */
-export function recordRepeat(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function recordRepeat(
+  recorder: Recorder,
+  x: FloatTensor | IntTensor,
+  y: FloatTensor | IntTensor,
+): void {
   recordElements(recorder, REPEAT, { x, y }, y.size, { size: x.size });
 }
 

@@ -8,7 +8,7 @@
  * A source of uniform random numbers. One generator makes one stream: calls continue where the
  * call before ended, however the numbers are divided among them.
  */
-export interface Generator {
+export interface RandomGenerator {
   /** Fills the array with uniform numbers in [0, 1). */
   fill(out: Float32Array): void;
 }

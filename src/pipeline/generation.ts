@@ -1,0 +1,181 @@
+/**
+ * A generation: from masked tokens to the tokens of an image, step by step.
+ *
+ * @module
+ */
+
+import type { RunOptions, Tensor } from "../backends/backend.ts";
+import { encodePrompt, type TextConditioning } from "../conditioning/text.ts";
+import type { SamplingStep } from "../schedulers/sampling_plan.ts";
+import type { RecordedStep } from "../schedulers/scheduler.ts";
+import type { PipelineParts } from "./components.ts";
+import type { GenerationRequest } from "./generation_request.ts";
+import { type NoisePosition, NoiseSource } from "./noise_source.ts";
+import type { Session } from "./session.ts";
+
+/** The state after a step. */
+export interface GenerationState {
+  /** Index of the step, from 0. */
+  readonly step: number;
+  /** The timestep that the network was given. */
+  readonly timestep: number;
+  /** Reads the tokens (images · pixels) into an array of the caller's; only before the next step. */
+  tokens(): Promise<Int32Array>;
+}
+
+/**
+ * Goes through the steps of a plan. A step predicts log p(x_0), applies guidance, truncation and the
+ * posterior, and draws the tokens that it leads to (Gu et al., algorithm 2).
+ *
+ * If the device is lost, goes on with the session's other components from the tokens that were read
+ * last, with the same noise: the result is the same.
+ */
+export async function* generateTokens(
+  session: Session,
+  request: GenerationRequest,
+): AsyncGenerator<GenerationState, void, void> {
+  const conditioning = await session.use((components) => encodePrompt(components, request.text));
+  using generation = new Generation(session, request, conditioning);
+  for (const [step, { timestep }] of request.plan.steps.entries()) {
+    await generation.goTo(step + 1);
+    yield { step, timestep, tokens: () => generation.readTokens(step + 1) };
+  }
+}
+
+/** A generation in progress, on whichever components the session has. */
+class Generation implements Disposable {
+  readonly #session: Session;
+  readonly #request: GenerationRequest;
+  readonly #conditioning: TextConditioning;
+  readonly #noise: NoiseSource;
+  /** The last tokens that were read, after so many steps, and where the noise of the next step begins. */
+  #known: { done: number; tokens: Int32Array; position: NoisePosition };
+  /** The steps on a device. */
+  #run: DenoisingRun | undefined;
+
+  constructor(session: Session, request: GenerationRequest, conditioning: TextConditioning) {
+    const { scheduler, plan: { steps }, generator, tokens, batch } = request;
+    this.#session = session;
+    this.#request = request;
+    this.#conditioning = conditioning;
+    const sizes = { batch, pixels: tokens.length / batch };
+    this.#noise = new NoiseSource({ scheduler, steps, sizes, generator });
+    this.#known = { done: 0, tokens, position: this.#noise.position(0) };
+  }
+
+  /** Goes on until so many steps are done. */
+  async goTo(done: number): Promise<void> {
+    await this.#session.use((components) => this.#advance(components, done));
+  }
+
+  /** Tokens after so many steps, which are the last that were done. */
+  async readTokens(done: number): Promise<Int32Array> {
+    if (this.#known.done !== done) {
+      await this.#session.use(async (components) => {
+        await this.#remember(await this.#advance(components, done));
+      });
+    }
+    return this.#known.tokens.slice();
+  }
+
+  [Symbol.dispose](): void {
+    this.#run?.[Symbol.dispose]();
+  }
+
+  async #advance(components: PipelineParts, done: number): Promise<DenoisingRun> {
+    const { signal, plan } = this.#request;
+    const run = await this.#runOn(components);
+    while (run.done < done) {
+      const index = run.done;
+      const running = run.step(plan.steps[index]!, this.#noise.take(index), { signal });
+      try {
+        // While the device computes, the noise of the next step is drawn here.
+        this.#noise.drawAhead(index + 1);
+      } finally {
+        await running;
+      }
+      // A generator that cannot be set back leaves no way to repeat steps.
+      if (!this.#noise.canRewind) await this.#remember(run);
+    }
+    return run;
+  }
+
+  /** The run on these components; a new one begins where the tokens are known. */
+  async #runOn(components: PipelineParts): Promise<DenoisingRun> {
+    if (this.#run?.components === components) return this.#run;
+    this.#run?.[Symbol.dispose]();
+    this.#noise.rewind(this.#known.position);
+    const run = new DenoisingRun(components, this.#request, this.#conditioning);
+    this.#run = run;
+    await run.begin(this.#known.tokens, this.#known.done, { signal: this.#request.signal });
+    return run;
+  }
+
+  async #remember(run: DenoisingRun): Promise<void> {
+    const { done } = run;
+    const tokens = await run.tokens.data();
+    this.#known = { done, tokens, position: this.#noise.position(done) };
+  }
+}
+
+/** The steps as they are recorded on the device of some components. */
+class DenoisingRun implements Disposable {
+  readonly components: PipelineParts;
+  /** Tokens (images, pixels), replaced by every step. */
+  readonly tokens: Tensor<"i32">;
+  readonly #frames: DisposableStack;
+  readonly #timestep: Tensor<"i32">;
+  readonly #step: RecordedStep;
+  readonly #prepare: (options: RunOptions) => Promise<void>;
+  #done = 0;
+
+  constructor(
+    components: PipelineParts,
+    { batch, tokens, scheduler, plan, guidanceScale, truncationRate }: GenerationRequest,
+    conditioning: TextConditioning,
+  ) {
+    const { transformer } = components;
+    this.components = components;
+    using frames = new DisposableStack();
+    // What all steps share is computed once, on a frame of its own.
+    const shared = frames.use(transformer.backend.frame());
+    const encoderHiddenStates = shared.empty(conditioning.shape, "f32");
+    encoderHiddenStates.write(conditioning.data);
+    const context = transformer.recordContext(shared, encoderHiddenStates);
+    this.#prepare = (options) => shared.run(options);
+
+    const frame = frames.use(transformer.backend.frame());
+    const sample = frame.empty([batch, tokens.length / batch], "i32");
+    const timestep = frame.empty([1], "i32");
+    const logProbs = transformer.record(frame, { sample, context, timestep });
+    const inputs = { plan, logProbs, tokens: sample, guidanceScale, truncationRate };
+    this.#step = scheduler.recordStep(frame, inputs);
+    this.tokens = sample;
+    this.#timestep = timestep;
+    this.#frames = frames.move();
+  }
+
+  /** Number of steps that are done. */
+  get done(): number {
+    return this.#done;
+  }
+
+  /** Begins with tokens that are there after so many steps. */
+  async begin(tokens: Int32Array, done: number, options: RunOptions): Promise<void> {
+    await this.#prepare(options);
+    this.tokens.write(tokens);
+    this.#done = done;
+  }
+
+  /** Takes a step. Submits it before the first wait. */
+  async step(step: SamplingStep, noise: Float32Array, options: RunOptions): Promise<void> {
+    this.#timestep.write(Int32Array.of(step.timestep));
+    this.#step.write(step, noise);
+    await this.#step.run(options);
+    this.#done++;
+  }
+
+  [Symbol.dispose](): void {
+    this.#frames.dispose();
+  }
+}

@@ -49,6 +49,7 @@ export * from "./src/models/transformer_2d_config.ts";
 export * from "./src/models/vq_config.ts";
 export * from "./src/models/vq_model.ts";
 
+export type { PromptEmbeds } from "./src/conditioning/text.ts";
 export type { PipelineComponents } from "./src/pipeline/components.ts";
 export type {
   GenerateOptions,
@@ -57,6 +58,7 @@ export type {
   StepCallback,
   StreamOptions,
 } from "./src/pipeline/generate_options.ts";
+export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
 export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";

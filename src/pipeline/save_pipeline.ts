@@ -4,12 +4,15 @@
  * @module
  */
 
+import { checkOptions } from "../base/check.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import { COMPONENT_CLASSES, type PipelineComponents } from "./components.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */
 export type SavePretrainedOptions = SaveModelOptions;
+
+const OPTIONS: Readonly<Record<keyof SavePretrainedOptions, true>> = { dtype: true, signal: true };
 
 /** The libraries that diffusers' `model_index.json` names for the components, where it finds their classes. */
 const LIBRARIES: Readonly<Record<keyof typeof COMPONENT_CLASSES, string>> = {
@@ -32,6 +35,7 @@ export async function savePipeline(
   path: string,
   options: SavePretrainedOptions,
 ): Promise<void> {
+  checkOptions("save the pipeline", options, Object.keys(OPTIONS));
   await using folder = await writeFolder(path);
   const { vqvae, textEncoder, transformer, tokenizer, scheduler } = components;
   const embeddings = components.learnedClassifierFreeSamplingEmbeddings;

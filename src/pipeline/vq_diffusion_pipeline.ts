@@ -16,11 +16,13 @@ import { encodePrompt } from "./encode_prompt.ts";
 import {
   checkGenerateOptions,
   checkOutputOptions,
+  checkStreamOptions,
   type GenerateOptions,
   type GenerateRequest,
   type OutputType,
   type StreamOptions,
 } from "./generate_options.ts";
+import { limitsOf } from "./generation_parameters.ts";
 import {
   checkLoadOptions,
   linkedSignal,
@@ -28,7 +30,7 @@ import {
 } from "./load_options.ts";
 import { NoiseSource } from "./noise_source.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
-import { ProgressBar } from "./progress_bar.ts";
+import { ProgressBar } from "../base/progress_bar.ts";
 import {
   denoiseResumably,
   type Fallback,
@@ -205,6 +207,7 @@ export class VQDiffusionPipeline implements AsyncDisposable {
     prompt: string | readonly string[],
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
+    checkStreamOptions(options);
     const { request, steps } = this.#start(prompt, options, () => true);
     return this.#events(request, steps);
   }
@@ -254,8 +257,8 @@ export class VQDiffusionPipeline implements AsyncDisposable {
   ): Generation {
     this.#expectAlive();
     const { scheduler } = this.#components;
-    const { numTrainTimesteps, numVecClasses } = scheduler.config;
-    const limits = { numTrainTimesteps, numVecClasses, pixels: this.#pixels };
+    const { numVecClasses } = scheduler.config;
+    const limits = { ...limitsOf(this), numVecClasses, pixels: this.#pixels };
     const request = checkGenerateOptions(prompt, options, limits);
     request.signal?.throwIfAborted();
     const steps = this.#steps(request, wantsTokens);

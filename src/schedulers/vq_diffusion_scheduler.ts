@@ -13,6 +13,7 @@ import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { Generator } from "../random/generator.ts";
+import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
 import {
@@ -274,5 +275,5 @@ function countDown(n: number): Int32Array {
 }
 
 function randomGenerator(): Generator {
-  return new TorchGenerator(crypto.getRandomValues(new Uint32Array(1))[0]!);
+  return new TorchGenerator(randomSeed());
 }

@@ -8,7 +8,8 @@ const ROOT = new URL("../../", import.meta.url);
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   cli: ["server"],
   server: ["pipeline"],
-  pipeline: ["schedulers", "models", "tokenizers"],
+  pipeline: ["schedulers", "conditioning"],
+  conditioning: ["models", "tokenizers"],
   schedulers: ["checkpoints"],
   models: ["checkpoints"],
   tokenizers: ["checkpoints"],

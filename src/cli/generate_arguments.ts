@@ -168,7 +168,9 @@ function seedOption(name: string, text: string | undefined): bigint | undefined 
 
 /** The line of a parameter in the help. */
 function helpLine(name: ParameterName): string {
-  const { shortName, type, help, default: value } = GENERATION_PARAMETERS[name];
+  const { shortName, type, help, default: value = "a random one" } = GENERATION_PARAMETERS[name];
+  const { min, max } = rangeOf(name, {});
   const option = `--${shortName} <${type === "number" ? "x" : "n"}>`;
-  return `  ${option.padEnd(20)} ${help}${value === undefined ? "" : ` (default: ${value})`}`;
+  const range = max === undefined ? "" : `, ${min} to ${max}`;
+  return `  ${option.padEnd(20)} ${help}${range} (default: ${value})`;
 }

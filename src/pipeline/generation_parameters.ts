@@ -51,7 +51,7 @@ export interface GenerationParameter {
   readonly range: (limits: ParameterLimits) => Range;
   /** The default of diffusers; undefined if there is none. */
   readonly default: number | undefined;
-  /** A line for people, without the default if it is a number. */
+  /** A line for people, without the range and the default. */
   readonly help: string;
 }
 
@@ -60,10 +60,10 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
   seed: {
     shortName: "seed",
     type: "seed",
-    // TorchGenerator knows.
+    // The generator that is made of a seed checks it.
     range: () => ({}),
     default: undefined,
-    help: "Seed: the same seed draws the same picture (default: a random one)",
+    help: "Seed: the same seed draws the same picture",
   },
   numInferenceSteps: {
     shortName: "steps",
@@ -84,7 +84,7 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     type: "number",
     range: () => ({ min: 0, max: 1 }),
     default: 1,
-    help: "Keep the likeliest tokens up to this probability, 0 to 1",
+    help: "Keep the likeliest tokens up to this sum of probabilities",
   },
   numImagesPerPrompt: {
     shortName: "images",
@@ -153,7 +153,6 @@ function checkParameter(name: ParameterName, value: unknown, range: Range): void
     case "number":
       return checkNumber(subject, value, range);
     case "seed":
-      // The generator that is made of it checks it.
   }
 }
 

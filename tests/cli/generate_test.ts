@@ -165,7 +165,7 @@ Deno.test("generate --help tells the options and gives examples", async () => {
     assertStringIncludes(stdout, option);
   }
   assertMatch(stdout, /^ {2}--steps <n> +Denoising steps \(default: 100\)$/m);
-  assertMatch(stdout, /^ {2}--guidance <x> .* \(default: 5\)$/m);
+  assertMatch(stdout, /^ {2}--truncation <x> .*, 0 to 1 \(default: 1\)$/m);
 });
 
 /** All files of a folder by their paths. */

@@ -7,7 +7,6 @@
  */
 
 import { checkInteger, checkNumber, type Range } from "../base/check.ts";
-import type { PipelineComponents } from "./components.ts";
 
 /** Parameters of a generation, by the names of diffusers' `__call__`. */
 export interface GenerationParameters {
@@ -110,10 +109,17 @@ export const SHORT_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
   PARAMETER_NAMES.map((name) => [name, GENERATION_PARAMETERS[name].shortName]),
 );
 
+/** What {@linkcode limitsOf} reads of a pipeline. */
+export interface LimitingPipeline {
+  /** The components of the pipeline. */
+  readonly components: {
+    /** Its scheduler, of any kind. */
+    readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+  };
+}
+
 /** What the parameters of a pipeline's generations depend on. */
-export function limitsOf(
-  { components }: { readonly components: Pick<PipelineComponents, "scheduler"> },
-): ParameterLimits {
+export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
   return { numTrainTimesteps: components.scheduler.config.numTrainTimesteps };
 }
 

@@ -15,7 +15,7 @@ import {
   refuseType,
   type Subject,
 } from "../base/check.ts";
-import { formatBytes } from "../base/format.ts";
+import { formatBytes, formatShape } from "../base/format.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { PromptEmbeds } from "../conditioning/text.ts";
 import type { Generator } from "../random/generator.ts";
@@ -228,16 +228,23 @@ function checkEmbeds(name: string, embeds: PromptEmbeds | undefined): void {
   const values: unknown = embeds?.data;
   const isTensor = typeof values === "function" && "dtype" in embeds && embeds.dtype === "f32";
   if (!isTensor && !(values instanceof Float32Array) || !Array.isArray(embeds.shape)) {
-    refuseType(subject(name), embeds, "a tensor of float32, or a Float32Array with its shape");
-  }
-  if (embeds.shape.length !== 3) {
-    const expected = "3: prompts, length and columns";
-    refuseRange(subject(`${name}.shape.length`), embeds.shape.length, expected);
+    refuseType(
+      subject(name),
+      embeds,
+      "a tensor of floats, or a Float32Array as data with its shape",
+    );
   }
   const count = elementCount(embeds.shape);
-  if (!(count > 0)) refuseRange(subject(`${name}.shape`), embeds.shape, "three positive lengths");
+  const shape = formatShape(embeds.shape);
+  if (embeds.shape.length !== 3 || !(count > 0)) {
+    throw new RangeError(
+      `Cannot generate: ${name} is of shape ${shape}, expected (prompts, length, columns)`,
+    );
+  }
   if (values instanceof Float32Array && values.length !== count) {
-    refuseRange(subject(`${name}.data.length`), values.length, `${embeds.shape.join(" · ")}`);
+    throw new RangeError(
+      `Cannot generate: ${name} is of ${values.length} numbers, expected ${count} for the shape ${shape}`,
+    );
   }
 }
 

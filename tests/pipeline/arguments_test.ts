@@ -16,7 +16,7 @@ type ErrorClass = new (message: string) => Error;
 type Wrong = readonly [value: unknown, error: ErrorClass, message: string];
 
 /** Embeddings with the right shape for their values. */
-const EMBEDS = { data: new Float32Array(6), shape: [1, 2, 3] };
+const EMBEDS = { data: new Float32Array(64), shape: [1, 2, 32] };
 
 /** Wrong options of generate() and stream(), the class of the error and what its message says. */
 const WRONG_OPTIONS: readonly Wrong[] = [
@@ -107,13 +107,21 @@ const WRONG_OPTIONS: readonly Wrong[] = [
   [{ num_images_per_prompt: 5 }, TypeError, "did you mean numImagesPerPrompt?"],
   [{ colour: "red" }, TypeError, 'unknown option "colour", expected seed, numInferenceSteps'],
   [{ promptEmbeds: EMBEDS }, TypeError, "prompt and promptEmbeds are both given"],
-  [{ promptEmbeds: null }, TypeError, "promptEmbeds is null, expected a tensor of float32"],
+  [{ promptEmbeds: null }, TypeError, "promptEmbeds is null, expected a tensor of floats"],
   [{ negativePromptEmbeds: "" }, TypeError, 'negativePromptEmbeds is "", expected a tensor'],
   [{ negativePromptEmbeds: { ...EMBEDS, data: [0] } }, TypeError, "negativePromptEmbeds is an obj"],
-  [{ negativePromptEmbeds: { data: EMBEDS.data } }, TypeError, "a Float32Array with its shape"],
-  [{ negativePromptEmbeds: { ...EMBEDS, shape: [2, 3] } }, RangeError, "shape.length is 2, exp"],
-  [{ negativePromptEmbeds: { ...EMBEDS, shape: [1, 2, 4] } }, RangeError, "data.length is 6, exp"],
-  [{ negativePromptEmbeds: { ...EMBEDS, shape: [1, 0, 3] } }, RangeError, "three positive lengths"],
+  [{ negativePromptEmbeds: { data: EMBEDS.data } }, TypeError, "a Float32Array as data"],
+  [{ negativePromptEmbeds: { ...EMBEDS, shape: [2, 3] } }, RangeError, "is of shape (2, 3), exp"],
+  [
+    { negativePromptEmbeds: { ...EMBEDS, shape: [1, 3, 32] } },
+    RangeError,
+    "is of 64 numbers, expected 96",
+  ],
+  [
+    { negativePromptEmbeds: { ...EMBEDS, shape: [1, 0, 32] } },
+    RangeError,
+    "is of shape (1, 0, 32), exp",
+  ],
 ];
 
 /** Wrong options that only generate() has. */

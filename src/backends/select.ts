@@ -15,18 +15,18 @@ export interface CreateBackendOptions {
    * for). `"auto"`, the default, takes a GPU if a hardware adapter is there and its kernels pass a
    * check, else the CPU.
    */
-  readonly device?: DeviceType | "auto";
+  readonly device?: DeviceType | "auto" | undefined;
   /**
    * Threads of the CPU backend; 1 computes on the calling thread. Default: the number of processors, at
    * most 16.
    */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Instruction set of the CPU backend. Default: the best this engine accepts. */
-  readonly simd?: SimdVariant;
+  readonly simd?: SimdVariant | undefined;
   /** Compiled kernels of the CPU backend, where compiling from bytes is forbidden. */
-  readonly module?: KernelModule;
+  readonly module?: KernelModule | undefined;
   /** Why the CPU backend is asked for, for `device.reason`. Default: `"asked for"`. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
 
 /**

@@ -141,17 +141,38 @@ export function checkSignal(subject: Subject, value: unknown): void {
  * Checks the names of options, so that a misspelt one is not silently ignored.
  *
  * @param known Names of the options that there are.
+ * @param aliases Names of options by those that they have elsewhere; these lead to the right ones.
  * @throws {TypeError} If `options` is not an object, or has another one; it names the nearest known one.
  */
-export function checkOptions(task: string, options: unknown, known: readonly string[]): void {
+export function checkOptions(
+  task: string,
+  options: unknown,
+  known: readonly string[],
+  aliases: Readonly<Record<string, string>> = {},
+): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     refuseType({ task, name: "options" }, options, "an object");
   }
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const near = nearestName(unknown, known);
+  const near = nearestOption(unknown, known, aliases);
   const advice = near === undefined ? `expected ${listOf(known, "or")}` : `did you mean ${near}?`;
   throw new TypeError(`Cannot ${task}: unknown option ${describeValue(unknown)}, ${advice}`);
+}
+
+/**
+ * The option that an unknown name most likely stands for.
+ *
+ * @param known Names of the options that there are.
+ * @param aliases Names of options by those that they have elsewhere.
+ */
+export function nearestOption(
+  unknown: string,
+  known: readonly string[],
+  aliases: Readonly<Record<string, string>> = {},
+): string | undefined {
+  const near = nearestName(unknown, [...known, ...Object.keys(aliases)]);
+  return near === undefined || known.includes(near) ? near : aliases[near];
 }
 
 /**
@@ -172,17 +193,20 @@ export function nearestName(name: string, known: readonly string[]): string | un
   return best && best.edits <= Math.max(1, best.one.length / 3) ? best.one : undefined;
 }
 
-/** Fewest insertions, deletions and replacements of a character that turn one text into another. */
+/** Fewest insertions, deletions, replacements and swaps of neighbours that turn one text into another. */
 function editDistance(from: string, to: string): number {
   const a = from.slice(0, MOST_QUOTED);
+  let above: number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= to.length; j++) {
       const replaced = row[j - 1]! + Number(a[i - 1] !== to[j - 1]);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
+      const isSwap = j > 1 && a[i - 1] === to[j - 2] && a[i - 2] === to[j - 1];
+      const swapped = isSwap ? above[j - 2]! + 1 : Infinity;
+      next.push(Math.min(replaced, swapped, row[j]! + 1, next[j - 1]! + 1));
     }
-    row = next;
+    [above, row] = [row, next];
   }
   return row[to.length]!;
 }

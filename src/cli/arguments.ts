@@ -5,6 +5,7 @@
  */
 
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { formatRange, listOf, nearestOption, type Range } from "../base/check.ts";
 
 /** The options that a command knows. */
 export type CommandOptions = NonNullable<ParseArgsConfig["options"]>;
@@ -23,36 +24,42 @@ export class UsageError extends Error {
 /**
  * Splits arguments into options and the rest.
  *
- * @throws {UsageError} If an option is unknown, lacks its value or has one it does not take.
+ * @param aliases Names of options by those that they have elsewhere, for advice.
+ * @throws {UsageError} If an option is unknown, has no value or has one that it does not take.
  */
 export function parseArguments<O extends CommandOptions>(
   args: readonly string[],
   options: O,
+  aliases: Readonly<Record<string, string>> = {},
 ): ParsedArguments<O> {
   try {
     const joined = joinNegativeNumbers(args);
     return parseArgs({ args: joined, options, allowPositionals: true, strict: true });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new UsageError(firstSentence(error.message), { cause: error });
+    const message = firstSentence(error.message);
+    const unknown = /^Unknown option '(--?(.+))'$/.exec(message)?.[2];
+    const near = unknown && nearestOption(unknown, Object.keys(options), aliases);
+    throw new UsageError(near ? `${message}, did you mean --${near}?` : message, { cause: error });
   }
 }
 
 /**
  * A whole number that an option was given.
  *
+ * @param range The numbers that fit. Default: from 1 on.
  * @throws {UsageError} If it is none, or out of range.
  */
 export function integerOption(
   name: string,
   text: string | undefined,
-  { min = 1, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+  range: Range = {},
 ): number | undefined {
   if (text === undefined) return undefined;
+  const { min = 1, max = Number.MAX_SAFE_INTEGER } = range;
   const value = Number(text);
   if (/^[+-]?\d+$/.test(text) && value >= min && value <= max) return value;
-  const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} on` : `from ${min} to ${max}`;
-  throw wrongValue(name, `a whole number ${range}`, text);
+  throw wrongValue(name, `a whole number${formatRange({ ...range, min })}`, text);
 }
 
 /**
@@ -63,12 +70,13 @@ export function integerOption(
 export function numberOption(
   name: string,
   text: string | undefined,
-  { min = -Infinity, max = Infinity }: { min?: number; max?: number } = {},
+  range: Range = {},
 ): number | undefined {
   if (text === undefined) return undefined;
+  const { min = -Infinity, max = Infinity } = range;
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value) && value >= min && value <= max) return value;
-  throw wrongValue(name, max === Infinity ? "a number" : `a number from ${min} to ${max}`, text);
+  throw wrongValue(name, `a number${formatRange(range)}`, text);
 }
 
 /**
@@ -83,7 +91,7 @@ export function choiceOption<C extends string>(
 ): C | undefined {
   const choice = choices.find((choice) => choice === text);
   if (text === undefined || choice !== undefined) return choice;
-  throw wrongValue(name, choices.join(", ").replace(/, ([^,]*)$/, " or $1"), text);
+  throw wrongValue(name, listOf(choices, "or"), text);
 }
 
 /** An option with a value that it cannot have. */
@@ -103,7 +111,7 @@ function joinNegativeNumbers(args: readonly string[]): string[] {
   return joined;
 }
 
-/** What `node:util` says first; advice follows. */
+/** The first sentence of a message of `node:util`; its advice follows. */
 function firstSentence(message: string): string {
   return message.replace(/(\.\s|\n)[^]*$/, "").replace(/\.$/, "");
 }

@@ -12,6 +12,7 @@ import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
 import { choiceOption, parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
 
 const HELP = `Turn a model into a folder in the layout of diffusers, with safetensors
@@ -84,13 +85,13 @@ export async function convert(args: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const controller = new AbortController();
-  const stop = () => controller.abort(new Error("Stopped"));
-  Deno.addSignalListener("SIGINT", stop);
+  using interrupt = abortOnInterrupt();
   try {
-    await run(request, controller.signal);
-  } finally {
-    Deno.removeSignalListener("SIGINT", stop);
+    await run(request, interrupt.signal);
+  } catch (error) {
+    if (interrupt.exitCode === undefined) throw error;
+    if (!request.quiet) console.error("Stopped");
+    return interrupt.exitCode;
   }
   if (!request.quiet) console.log(`Wrote ${request.out}`);
   return 0;
@@ -125,10 +126,10 @@ function readArguments(args: string[]): ConvertArguments | undefined {
   const { out, tokenizer, vqvae, codes, config } = values;
   if (!out) throw new UsageError("Expected --out and a folder to write to");
   const forOriginals = ["tokenizer", "vqvae", "codes", "config", "text-encoder", "no-ema"] as const;
-  const superfluous = forOriginals.find((name) => values[name] !== undefined);
-  if (superfluous && !isOriginal(source)) {
+  const misplaced = forOriginals.find((name) => values[name] !== undefined);
+  if (misplaced && !isOriginal(source)) {
     throw new UsageError(
-      `--${superfluous} is for original checkpoints, which end in .pth, .pt or .ckpt; got ${source}`,
+      `--${misplaced} is for original checkpoints, which end in .pth, .pt or .ckpt; got ${source}`,
     );
   }
   const textEncoder = values["text-encoder"];

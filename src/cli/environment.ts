@@ -15,10 +15,7 @@ export type EnvironmentHubOptions = Pick<HubOptions, "endpoint" | "token" | "cac
  * what one has downloaded the other need not.
  */
 export function hubOptions(): EnvironmentHubOptions {
-  const endpoint = read("HF_ENDPOINT");
-  const token = read("HF_TOKEN");
-  const cache = cacheFolder();
-  return { ...(endpoint && { endpoint }), ...(token && { token }), ...(cache && { cache }) };
+  return { endpoint: read("HF_ENDPOINT"), token: read("HF_TOKEN"), cache: cacheFolder() };
 }
 
 /**

@@ -7,13 +7,18 @@
 import type { DeviceInfo } from "../backends/backend.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
+import {
+  checkParameters,
+  type GenerationValues,
+  limitsOf,
+} from "../pipeline/generation_parameters.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import { wrongValue } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import {
   GENERATE_HELP,
   type GenerateArguments,
   readGenerateArguments,
+  readParameters,
 } from "./generate_arguments.ts";
 import { exitOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
@@ -38,22 +43,23 @@ export async function generate(args: string[]): Promise<number> {
     return 0;
   }
   const say = request.quiet ? () => {} : console.log;
-  const { prompts, numImagesPerPrompt } = request;
-  const paths = await nameOutputs({ ...request, count: prompts.length * numImagesPerPrompt });
+  const paths = await nameOutputs(request);
   using _ = exitOnInterrupt(() => request.quiet || console.error("\nStopped"));
 
   quietDisplayServer();
   await using pipe = await load(request);
-  expectSteps(request, pipe);
+  const limits = limitsOf(pipe);
+  const parameters = readParameters(request.parameters, limits);
+  const values = { ...checkParameters(parameters, limits), seed: request.seed };
   const { device } = pipe;
   say(describeDevice(device));
   const start = performance.now();
-  const drawing = await draw(pipe, request);
+  const drawing = await draw(pipe, request, values);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   if (pipe.device !== device) say(describeDevice(pipe.device));
 
-  await write(drawing, request, paths, say);
-  say(`Seed ${request.seed}, ${request.numInferenceSteps} steps, ${seconds} s`);
+  await write(drawing, request, values, paths, say);
+  say(`Seed ${values.seed}, ${values.numInferenceSteps} steps, ${seconds} s`);
   return 0;
 }
 
@@ -64,10 +70,10 @@ async function load(request: GenerateArguments): Promise<VQDiffusionPipeline> {
   return await VQDiffusionPipeline.fromPretrained(model, {
     ...(model !== undefined && hubOptions()),
     device,
-    ...(revision !== undefined && { revision }),
-    ...(dtype && { dtype }),
-    ...(threads !== undefined && { threads }),
-    ...(!quiet && { onProgress: display.onProgress }),
+    revision,
+    dtype,
+    threads,
+    onProgress: quiet ? undefined : display.onProgress,
   });
 }
 
@@ -75,26 +81,17 @@ function describeDevice({ name, reason }: DeviceInfo): string {
   return `Device: ${name} (${reason})`;
 }
 
-/** Only the model knows how many steps there can be. */
-function expectSteps({ numInferenceSteps }: GenerateArguments, pipe: VQDiffusionPipeline): void {
-  const { numTrainTimesteps } = pipe.components.scheduler.config;
-  if (numInferenceSteps <= numTrainTimesteps) return;
-  const expected = `a whole number from 1 to ${numTrainTimesteps} for this model`;
-  throw wrongValue("steps", expected, String(numInferenceSteps));
-}
-
-async function draw(pipe: VQDiffusionPipeline, request: GenerateArguments): Promise<Drawing> {
-  const { seed, numInferenceSteps, guidanceScale, truncationRate, numImagesPerPrompt } = request;
+async function draw(
+  pipe: VQDiffusionPipeline,
+  { prompts, quiet }: GenerateArguments,
+  values: GenerationValues,
+): Promise<Drawing> {
   let tokens: Int32Array = new Int32Array();
-  const { images } = await pipe.generate(request.prompts, {
-    seed,
-    numInferenceSteps,
-    guidanceScale,
-    truncationRate,
-    numImagesPerPrompt,
-    progressBar: !request.quiet,
+  const { images } = await pipe.generate(prompts, {
+    ...values,
+    progressBar: !quiet,
     // After the first step and the last.
-    callbackSteps: Math.max(1, numInferenceSteps - 1),
+    callbackSteps: Math.max(1, values.numInferenceSteps - 1),
     callback: (_step, _timestep, latents) => void (tokens = latents),
   });
   return { images, tokens };
@@ -103,28 +100,32 @@ async function draw(pipe: VQDiffusionPipeline, request: GenerateArguments): Prom
 /** Writes all files, and says where they are. */
 async function write(
   { images, tokens }: Drawing,
-  request: GenerateArguments,
+  { prompts, saveTokens }: GenerateArguments,
+  values: GenerationValues,
   paths: OutputPaths,
   say: (text: string) => void,
 ): Promise<void> {
   for (const [i, path] of paths.images.entries()) {
     await writeImage(path, images[i]!);
-    const prompt = request.prompts[Math.floor(i / request.numImagesPerPrompt)];
-    say(`Wrote ${path}${request.prompts.length > 1 ? `: ${prompt}` : ""}`);
+    const prompt = prompts[Math.floor(i / values.numImagesPerPrompt)];
+    say(`Wrote ${path}${prompts.length > 1 ? `: ${prompt}` : ""}`);
   }
   if (images.length > 1) {
     await writeImage(paths.sheet, contactSheet(images));
     say(`Wrote ${paths.sheet}`);
   }
-  if (request.saveTokens) {
-    writeWhole(paths.tokens, new TextEncoder().encode(tokensJson(tokens, request)));
+  if (saveTokens) {
+    writeWhole(paths.tokens, new TextEncoder().encode(tokensJson(tokens, prompts, values)));
     say(`Wrote ${paths.tokens}`);
   }
 }
 
 /** What the images were made of, and how, to be read by other programs. */
-function tokensJson(tokens: Int32Array, request: GenerateArguments): string {
-  const { prompts, numImagesPerPrompt, numInferenceSteps, guidanceScale, truncationRate } = request;
+function tokensJson(
+  tokens: Int32Array,
+  prompts: readonly string[],
+  { seed, numImagesPerPrompt, ...values }: GenerationValues,
+): string {
   const count = prompts.length * numImagesPerPrompt;
   const pixels = tokens.length / count;
   const images = Array.from({ length: count }, (_, i) => ({
@@ -132,6 +133,5 @@ function tokensJson(tokens: Int32Array, request: GenerateArguments): string {
     tokens: [...tokens.subarray(i * pixels, (i + 1) * pixels)],
   }));
   // A seed can be too big for a number of JSON.
-  const seed = String(request.seed);
-  return JSON.stringify({ seed, numInferenceSteps, guidanceScale, truncationRate, images }) + "\n";
+  return JSON.stringify({ seed: String(seed), ...values, images }) + "\n";
 }

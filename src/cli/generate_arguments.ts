@@ -6,7 +6,19 @@
 
 import { type DeviceType, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
 import {
+  checkParameters,
+  GENERATION_PARAMETERS,
+  type GenerationParameters,
+  PARAMETER_NAMES,
+  type ParameterLimits,
+  type ParameterName,
+  rangeOf,
+  SHORT_NAMES,
+} from "../pipeline/generation_parameters.ts";
+import { parseSeed, randomSeed, SEEDS } from "../random/seed.ts";
+import {
   choiceOption,
+  type CommandOptions,
   integerOption,
   numberOption,
   parseArguments,
@@ -25,11 +37,7 @@ Usage:
 
 Options:
   --out <path>         File or folder of the pictures (default: this folder, named by prompt and seed)
-  --seed <n>           Seed: the same seed draws the same picture (default: a random one)
-  --steps <n>          Denoising steps (default: 100)
-  --guidance <x>       How closely to follow the prompt; 1 is no guidance (default: 5)
-  --truncation <x>     Keep the likeliest tokens up to this probability, 0 to 1 (default: 1)
-  --images <n>         Pictures of each prompt (default: 1)
+${PARAMETER_NAMES.map(helpLine).join("\n")}
   --model <source>     Folder, URL or hub id "owner/name" (default: the embedded model)
   --revision <name>    Branch, tag or commit of a model on the hub (default: main)
   --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
@@ -53,11 +61,6 @@ HF_HUB_CACHE are heeded.
 
 const OPTIONS = {
   out: { type: "string", short: "o" },
-  seed: { type: "string" },
-  steps: { type: "string" },
-  guidance: { type: "string" },
-  truncation: { type: "string" },
-  images: { type: "string" },
   model: { type: "string" },
   revision: { type: "string" },
   dtype: { type: "string" },
@@ -68,15 +71,23 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
+const PARAMETER_OPTIONS: CommandOptions = Object.fromEntries(
+  Object.values(SHORT_NAMES).map((name) => [name, { type: "string" }] as const),
+);
+
+/** Parameters as they were written, by their short names. */
+export type ParameterTexts = Readonly<Record<string, string | undefined>>;
+
 /** What to generate. */
 export interface GenerateArguments {
   readonly prompts: readonly string[];
-  readonly out: string | undefined;
+  /** What is written of the parameters: {@linkcode readParameters} reads it. */
+  readonly parameters: ParameterTexts;
+  /** The seed that is given, or a random one. */
   readonly seed: bigint;
-  readonly numInferenceSteps: number;
-  readonly guidanceScale: number;
-  readonly truncationRate: number;
-  readonly numImagesPerPrompt: number;
+  /** Images in all. */
+  readonly count: number;
+  readonly out: string | undefined;
   readonly model: string | undefined;
   readonly revision: string | undefined;
   readonly dtype: WeightDType | undefined;
@@ -93,12 +104,14 @@ export interface GenerateArguments {
  * @throws {UsageError} If an argument is wrong.
  */
 export function readGenerateArguments(args: readonly string[]): GenerateArguments | undefined {
-  const { values, positionals: prompts } = parseArguments(args, OPTIONS);
+  const options = { ...PARAMETER_OPTIONS, ...OPTIONS };
+  const { values, positionals: prompts } = parseArguments(args, options, SHORT_NAMES);
   if (values.help) return undefined;
   if (prompts.length === 0) throw new UsageError(`Expected a prompt, such as "a red apple"`);
-  const numImagesPerPrompt = integerOption("images", values.images, { max: MAX_IMAGES }) ?? 1;
-  if (prompts.length * numImagesPerPrompt > MAX_IMAGES) {
-    const count = prompts.length * numImagesPerPrompt;
+  const parameters = values as ParameterTexts;
+  const { seed, numImagesPerPrompt } = checkParameters(readParameters(parameters, {}), {});
+  const count = prompts.length * numImagesPerPrompt;
+  if (count > MAX_IMAGES) {
     throw new UsageError(`Expected ${MAX_IMAGES} images at most, got ${count}`);
   }
   if (values.model === "") throw wrongValue("model", "a folder, a URL or a hub id", "");
@@ -107,12 +120,10 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   }
   return {
     prompts,
+    parameters,
+    seed: seed === undefined ? randomSeed() : BigInt(seed),
+    count,
     out: values.out,
-    seed: seedOption(values.seed),
-    numInferenceSteps: integerOption("steps", values.steps) ?? 100,
-    guidanceScale: numberOption("guidance", values.guidance) ?? 5,
-    truncationRate: numberOption("truncation", values.truncation, { min: 0, max: 1 }) ?? 1,
-    numImagesPerPrompt,
     model: values.model,
     revision: values.revision,
     dtype: choiceOption("dtype", values.dtype, WEIGHT_DTYPES),
@@ -123,10 +134,43 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   };
 }
 
-/** The seed that was given, or a random one. */
-function seedOption(text: string | undefined): bigint {
-  if (text === undefined) return BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!);
-  const seed = /^[+-]?\d+$/.test(text) ? BigInt(text) : undefined;
-  if (seed !== undefined && seed >= 0n && seed < 2n ** 64n) return seed;
-  throw wrongValue("seed", "a whole number from 0 to 2^64 - 1", text);
+/**
+ * Reads the parameters of a generation, as far as they are given.
+ *
+ * @param limits What the model allows, as soon as it is known.
+ * @throws {UsageError} If one is wrong.
+ */
+export function readParameters(
+  texts: ParameterTexts,
+  limits: ParameterLimits,
+): GenerationParameters {
+  const read = (name: ParameterName) => {
+    const { shortName, type } = GENERATION_PARAMETERS[name];
+    const text = texts[shortName];
+    switch (type) {
+      case "integer":
+        return integerOption(shortName, text, rangeOf(name, limits));
+      case "number":
+        return numberOption(shortName, text, rangeOf(name, limits));
+      case "seed":
+        return seedOption(shortName, text);
+    }
+  };
+  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
+}
+
+function seedOption(name: string, text: string | undefined): bigint | undefined {
+  if (text === undefined) return undefined;
+  const seed = parseSeed(text);
+  if (seed === undefined) throw wrongValue(name, SEEDS, text);
+  return seed;
+}
+
+/** The line of a parameter in the help. */
+function helpLine(name: ParameterName): string {
+  const { shortName, type, help, default: value = "a random one" } = GENERATION_PARAMETERS[name];
+  const { min, max } = rangeOf(name, {});
+  const option = `--${shortName} <${type === "number" ? "x" : "n"}>`;
+  const range = max === undefined ? "" : `, ${min} to ${max}`;
+  return `  ${option.padEnd(20)} ${help}${range} (default: ${value})`;
 }

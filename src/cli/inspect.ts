@@ -11,6 +11,7 @@ import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
 import { openArrays } from "../checkpoints/weights.ts";
 import { parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
+import { exitOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
 import { type ModelReport, reportFile, reportFolder, type StoredReport } from "./model_report.ts";
 
@@ -51,6 +52,7 @@ export async function inspect(args: string[]): Promise<number> {
   const [source, ...others] = positionals;
   if (source === undefined) throw new UsageError("Expected a model to inspect, got none");
   if (others.length > 0) throw new UsageError(`Expected one model, got ${positionals.length}`);
+  using _ = exitOnInterrupt(() => console.error("\nStopped"));
   const report = await reportOf(source, values.revision);
   console.log(values.json ? JSON.stringify(report, null, 2) : textOf(report));
   return 0;
@@ -102,8 +104,8 @@ function textOf({ model, kind, components, groups, facts }: ModelReport): string
       rows.push([group || "(no module)", ...cellsOf(stored)]);
     }
   }
-  const told = Object.entries(facts).map(([name, value]) => [`${name}:`, value]);
-  return [`${model}: ${kind}`, "", ...alignedRows(rows), "", ...alignedRows(told)].join("\n");
+  const lines = Object.entries(facts).map(([name, value]) => [`${name}:`, value]);
+  return [`${model}: ${kind}`, "", ...alignedRows(rows), "", ...alignedRows(lines)].join("\n");
 }
 
 function cellsOf({ parameters, dtypes, bytes }: StoredReport): string[] {

@@ -5,7 +5,8 @@
  */
 
 import type { LoadEvent } from "../files/progress.ts";
-import { ProgressBar } from "../pipeline/progress_bar.ts";
+import { formatBytes } from "../base/format.ts";
+import { ProgressBar } from "../base/progress_bar.ts";
 
 /** Bytes that are worth a bar; configurations alone are not. */
 const LEAST_BYTES = 2 ** 20;
@@ -18,9 +19,9 @@ export class LoadDisplay implements Disposable {
   /** Takes the events of a loading model. */
   readonly onProgress = (event: LoadEvent): void => {
     if (event.type === "download") this.#downloading = true;
-    if (event.type === "notice") this.#tell(event.message);
+    if (event.type === "notice") this.#note(event.message);
     if (event.type !== "total" || !this.#downloading || event.total < LEAST_BYTES) return;
-    this.#bar ??= new ProgressBar("Downloading", { done: event.loaded, format: megabytes });
+    this.#bar ??= new ProgressBar("Downloading", { done: event.loaded, format: formatShare });
     this.#bar.update(event.loaded, event.total);
   };
 
@@ -29,12 +30,12 @@ export class LoadDisplay implements Disposable {
     this.#bar?.end();
   }
 
-  #tell(message: string): void {
+  #note(message: string): void {
     this.#bar?.end();
     console.error(`note: ${message}`);
   }
 }
 
-function megabytes(done: number, total: number): string {
-  return `${(done / 1e6).toFixed(1)} of ${(total / 1e6).toFixed(1)} MB`;
+function formatShare(done: number, total: number): string {
+  return `${formatBytes(done)} of ${formatBytes(total)}`;
 }

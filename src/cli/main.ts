@@ -13,7 +13,7 @@ Usage:
   deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
   deno task inspect <model>                       Say what a model consists of
 
-Each command says more with --help.
+Each command has a --help of its own.
 `;
 
 /** A command: takes its arguments and gives the exit code. */
@@ -27,7 +27,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 /**
- * Runs a command. What goes wrong is told in one line on the standard error output.
+ * Runs a command. What goes wrong is reported in one line on the standard error output.
  *
  * @returns The exit code: 0, 1 if the command failed, 2 if its arguments were wrong.
  */
@@ -43,7 +43,7 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     return await command(args);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof UsageError ? "; --help tells more" : "";
+    const hint = error instanceof UsageError ? "; see --help" : "";
     console.error(`error: ${message.replaceAll(/\s*\n\s*/g, " ")}${hint}`);
     return error instanceof UsageError ? 2 : 1;
   }

@@ -4,30 +4,36 @@
  * @module
  */
 
+import { checkInteger, refuseRange } from "../base/check.ts";
 import { RasterImage } from "./raster_image.ts";
 
 /** Options of {@linkcode contactSheet}. */
 export interface ContactSheetOptions {
   /** Images in a row. Default: as many as make the sheet about as wide as it is high. */
-  readonly columns?: number;
+  readonly columns?: number | undefined;
   /** Pixels between images and around them, white. Default: 8. */
-  readonly gap?: number;
+  readonly gap?: number | undefined;
 }
+
+const TASK = "make a contact sheet";
 
 /**
  * Puts images side by side, in rows from the left. Smaller ones stand at the top left of their
  * place.
  *
+ * @throws {TypeError} If an option is not a number.
  * @throws {RangeError} If there is no image, or an option has no meaning.
  */
 export function contactSheet(
   images: readonly RasterImage[],
   options: ContactSheetOptions = {},
 ): RasterImage {
-  if (images.length === 0) throw new RangeError("Cannot make a contact sheet: there is no image");
+  if (images.length === 0) {
+    refuseRange({ task: TASK, name: "images" }, images, "at least one image");
+  }
   const { columns = Math.ceil(Math.sqrt(images.length)), gap = 8 } = options;
-  checkInteger("columns", columns, 1);
-  checkInteger("gap", gap, 0);
+  checkInteger({ task: TASK, name: "columns" }, columns, { min: 1 });
+  checkInteger({ task: TASK, name: "gap" }, gap, { min: 0 });
   const across = Math.min(columns, images.length);
   const down = Math.ceil(images.length / across);
   const cellWidth = gap + Math.max(...images.map((image) => image.width));
@@ -45,12 +51,4 @@ export function contactSheet(
     }
   }
   return new RasterImage(data, width, height);
-}
-
-function checkInteger(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(
-      `Cannot make a contact sheet: ${name} is ${value}, expected an integer of at least ${least}`,
-    );
-  }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkInteger, refuseRange } from "../base/check.ts";
 import { decodePng, encodePng } from "./png.ts";
 
 /** Pixels may be at most this many, so that their bytes fit into an array everywhere. */
@@ -24,6 +25,7 @@ export class RasterImage {
   /**
    * Makes an image of its pixels, which are not copied.
    *
+   * @throws {TypeError} If a side is not a number.
    * @throws {RangeError} If a side is no positive integer, or the number of bytes does not fit.
    */
   constructor(data: Uint8ClampedArray<ArrayBuffer>, width: number, height: number) {
@@ -38,6 +40,7 @@ export class RasterImage {
    *
    * @param data (height, width, 3), from 0 to 1. A byte is round(255 x) in float32, half to even, as
    * in diffusers' `numpy_to_pil`; what lies outside is clamped.
+   * @throws {TypeError} If a side is not a number.
    * @throws {RangeError} If a side is no positive integer, or the number of elements does not fit.
    */
   static fromFloat32(data: Float32Array, width: number, height: number): RasterImage {
@@ -71,17 +74,14 @@ export class RasterImage {
 }
 
 function checkSize(length: number, width: number, height: number, channels: number): void {
+  const task = "make an image";
   for (const [name, side] of Object.entries({ width, height })) {
-    if (!Number.isInteger(side) || side < 1) {
-      throw new RangeError(`Cannot make an image: ${name} is ${side}, expected a positive integer`);
-    }
+    checkInteger({ task, name }, side, { min: 1 });
   }
   if (width * height > MAX_PIXELS) {
-    throw new RangeError(`Cannot make an image: ${width} × ${height} pixels are too many`);
+    refuseRange({ task, name: "width · height" }, width * height, `at most ${MAX_PIXELS}`);
   }
   if (length !== width * height * channels) {
-    throw new RangeError(
-      `Cannot make an image: ${length} values are given, expected ${width} × ${height} × ${channels}`,
-    );
+    refuseRange({ task, name: "data.length" }, length, `${width} · ${height} · ${channels}`);
   }
 }

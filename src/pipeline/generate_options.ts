@@ -4,9 +4,31 @@
  * @module
  */
 
+import {
+  checkBoolean,
+  checkChoice,
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  refuseRange,
+  refuseType,
+  type Subject,
+} from "../base/check.ts";
+import { formatBytes } from "../base/format.ts";
 import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
+import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
+import {
+  checkParameters,
+  type GenerationParameters,
+  type GenerationValues,
+  LONG_NAMES,
+  PARAMETER_NAMES,
+  type ParameterLimits,
+  type ParameterName,
+} from "./generation_parameters.ts";
 
 /** Form of the images of a result. */
 export type OutputType =
@@ -17,7 +39,10 @@ export type OutputType =
   /** An `Int32Array` (pixels) of the tokens of each image, not decoded. */
   | "tokens";
 
-/** Called after a denoising step with its number from 0, its timestep and all tokens (batch · pixels). */
+/**
+ * Called after a denoising step with its number, its timestep and all tokens (batch · pixels). The number
+ * counts from 0, as in diffusers; events and progress count from 1.
+ */
 export type StepCallback = (
   step: number,
   timestep: number,
@@ -26,44 +51,34 @@ export type StepCallback = (
 
 /** How far a generation has come. */
 export interface GenerateProgress {
-  /** Denoising steps done. */
+  /** Denoising steps done: 1 after the first. */
   readonly step: number;
   /** Denoising steps in all. */
   readonly steps: number;
 }
 
 /** Arguments of `VQDiffusionPipeline.stream`, by the names of diffusers' `__call__`. */
-export interface StreamOptions {
-  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
-  readonly numInferenceSteps?: number;
-  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
-  readonly guidanceScale?: number;
-  /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
-  readonly truncationRate?: number;
-  /** Images for each prompt. Default 1. */
-  readonly numImagesPerPrompt?: number;
-  /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
-  readonly seed?: number | bigint;
-  /** Where the noise comes from; goes on where it was left. */
-  readonly generator?: RandomGenerator;
+export interface StreamOptions extends GenerationParameters {
   /**
    * Embeddings in place of a prompt, (prompts, length, crossAttentionDim), each token divided by its L2
    * norm. They are repeated for the images of a prompt.
    */
-  readonly promptEmbeds?: PromptEmbeds;
+  readonly promptEmbeds?: PromptEmbeds | undefined;
   /**
    * Embeddings in place of the unconditional ones, (1 or as many as prompts, length,
    * crossAttentionDim). Without guidance they are not used.
    */
-  readonly negativePromptEmbeds?: PromptEmbeds;
+  readonly negativePromptEmbeds?: PromptEmbeds | undefined;
+  /** Where the noise comes from; goes on where it was left. */
+  readonly generator?: RandomGenerator | undefined;
   /** Tokens to start from, (images · pixels), row by row. Default: all masked. */
-  readonly latents?: Int32Array;
+  readonly latents?: Int32Array | undefined;
   /** Called after each denoising step. */
-  readonly onProgress?: (progress: GenerateProgress) => void;
+  readonly onProgress?: ((progress: GenerateProgress) => void) | undefined;
   /** Whether to draw a progress bar on the standard error output. Default: as the pipeline is set. */
-  readonly progressBar?: boolean;
+  readonly progressBar?: boolean | undefined;
   /** Stops the generation. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Arguments of `VQDiffusionPipeline.generate`, by the names of diffusers' `__call__`. */
@@ -72,19 +87,17 @@ export interface GenerateOptions<
   D extends boolean = true,
 > extends StreamOptions {
   /** Form of the images. Default `"image"`. */
-  readonly outputType?: O;
+  readonly outputType?: O | undefined;
   /** Whether the result is an object; false gives a tuple. Default true. */
-  readonly returnDict?: D;
+  readonly returnDict?: D | undefined;
   /** Called with the tokens after every `callbackSteps` steps, from the first. */
-  readonly callback?: StepCallback;
+  readonly callback?: StepCallback | undefined;
   /** Steps between calls of `callback`. Default 1. */
-  readonly callbackSteps?: number;
+  readonly callbackSteps?: number | undefined;
 }
 
-/** What the sizes of arguments depend on. */
-export interface GenerateLimits {
-  /** Timesteps of the training. */
-  readonly numTrainTimesteps: number;
+/** What the arguments of a generation depend on. */
+export interface GenerateLimits extends ParameterLimits {
   /** Tokens of an image. */
   readonly pixels: number;
   /** Classes of a token, the mask included. */
@@ -94,22 +107,73 @@ export interface GenerateLimits {
 }
 
 /** A generation with all arguments checked and filled in. */
-export interface GenerateRequest {
-  /** None where embeddings are given. */
+export interface GenerateRequest extends Omit<GenerationValues, "seed"> {
+  /** The prompts; none if there are `promptEmbeds`. */
   readonly prompts: readonly string[];
+  /** Embeddings in place of prompts. */
   readonly promptEmbeds: PromptEmbeds | undefined;
+  /** Embeddings in place of the unconditional ones. */
   readonly negativePromptEmbeds: PromptEmbeds | undefined;
-  readonly numInferenceSteps: number;
-  readonly guidanceScale: number;
-  readonly truncationRate: number;
-  readonly numImagesPerPrompt: number;
+  /** Images in all: prompts or their embeddings, times `numImagesPerPrompt`. */
+  readonly batch: number;
+  /** Where the noise comes from. */
   readonly generator: RandomGenerator;
+  /** Tokens to start from, (batch · pixels). */
   readonly latents: Int32Array | undefined;
+  /** Stops the generation. */
   readonly signal: AbortSignal | undefined;
 }
 
+const TASK = "generate";
+
+/** Options of `stream` beside the parameters. */
+const STREAM_OPTIONS: Readonly<Record<Exclude<keyof StreamOptions, ParameterName>, true>> = {
+  promptEmbeds: true,
+  negativePromptEmbeds: true,
+  generator: true,
+  latents: true,
+  onProgress: true,
+  progressBar: true,
+  signal: true,
+};
+
+/** Options that only `generate` has. */
+const OUTPUT_OPTIONS: Readonly<Record<Exclude<keyof GenerateOptions, keyof StreamOptions>, true>> =
+  {
+    outputType: true,
+    returnDict: true,
+    callback: true,
+    callbackSteps: true,
+  };
+
+const STREAM_NAMES = [...PARAMETER_NAMES, ...Object.keys(STREAM_OPTIONS)];
+const GENERATE_NAMES = [...STREAM_NAMES, ...Object.keys(OUTPUT_OPTIONS)];
+
 /**
- * Checks the arguments of a generation.
+ * Checks the names of `stream`'s options.
+ *
+ * @throws {TypeError} If there is another one.
+ */
+export function checkStreamOptions(options: StreamOptions): void {
+  checkOptions(TASK, options, STREAM_NAMES, LONG_NAMES);
+}
+
+/**
+ * Checks the names of `generate`'s options, and those arguments that `stream` does not have.
+ *
+ * @throws {TypeError} If there is another one, or one is of the wrong type.
+ * @throws {RangeError} If one is out of range.
+ */
+export function checkOutputOptions(options: GenerateOptions<OutputType, boolean>): void {
+  checkOptions(TASK, options, GENERATE_NAMES, LONG_NAMES);
+  checkChoice(subject("outputType"), options.outputType, ["image", "array", "tokens"]);
+  checkBoolean(subject("returnDict"), options.returnDict);
+  checkInteger(subject("callbackSteps"), options.callbackSteps, { min: 1 });
+  checkFunction(subject("callback"), options.callback);
+}
+
+/**
+ * Checks the arguments that `generate` and `stream` share, and fills them in.
  *
  * @throws {TypeError} If one is of the wrong type.
  * @throws {RangeError} If one is out of range.
@@ -119,121 +183,82 @@ export function checkGenerateOptions(
   options: StreamOptions,
   limits: GenerateLimits,
 ): GenerateRequest {
-  checkObject(options);
+  const { signal } = options;
   const embeds = (name: "promptEmbeds" | "negativePromptEmbeds") =>
     checkPromptEmbeds(name, options[name], limits.crossAttentionDim);
   const promptEmbeds = embeds("promptEmbeds");
+  const negativePromptEmbeds = embeds("negativePromptEmbeds");
   const prompts = checkPrompt(prompt, promptEmbeds);
-  const { guidanceScale = 5, truncationRate = 1 } = options;
-  const numInferenceSteps = integer("numInferenceSteps", options.numInferenceSteps, {
-    fallback: 100,
-    max: limits.numTrainTimesteps,
-    why: ", the timesteps of the training",
-  });
-  const numImagesPerPrompt = integer("numImagesPerPrompt", options.numImagesPerPrompt, {});
-  checkFinite("guidanceScale", guidanceScale);
-  checkFinite("truncationRate", truncationRate);
-  if (truncationRate < 0 || truncationRate > 1) {
-    refuse("truncationRate", "a number from 0 to 1", truncationRate);
-  }
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
-    throw new TypeError(
-      `Cannot generate: signal is an AbortSignal, got ${describe(options.signal)}`,
-    );
-  }
-  checkFunction("onProgress", options.onProgress);
-  checkBoolean("progressBar", options.progressBar);
-  const images = promptCount({ prompts, promptEmbeds }) * numImagesPerPrompt;
-  checkSize(images, limits);
+  const { seed, ...values } = checkParameters(options, limits);
+  checkSignal(subject("signal"), signal);
+  checkFunction(subject("onProgress"), options.onProgress);
+  checkBoolean(subject("progressBar"), options.progressBar);
+  const count = promptCount({ prompts, promptEmbeds });
+  checkSize(count, values.numImagesPerPrompt, limits);
+  const batch = count * values.numImagesPerPrompt;
   return {
+    ...values,
     prompts,
     promptEmbeds,
-    negativePromptEmbeds: embeds("negativePromptEmbeds"),
-    numInferenceSteps,
-    guidanceScale,
-    truncationRate,
-    numImagesPerPrompt,
-    latents: checkLatents(options.latents, images, limits),
-    generator: checkGenerator(options),
-    signal: options.signal,
+    negativePromptEmbeds,
+    batch,
+    latents: checkLatents(options.latents, batch, limits),
+    generator: checkGenerator(seed, options.generator),
+    signal,
   };
 }
 
-/**
- * Checks the arguments that only `generate` has.
- *
- * @throws {TypeError} If one is of the wrong type.
- * @throws {RangeError} If one is out of range.
- */
-export function checkOutputOptions(options: GenerateOptions<OutputType, boolean>): void {
-  checkObject(options);
-  const { outputType = "image" } = options;
-  if (!["image", "array", "tokens"].includes(outputType)) {
-    refuse("outputType", `"image", "array" or "tokens"`, String(outputType));
-  }
-  checkBoolean("returnDict", options.returnDict);
-  integer("callbackSteps", options.callbackSteps, {});
-  checkFunction("callback", options.callback);
-}
-
-function checkObject(options: unknown): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
-  throw new TypeError(`Cannot generate: options is an object, got ${describe(options)}`);
+function subject(name: string): Subject {
+  return { task: TASK, name };
 }
 
 function checkPrompt(
   prompt: string | readonly string[] | undefined,
-  promptEmbeds: PromptEmbeds | undefined,
+  embeds: PromptEmbeds | undefined,
 ): readonly string[] {
-  if (promptEmbeds !== undefined) {
+  const expected = "a string or an array of strings";
+  if (embeds !== undefined) {
     if (prompt === undefined) return [];
     throw new TypeError(
       "Cannot generate: prompt and promptEmbeds are both given, expected one of them",
     );
   }
   if (typeof prompt === "string") return [prompt];
-  if (!Array.isArray(prompt) || !prompt.every((text) => typeof text === "string")) {
-    const got = Array.isArray(prompt) ? "an array of other things" : describe(prompt);
-    throw new TypeError(
-      `Cannot generate: prompt is a string or an array of strings, got ${got}`,
-    );
-  }
-  if (prompt.length === 0) refuse("prompt", "at least one string", "an empty array");
+  if (!Array.isArray(prompt)) refuseType(subject("prompt"), prompt, expected);
+  if (prompt.length === 0) refuseRange(subject("prompt"), prompt, "at least one string");
+  const other = prompt.findIndex((text) => typeof text !== "string");
+  if (other >= 0) refuseType(subject(`prompt[${other}]`), prompt[other], "a string");
   return [...prompt];
 }
 
-function checkGenerator({ seed, generator }: StreamOptions): RandomGenerator {
-  if (generator === undefined) {
-    return new TorchGenerator(
-      seed === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! : seed,
-    );
-  }
+function checkGenerator(
+  seed: number | bigint | undefined,
+  generator: RandomGenerator | undefined,
+): RandomGenerator {
+  if (generator === undefined) return new TorchGenerator(seed ?? randomSeed());
   if (seed !== undefined) {
     throw new TypeError("Cannot generate: seed and generator are both given, expected one of them");
   }
   if (typeof generator?.fill !== "function") {
-    throw new TypeError(
-      `Cannot generate: generator has a method fill, got ${describe(generator)}`,
-    );
+    refuseType(subject("generator"), generator, "an object with a method fill");
   }
   return generator;
 }
 
 function checkLatents(
   latents: Int32Array | undefined,
-  images: number,
+  batch: number,
   { pixels, numVecClasses }: GenerateLimits,
 ): Int32Array | undefined {
   if (latents === undefined) return undefined;
-  if (!(latents instanceof Int32Array)) {
-    throw new TypeError(`Cannot generate: latents is an Int32Array, got ${describe(latents)}`);
+  if (!(latents instanceof Int32Array)) refuseType(subject("latents"), latents, "an Int32Array");
+  if (latents.length !== batch * pixels) {
+    refuseRange(subject("latents.length"), latents.length, `${batch} · ${pixels} token ids`);
   }
-  if (latents.length !== images * pixels) {
-    refuse("latents", `${images} · ${pixels} token ids`, latents.length);
-  }
-  const wrong = latents.find((id) => id < 0 || id >= numVecClasses);
-  if (wrong !== undefined) {
-    refuse("latents", `token ids from 0 to ${numVecClasses - 1}`, wrong);
+  const wrong = latents.findIndex((id) => id < 0 || id >= numVecClasses);
+  if (wrong >= 0) {
+    const expected = `a token id from 0 to ${numVecClasses - 1}`;
+    refuseRange(subject(`latents[${wrong}]`), latents[wrong], expected);
   }
   return latents.slice();
 }
@@ -242,58 +267,15 @@ function checkLatents(
 const MAX_NOISE_BYTES = 2 ** 32;
 
 /** Refuses at once what no memory holds; whether less fits depends on the device. */
-function checkSize(images: number, { pixels, numVecClasses }: GenerateLimits): void {
-  const bytes = images * pixels * numVecClasses * Float32Array.BYTES_PER_ELEMENT;
-  if (bytes <= MAX_NOISE_BYTES) return;
-  throw new RangeError(
-    `Cannot generate: ${images} images at once need ${
-      (bytes / 2 ** 30).toFixed(1)
-    } GiB for their ` +
-      `noise, at most ${MAX_NOISE_BYTES / 2 ** 30} GiB are possible`,
-  );
-}
-
-/** Checks a whole number from 1 on, and fills it in where none is given. */
-function integer(
-  name: string,
-  value: number | undefined,
-  { fallback = 1, max = Number.MAX_SAFE_INTEGER, why = "" }: {
-    fallback?: number;
-    max?: number;
-    why?: string;
-  },
-): number {
-  if (value === undefined) return Math.min(fallback, max);
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
-  }
-  if (Number.isSafeInteger(value) && value >= 1 && value <= max) return value;
-  const upTo = max === Number.MAX_SAFE_INTEGER ? "on" : `to ${max}${why}`;
-  return refuse(name, `a whole number from 1 ${upTo}`, value);
-}
-
-function checkFinite(name: string, value: number): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot generate: ${name} is a number, got ${describe(value)}`);
-  }
-  if (!Number.isFinite(value)) refuse(name, "a finite number", value);
-}
-
-function checkBoolean(name: string, value: unknown): void {
-  if (value === undefined || typeof value === "boolean") return;
-  throw new TypeError(`Cannot generate: ${name} is a boolean, got ${describe(value)}`);
-}
-
-function checkFunction(name: string, value: unknown): void {
-  if (value === undefined || typeof value === "function") return;
-  throw new TypeError(`Cannot generate: ${name} is a function, got ${describe(value)}`);
-}
-
-function refuse(name: string, expected: string, got: unknown): never {
-  throw new RangeError(`Cannot generate: expected ${name} to be ${expected}, got ${got}`);
-}
-
-function describe(value: unknown): string {
-  if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : `${typeof value}`;
+function checkSize(
+  count: number,
+  numImagesPerPrompt: number,
+  { pixels, numVecClasses }: GenerateLimits,
+): void {
+  const bytes = count * pixels * numVecClasses * Float32Array.BYTES_PER_ELEMENT;
+  const max = Math.floor(MAX_NOISE_BYTES / bytes);
+  if (numImagesPerPrompt <= max) return;
+  const expected = `at most ${max}: the noise of a step would take ` +
+    `${formatBytes(bytes * numImagesPerPrompt)} of at most ${formatBytes(MAX_NOISE_BYTES)}`;
+  refuseRange(subject("numImagesPerPrompt"), numImagesPerPrompt, expected);
 }

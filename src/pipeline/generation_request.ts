@@ -4,12 +4,13 @@
  * @module
  */
 
-import { checkTextRequest, promptCount, type TextRequest } from "../conditioning/text.ts";
+import { checkTextRequest, type TextRequest } from "../conditioning/text.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
 import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { PipelineParts } from "./components.ts";
 import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
+import { limitsOf } from "./generation_parameters.ts";
 
 /** What a generation starts from. */
 export interface GenerationRequest {
@@ -48,15 +49,15 @@ export function generationRequest(
   const { transformer, scheduler } = components;
   const { sampleSize, crossAttentionDim } = transformer.config;
   const pixels = sampleSize ** 2;
-  const limits = { ...scheduler.config, pixels, crossAttentionDim };
+  const { numVecClasses } = scheduler.config;
+  const limits = { ...limitsOf({ components }), numVecClasses, pixels, crossAttentionDim };
   const request = checkGenerateOptions(prompt, options, limits);
-  const { numImagesPerPrompt, numInferenceSteps, truncationRate, generator, signal } = request;
+  const { batch, numInferenceSteps, truncationRate, generator, signal } = request;
   // From here on there is no guidance where there is no scale.
   const guidanceScale = request.guidanceScale > 1 ? request.guidanceScale : undefined;
   const text = { ...request, guided: guidanceScale !== undefined };
   checkTextRequest(components, text);
   signal?.throwIfAborted();
-  const batch = promptCount(request) * numImagesPerPrompt;
   const tokens = request.latents ?? new Int32Array(batch * pixels).fill(scheduler.maskClass);
   const plan = scheduler.plan(numInferenceSteps);
   return { text, tokens, batch, scheduler, plan, guidanceScale, truncationRate, generator, signal };

@@ -5,6 +5,7 @@
  */
 
 import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { checkOptions } from "../base/check.ts";
 import type { CreateBackendOptions } from "../backends/select.ts";
 import type { OpenFolderOptions } from "../checkpoints/folders.ts";
 
@@ -14,10 +15,31 @@ export interface PipelineFromPretrainedOptions extends OpenFolderOptions, Create
    * How the weights of linear layers are held. Float32 is the reference. Default: as stored, but
    * float32 for the embedded model.
    */
-  readonly dtype?: WeightDType;
+  readonly dtype?: WeightDType | undefined;
   /** Where to compute, if that is there already; it stays the caller's. */
-  readonly backend?: Backend;
+  readonly backend?: Backend | undefined;
 }
+
+const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
+  dtype: true,
+  backend: true,
+  device: true,
+  threads: true,
+  simd: true,
+  module: true,
+  reason: true,
+  original: true,
+  revision: true,
+  token: true,
+  endpoint: true,
+  cache: true,
+  fetch: true,
+  signal: true,
+  retries: true,
+  retryDelay: true,
+  stallTimeout: true,
+  onProgress: true,
+};
 
 /**
  * Checks what no later step of loading does.
@@ -30,7 +52,7 @@ export function checkLoadOptions(source: unknown, options: PipelineFromPretraine
   if (typeof source !== "string" && !(source instanceof URL) && !isFolder) {
     refuse("source", "a string, a URL or an open folder", source);
   }
-  if (typeof options !== "object" || options === null) refuse("options", "an object", options);
+  checkOptions("load a pipeline", options, Object.keys(OPTIONS));
   const { dtype, signal, onProgress, backend } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     refuse("signal", "an AbortSignal", signal);

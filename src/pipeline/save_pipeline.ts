@@ -4,12 +4,15 @@
  * @module
  */
 
+import { checkOptions } from "../base/check.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import { COMPONENT_NAMES, COMPONENTS, type PipelineParts } from "./components.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */
 export type SavePretrainedOptions = SaveModelOptions;
+
+const OPTIONS: Readonly<Record<keyof SavePretrainedOptions, true>> = { dtype: true, signal: true };
 
 /**
  * Saves all components. No file of the folder is changed before all are written.
@@ -22,6 +25,7 @@ export async function savePipeline(
   path: string,
   options: SavePretrainedOptions,
 ): Promise<void> {
+  checkOptions("save the pipeline", options, Object.keys(OPTIONS));
   const missing = COMPONENT_NAMES.find((name) => components[name] === undefined);
   if (missing !== undefined) {
     throw new TypeError(

@@ -12,6 +12,7 @@ import { checkParts } from "./component_fit.ts";
 import type { PipelineComponents, PipelineParts } from "./components.ts";
 import {
   checkOutputOptions,
+  checkStreamOptions,
   type GenerateOptions,
   type OutputType,
   type StreamOptions,
@@ -20,7 +21,7 @@ import { generateTokens, type GenerationState } from "./generation.ts";
 import { type GenerationRequest, generationRequest } from "./generation_request.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
-import { ProgressBar } from "./progress_bar.ts";
+import { ProgressBar } from "../base/progress_bar.ts";
 import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
 import { Session } from "./session.ts";
 
@@ -200,6 +201,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     prompt: string | readonly string[] | undefined,
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
+    checkStreamOptions(options);
     return this.#events(generationRequest(this.components, prompt, options), options);
   }
 

@@ -12,6 +12,7 @@ import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
+import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
 import { type SamplingPlan, type SamplingStep, tableShape } from "./sampling_plan.ts";
@@ -329,5 +330,5 @@ function recordSchedule(frame: Frame, plan: SamplingPlan): PosteriorOptions {
 }
 
 function randomGenerator(): RandomGenerator {
-  return new TorchGenerator(crypto.getRandomValues(new Uint32Array(1))[0]!);
+  return new TorchGenerator(randomSeed());
 }

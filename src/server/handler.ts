@@ -4,30 +4,32 @@
  * @module
  */
 
+import { checkFunction, checkInteger, checkOptions, refuseType } from "../base/check.ts";
+import { checkParameters, limitsOf } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { eventStream, type SendEvent } from "./event_stream.ts";
 import { type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
 import { RequestError } from "./request_error.ts";
-import { readParameters, type RequestLimits } from "./request_parameters.ts";
+import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
 
 /** Options of {@linkcode createHandler}. */
 export interface HandlerOptions {
   /** Path to answer at. Default `"/generate"`. */
-  readonly path?: string;
-  /** Most denoising steps of a request, and its default if that is less than 100. Default 100. */
-  readonly maxSteps?: number;
+  readonly path?: string | undefined;
+  /** Most denoising steps of a request, also of one that does not say how many. Default 100. */
+  readonly maxSteps?: number | undefined;
   /** Most images of a request. Default 4. */
-  readonly maxImages?: number;
+  readonly maxImages?: number | undefined;
   /** Longest prompt, in UTF-16 code units. Default 500; the model sees 75 tokens at most. */
-  readonly maxPromptLength?: number;
+  readonly maxPromptLength?: number | undefined;
   /** Longest body, in bytes. Default 16384. */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyBytes?: number | undefined;
   /** Most generations at once; requests beyond get status 503. Default 2. */
-  readonly maxConcurrent?: number;
+  readonly maxConcurrent?: number | undefined;
   /** Origin whose pages may use the answers: `"*"` for all. Default: none but the handler's own. */
-  readonly allowOrigin?: string;
-  /** Is told what fails without being the client's fault. Default: `console.error`. */
-  readonly onError?: (error: unknown) => void;
+  readonly allowOrigin?: string | undefined;
+  /** Called with what fails without being the client's fault. Default: `console.error`. */
+  readonly onError?: ((error: unknown) => void) | undefined;
 }
 
 /** Answers a request. */
@@ -37,8 +39,23 @@ interface Limits extends RequestLimits {
   readonly maxConcurrent: number;
 }
 
+const TASK = "make a handler";
+
+/** Names of all options. */
+const OPTIONS: Readonly<Record<keyof HandlerOptions, true>> = {
+  path: true,
+  maxSteps: true,
+  maxImages: true,
+  maxPromptLength: true,
+  maxBodyBytes: true,
+  maxConcurrent: true,
+  allowOrigin: true,
+  onError: true,
+};
+
 const DEFAULTS: Limits = {
-  maxSteps: 100,
+  // Those that a generation has if nothing else is asked for.
+  maxSteps: checkParameters({}, {}).numInferenceSteps,
   maxImages: 4,
   maxPromptLength: 500,
   maxBodyBytes: 16384,
@@ -52,7 +69,7 @@ const CLIENT_CLOSED = 499;
  * Makes a handler that answers GET and POST requests with images. The parameters are those of the query
  * or of a JSON body: `prompt`, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
  *
- * The answer is a PNG file, of several images a contact sheet; its header `x-seed` tells the seed. To
+ * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed. To
  * requests that accept `text/event-stream` it is a stream of events instead:
  *
  * - `step`: `{ step, steps, timestep }` after every denoising step, the first being 1; with the parameter
@@ -61,12 +78,13 @@ const CLIENT_CLOSED = 499;
  * - `error`: `{ error }`. The last event.
  *
  * Wrong requests get one line of JSON, `{ "error": … }`, and status 400, 404, 405, 413 or 415 before any
- * work is done; 503 tells in `retry-after` when to come again. A client that goes away stops the work.
+ * work is done; the header `retry-after` of a 503 says when to come again. A client that goes away stops the work.
  * (It is for this that Deno prints a notice about `request.signal`, unless it is run with
  * `--unstable-no-legacy-abort`.)
  *
  * @param pipeline The pipeline, or what loads it when the first request comes. It stays the caller's.
- * @throws {TypeError} If `pipeline` is neither a pipeline nor a function.
+ * @throws {TypeError} If `pipeline` is neither a pipeline nor a function, or an option is unknown or of
+ *   the wrong type.
  * @throws {RangeError} If a limit is no whole number from 1 on.
  *
  * @example
@@ -109,11 +127,11 @@ class Handler {
     options: HandlerOptions,
   ) {
     if (typeof pipeline !== "function" && typeof pipeline?.generate !== "function") {
-      throw new TypeError(
-        "Cannot make a handler: pipeline is a VQDiffusionPipeline or a function, got " +
-          (pipeline === null ? "null" : typeof pipeline),
-      );
+      const expected = "a VQDiffusionPipeline or a function";
+      refuseType({ task: TASK, name: "pipeline" }, pipeline, expected);
     }
+    checkOptions(TASK, options, Object.keys(OPTIONS));
+    checkFunction({ task: TASK, name: "onError" }, options.onError);
     this.#load = typeof pipeline === "function" ? pipeline : () => Promise.resolve(pipeline);
     this.#options = options;
     this.#limits = {
@@ -157,8 +175,7 @@ class Handler {
     const release = this.#takePlace();
     try {
       const pipe = await this.#loaded();
-      const { numTrainTimesteps } = pipe.components.scheduler.config;
-      const job = jobOf(parameters, Math.min(this.#limits.maxSteps, numTrainTimesteps));
+      const job = jobOf(parameters, { ...limitsOf(pipe), ranges: requestRanges(this.#limits) });
       const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
       // The place of a stream is given back when it ends.
       if (wantsEvents) return this.#events(pipe, job, request.signal, release);
@@ -228,7 +245,7 @@ class Handler {
     });
   }
 
-  /** What a client is told: faults of its own, and that there are others. */
+  /** What the client is to know: faults of its own, and that there are others. */
   #describe(error: unknown): RequestError {
     if (error instanceof RequestError) return error;
     const { onError = console.error } = this.#options;
@@ -250,12 +267,10 @@ function preflight(): Response {
 /**
  * Fills a limit in and checks it.
  *
+ * @throws {TypeError} If it is not a number.
  * @throws {RangeError} If it is no whole number from 1 on.
  */
 function limit(name: keyof Limits, options: HandlerOptions): number {
-  const value = options[name] ?? DEFAULTS[name];
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new RangeError(
-    `Cannot make a handler: ${name} is ${value}, expected a whole number from 1 on`,
-  );
+  checkInteger({ task: TASK, name }, options[name], { min: 1 });
+  return options[name] ?? DEFAULTS[name];
 }

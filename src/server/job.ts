@@ -7,19 +7,24 @@
 import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
-import type { StreamOptions } from "../pipeline/generate_options.ts";
+import {
+  checkParameters,
+  type GenerationValues,
+  type ParameterLimits,
+} from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { randomSeed } from "../random/seed.ts";
 import type { SendEvent } from "./event_stream.ts";
-import { RequestError } from "./request_error.ts";
-import type { RequestParameters } from "./request_parameters.ts";
-
-/** Steps of a request that does not say how many, as in diffusers. */
-const DEFAULT_STEPS = 100;
+import { generationParameters, type RequestParameters } from "./request_parameters.ts";
 
 /** A generation with all parameters filled in. */
-export interface Job extends RequestParameters {
-  readonly seed: bigint;
-  readonly steps: number;
+export interface Job {
+  /** What to draw. */
+  readonly prompt: string;
+  /** Parameters of the generation. */
+  readonly values: GenerationValues;
+  /** Steps from one preview to the next; 0 for none. */
+  readonly previews: number;
   /** Whether the same request always has the same answer. */
   readonly repeatable: boolean;
 }
@@ -27,26 +32,17 @@ export interface Job extends RequestParameters {
 /**
  * Fills in what a request leaves open.
  *
- * @throws {RequestError} If it asks for more steps than the model has.
+ * @param limits What the model and the handler allow.
+ * @throws {RequestError} If it asks for more than the model has.
  */
-export function jobOf(parameters: RequestParameters, maxSteps: number): Job {
-  const { steps = Math.min(DEFAULT_STEPS, maxSteps), seed } = parameters;
-  if (steps > maxSteps) {
-    throw new RequestError(400, `steps is ${steps}, expected a whole number from 1 to ${maxSteps}`);
-  }
-  const drawn = BigInt(crypto.getRandomValues(new Uint32Array(1))[0]!);
-  return { ...parameters, steps, seed: seed ?? drawn, repeatable: seed !== undefined };
-}
-
-function generateOptions(job: Job, signal: AbortSignal): StreamOptions {
-  return {
-    numInferenceSteps: job.steps,
-    numImagesPerPrompt: job.images,
-    seed: job.seed,
-    signal,
-    ...(job.guidance !== undefined && { guidanceScale: job.guidance }),
-    ...(job.truncation !== undefined && { truncationRate: job.truncation }),
-  };
+export function jobOf(
+  { prompt, previews, values }: RequestParameters,
+  limits: ParameterLimits,
+): Job {
+  const parameters = generationParameters(values, limits);
+  const { seed = randomSeed() } = parameters;
+  const repeatable = parameters.seed !== undefined;
+  return { prompt, previews, values: { ...checkParameters(parameters, limits), seed }, repeatable };
 }
 
 /** Draws the images as one PNG file. */
@@ -55,19 +51,19 @@ export async function pngResponse(
   job: Job,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { images } = await pipe.generate(job.prompt, generateOptions(job, signal));
+  const { images } = await pipe.generate(job.prompt, { ...job.values, signal });
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
       "content-type": "image/png",
-      "x-seed": `${job.seed}`,
+      "x-seed": `${job.values.seed}`,
       "vary": "accept",
       ...(!job.repeatable && { "cache-control": "no-store" }),
     },
   });
 }
 
-/** Draws the images and tells of every step. */
+/** Draws the images and reports every step, the first being 1. */
 export async function sendEvents(
   pipe: VQDiffusionPipeline,
   job: Job,
@@ -75,7 +71,7 @@ export async function sendEvents(
   send: SendEvent,
 ): Promise<void> {
   let images: RasterImage[] = [];
-  for await (const event of pipe.stream(job.prompt, generateOptions(job, signal))) {
+  for await (const event of pipe.stream(job.prompt, { ...job.values, signal })) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
@@ -84,7 +80,7 @@ export async function sendEvents(
       : undefined;
     send("step", { step, steps, timestep, previews });
   }
-  send("result", { seed: `${job.seed}`, images: await base64Files(images) });
+  send("result", { seed: `${job.values.seed}`, images: await base64Files(images) });
 }
 
 async function base64Files(images: readonly RasterImage[]): Promise<string[]> {

@@ -4,6 +4,17 @@
  * @module
  */
 
+import { formatRange, nearestOption, type Range } from "../base/check.ts";
+import {
+  GENERATION_PARAMETERS,
+  type GenerationParameters,
+  PARAMETER_NAMES,
+  type ParameterLimits,
+  type ParameterName,
+  rangeOf,
+  SHORT_NAMES,
+} from "../pipeline/generation_parameters.ts";
+import { parseSeed, SEEDS } from "../random/seed.ts";
 import { RequestError } from "./request_error.ts";
 
 /** What requests may ask for at most. */
@@ -22,21 +33,33 @@ export interface RequestLimits {
 export interface RequestParameters {
   /** What to draw. */
   readonly prompt: string;
-  /** Seed of the noise; undefined for a random one. */
-  readonly seed: bigint | undefined;
-  /** Denoising steps. */
-  readonly steps: number | undefined;
-  /** Scale of classifier-free guidance. */
-  readonly guidance: number | undefined;
-  /** Sum of probabilities up to which tokens are kept. */
-  readonly truncation: number | undefined;
-  /** Number of images. */
-  readonly images: number;
   /** Steps from one preview to the next; 0 for none. */
   readonly previews: number;
+  /** All values as they were given: {@linkcode generationParameters} reads those of the generation. */
+  readonly values: RequestValues;
 }
 
-const NAMES = ["prompt", "seed", "steps", "guidance", "truncation", "images", "previews"];
+/** Values of a request by the names of its parameters. */
+export type RequestValues = Readonly<Record<string, unknown>>;
+
+const NAMES = ["prompt", ...Object.values(SHORT_NAMES), "previews"];
+
+/** Parameters that a query gives as text; a number would not be exact enough for a seed. */
+const TEXTS = new Set([
+  "prompt",
+  ...Object.values(GENERATION_PARAMETERS)
+    .filter(({ type }) => type === "seed")
+    .map(({ shortName }) => shortName),
+]);
+
+/** Ranges of the parameters of a generation that narrow those of the library. */
+export function requestRanges({ maxSteps, maxImages }: RequestLimits): ParameterLimits["ranges"] {
+  return {
+    numInferenceSteps: { max: maxSteps },
+    numImagesPerPrompt: { max: maxImages },
+    guidanceScale: { min: 0, max: 100 },
+  };
+}
 
 /**
  * Reads the parameters of a request: those of the query, and those of the body of a POST.
@@ -50,30 +73,44 @@ export async function readParameters(
   const values = { ...queryValues(request), ...await bodyValues(request, limits.maxBodyBytes) };
   const unknown = Object.keys(values).find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
+    const near = nearestOption(unknown, NAMES, SHORT_NAMES);
+    const advice = near === undefined ? `expected ${NAMES.join(", ")}` : `did you mean ${near}?`;
     throw new RequestError(
       400,
-      `Unknown parameter ${JSON.stringify(unknown.slice(0, 50))}, expected ${NAMES.join(", ")}`,
+      `Unknown parameter ${JSON.stringify(unknown.slice(0, 50))}, ${advice}`,
     );
   }
-  const { maxSteps, maxImages } = limits;
-  return {
-    prompt: promptOf(values["prompt"], limits.maxPromptLength),
-    seed: seedOf(values["seed"]),
-    steps: numberOf("steps", values["steps"], { integer: true, min: 1, max: maxSteps }),
-    guidance: numberOf("guidance", values["guidance"], { min: 0, max: 100 }),
-    truncation: numberOf("truncation", values["truncation"], { min: 0, max: 1 }),
-    images: numberOf("images", values["images"], { integer: true, min: 1, max: maxImages }) ?? 1,
-    previews: numberOf("previews", values["previews"], { integer: true, min: 0, max: 1000 }) ?? 0,
+  const prompt = promptOf(values["prompt"], limits.maxPromptLength);
+  generationParameters(values, { ranges: requestRanges(limits) });
+  const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
+  return { prompt, previews, values };
+}
+
+/**
+ * Reads the parameters of the generation, as far as they are given.
+ *
+ * @param limits What the handler allows, and the model as soon as it is known.
+ * @throws {RequestError} If one is out of range.
+ */
+export function generationParameters(
+  values: RequestValues,
+  limits: ParameterLimits,
+): GenerationParameters & { readonly seed?: bigint | undefined } {
+  const read = (name: ParameterName) => {
+    const { shortName, type } = GENERATION_PARAMETERS[name];
+    const value = values[shortName];
+    if (type === "seed") return seedOf(shortName, value);
+    return numberOf(shortName, value, type === "integer", rangeOf(name, limits));
   };
+  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
 function queryValues(request: Request): Record<string, unknown> {
   const values: Record<string, unknown> = Object.create(null);
   for (const [name, text] of new URL(request.url).searchParams) {
     if (name in values) throw new RequestError(400, `The parameter ${name} is given twice`);
-    // Numbers are the only other thing that a query can mean.
-    const isNumber = name !== "prompt" && name !== "seed" &&
-      /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+    // Beside text, a query can mean numbers only.
+    const isNumber = !TEXTS.has(name) && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
     values[name] = isNumber ? Number(text) : text;
   }
   return values;
@@ -132,26 +169,24 @@ function promptOf(value: unknown, maxLength: number): string {
   return value;
 }
 
-function seedOf(value: unknown): bigint | undefined {
+function seedOf(name: string, value: unknown): bigint | undefined {
   if (value === undefined) return undefined;
-  const isInteger = typeof value === "string"
-    ? /^\d{1,20}$/.test(value)
-    : typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-  const seed = isInteger ? BigInt(value as string | number) : -1n;
-  if (seed < 0n || seed >= 2n ** 64n) refuse("seed", "a whole number from 0 to 2^64 - 1", value);
-  return seed;
+  const isText = typeof value === "string" || Number.isSafeInteger(value);
+  return (isText ? parseSeed(String(value)) : undefined) ?? refuse(name, SEEDS, value);
 }
 
 function numberOf(
   name: string,
   value: unknown,
-  { integer = false, min, max }: { integer?: boolean; min: number; max: number },
+  integer: boolean,
+  range: Range,
 ): number | undefined {
   if (value === undefined) return undefined;
+  const { min = -Infinity, max = Infinity } = range;
   const isRight = typeof value === "number" && value >= min && value <= max &&
     (!integer || Number.isInteger(value));
   if (isRight) return value;
-  return refuse(name, `a ${integer ? "whole " : ""}number from ${min} to ${max}`, value);
+  return refuse(name, `a ${integer ? "whole " : ""}number${formatRange(range)}`, value);
 }
 
 function refuse(name: string, expected: string, value: unknown): never {

@@ -98,10 +98,24 @@ Deno.test("checkOptions() names the nearest known option", () => {
   assertEquals(unknown([]), "Cannot generate: options is an empty array, expected an object");
 });
 
+Deno.test("checkOptions() takes the names that options have elsewhere for what they mean", () => {
+  const known = ["numInferenceSteps", "callbackSteps"];
+  const { message } = assertThrows(
+    () => checkOptions("generate", { step: 5 }, known, { steps: "numInferenceSteps" }),
+    TypeError,
+  );
+  assertEquals(
+    message,
+    `Cannot generate: unknown option "step", did you mean numInferenceSteps?`,
+  );
+});
+
 Deno.test("nearestName() finds words and small slips, and nothing else", () => {
   const known = ["numInferenceSteps", "numImagesPerPrompt", "seed"];
   assertEquals(nearestName("images", known), "numImagesPerPrompt");
   assertEquals(nearestName("sed", known), "seed");
+  assertEquals(nearestName("sede", known), "seed");
+  assertEquals(nearestName("esed", known), "seed");
   assertEquals(nearestName("num_inference_steps", known), "numInferenceSteps");
   assertEquals(nearestName("", known), undefined);
   assertEquals(nearestName("zebra", known), undefined);

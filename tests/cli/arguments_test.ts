@@ -6,7 +6,7 @@ import {
   parseArguments,
   UsageError,
 } from "../../src/cli/arguments.ts";
-import { readGenerateArguments } from "../../src/cli/generate_arguments.ts";
+import { readGenerateArguments, readParameters } from "../../src/cli/generate_arguments.ts";
 
 const OPTIONS = { size: { type: "string" }, loud: { type: "boolean" } } as const;
 
@@ -53,19 +53,56 @@ Deno.test("choiceOption() takes one of several words", () => {
   assertThrows(() => choiceOption("c", "d", ["a", "b", "c"]), UsageError, message);
 });
 
-Deno.test("readGenerateArguments() has the defaults of the pipeline, and a random seed", () => {
+Deno.test("parseArguments() names the option that an unknown one is nearest to", () => {
+  const message = (args: string[]) => assertThrows(() => parse(args), UsageError).message;
+  const parse = (args: string[]) => parseArguments(args, OPTIONS, { imageSize: "size" });
+  assertEquals(message(["--sise=1"]), "Unknown option '--sise', did you mean --size?");
+  assertEquals(
+    message(["--image-size", "1"]),
+    "Unknown option '--image-size', did you mean --size?",
+  );
+  assertEquals(message(["--colour"]), "Unknown option '--colour'");
+});
+
+Deno.test("readGenerateArguments() leaves parameters open that are not given, except the seed", () => {
   const first = readGenerateArguments(["a"])!;
-  const { numInferenceSteps, guidanceScale, truncationRate, numImagesPerPrompt, device } = first;
-  assertEquals([numInferenceSteps, guidanceScale, truncationRate], [100, 5, 1]);
-  assertEquals([numImagesPerPrompt, device], [1, "auto"]);
+  const { seed, ...others } = readParameters(first.parameters, {});
+  assertEquals([seed, ...Object.values(others)], [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assertEquals([first.count, first.device], [1, "auto"]);
   const seeds = Array.from({ length: 3 }, () => readGenerateArguments(["a"])!.seed);
   assertEquals(new Set([first.seed, ...seeds]).size > 1, true);
+});
+
+Deno.test("readGenerateArguments() takes all parameters by their short names", () => {
+  const numbers = ["--steps", "9", "--guidance", "-1", "--truncation", "0.5", "--images", "3"];
+  const { parameters, seed, count } = readGenerateArguments(["a", "b", "--seed", "7", ...numbers])!;
+  assertEquals(readParameters(parameters, { numTrainTimesteps: 9 }), {
+    seed: 7n,
+    numInferenceSteps: 9,
+    guidanceScale: -1,
+    truncationRate: 0.5,
+    numImagesPerPrompt: 3,
+  });
+  assertEquals([seed, count], [7n, 6]);
+  assertThrows(
+    () => readParameters(parameters, { numTrainTimesteps: 8 }),
+    UsageError,
+    `--steps is "9", expected a whole number from 1 to 8, the timesteps of the training`,
+  );
 });
 
 Deno.test("readGenerateArguments() refuses what no model can do", () => {
   const wrong: [args: string[], message: string][] = [
     [["a", "--seed", "-1"], `--seed is "-1", expected a whole number from 0`],
     [["a", "--seed", "18446744073709551616"], "expected a whole number from 0 to 2^64 - 1"],
+    [["a", "--num-inference-steps", "5"], "did you mean --steps?"],
+    [["a", "--step", "5"], "did you mean --steps?"],
     [["a", "b", "--images", "51"], "Expected 100 images at most"],
     [["a", "--revision", "x"], "--revision is given without --model"],
     [["a", "--model", ""], `--model is "", expected a folder`],

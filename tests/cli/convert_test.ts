@@ -1,14 +1,16 @@
 // The command `convert` as users run it, with the permissions of its task.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { openWeights } from "../../src/checkpoints/weights.ts";
 import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { originalModel, TOKENIZER } from "../checkpoints/original_files.ts";
 import { encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
+import { serveFiles } from "../files/file_server.ts";
+import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
-import { namesIn, runTask } from "./run_task.ts";
+import { namesIn, runTask, startTask } from "./run_task.ts";
 
 const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
 const WASM = { device: "wasm", threads: 1 } as const;
@@ -107,6 +109,29 @@ Deno.test("convert refuses wrong arguments in one line, and writes nothing", asy
     assertEquals(result.stdout, "");
   }
   assertEquals(namesIn(cwd), ["model.pth"]);
+});
+
+Deno.test("convert stops at Ctrl-C with exit code 130 and leaves no file", async () => {
+  await using folder = await temporaryFolder();
+  const reached = Promise.withResolvers<void>();
+  const stopped = Promise.withResolvers<void>();
+  await using server = serveFiles(tinyFiles(), {
+    fault: async (_request, path) => {
+      if (!/^transformer\/.*safetensors$/.test(path)) return undefined;
+      reached.resolve();
+      await stopped.promise;
+      return new Response(null, { status: 500 });
+    },
+  });
+  const child = await startTask("convert", [server.url.href, "--out", "new"], { cwd: folder.path });
+  const output = child.output();
+  await reached.promise;
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await output;
+  stopped.resolve();
+  assertEquals([code, new TextDecoder().decode(stdout)], [130, ""]);
+  assertMatch(new TextDecoder().decode(stderr), /^(Downloading .*\n)*Stopped\n$/);
+  assertEquals(namesIn(folder.path), []);
 });
 
 Deno.test("convert --help tells what was never tried on the published files", async () => {

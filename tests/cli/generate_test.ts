@@ -75,8 +75,9 @@ Deno.test("generate refuses wrong arguments in one line before any work", async 
   const cases: [args: string[], message: string][] = [
     [[], `Expected a prompt, such as "a red apple"`],
     [["a", "--frobnicate"], "Unknown option '--frobnicate'"],
-    [["a", "--steps", "0"], `--steps is "0", expected a whole number from 1 on`],
-    [["a", "--steps", "101"], `--steps is "101", expected a whole number from 1 to 100 for this`],
+    [["a", "--step", "5"], "Unknown option '--step', did you mean --steps?"],
+    [["a", "--steps", "0"], `--steps is "0", expected a whole number of at least 1`],
+    [["a", "--steps", "101"], `--steps is "101", expected a whole number from 1 to 100, the`],
     [["a", "--guidance", "strong"], `--guidance is "strong", expected a number`],
     [["a", "--out", "a.jpg"], `--out is "a.jpg", expected a name that ends in .png`],
     [["a", "--out", "file/a.png"], `Cannot write to ${folder.path}/file: ${folder.path}/file is`],
@@ -145,7 +146,7 @@ Deno.test("generate takes models from the hub that the environment names, and ke
     return result;
   };
   try {
-    assertMatch((await run("1.png")).stderr, /^Downloading .* of .* MB$/m);
+    assertMatch((await run("1.png")).stderr, /^Downloading .* of .* MiB$/m);
     const snapshots = namesIn(`${folder.path}/cache/models--o--emoji/snapshots`);
     assertEquals(snapshots, [commitOf("v2")]);
   } finally {
@@ -163,6 +164,8 @@ Deno.test("generate --help tells the options and gives examples", async () => {
   for (const option of ["--out", "--seed", "--save-tokens", "Examples:"]) {
     assertStringIncludes(stdout, option);
   }
+  assertMatch(stdout, /^ {2}--steps <n> +Denoising steps \(default: 100\)$/m);
+  assertMatch(stdout, /^ {2}--truncation <x> .*, 0 to 1 \(default: 1\)$/m);
 });
 
 /** All files of a folder by their paths. */

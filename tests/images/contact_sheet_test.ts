@@ -39,7 +39,7 @@ Deno.test("contactSheet() takes as many columns as asked for, and no more than i
 
 Deno.test("contactSheet() refuses options that have no meaning", () => {
   const images = [flat(1, 1, 1)];
-  assertThrows(() => contactSheet([]), RangeError, "there is no image");
+  assertThrows(() => contactSheet([]), RangeError, "images is an empty array");
   for (const columns of [0, 1.5, NaN]) {
     assertThrows(() => contactSheet(images, { columns }), RangeError, `columns is ${columns}`);
   }

@@ -42,18 +42,26 @@ Deno.test("RasterImage.fromFloat32() rounds half to even and clamps", () => {
 Deno.test("RasterImage refuses sides and data that do not fit", () => {
   const data = new Uint8ClampedArray(24);
   for (const [width, height] of [[0, 6], [6, 0], [-2, -3], [1.5, 4], [NaN, 1]] as const) {
-    assertThrows(() => new RasterImage(data, width, height), RangeError, "a positive integer");
+    assertThrows(
+      () => new RasterImage(data, width, height),
+      RangeError,
+      "a whole number of at least 1",
+    );
   }
   assertThrows(
     () => new RasterImage(data, 2, 2),
     RangeError,
-    "24 values are given, expected 2 × 2",
+    "data.length is 24, expected 2 · 2 · 4",
   );
-  assertThrows(() => new RasterImage(data, 2 ** 20, 2 ** 20), RangeError, "too many");
+  assertThrows(
+    () => new RasterImage(data, 2 ** 20, 2 ** 20),
+    RangeError,
+    "expected at most 268435456",
+  );
   assertThrows(
     () => RasterImage.fromFloat32(new Float32Array(24), 2, 3),
     RangeError,
-    "expected 2 × 3 × 3",
+    "data.length is 24, expected 2 · 3 · 3",
   );
 });
 

@@ -5,75 +5,145 @@ import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import type { GenerateOptions } from "../../src/pipeline/generate_options.ts";
 import type { PipelineFromPretrainedOptions } from "../../src/pipeline/load_options.ts";
+import type { SavePretrainedOptions } from "../../src/pipeline/save_pipeline.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
 import { type Files, folderOf, ithqLikeFiles, tinyFiles, withJson } from "./golden_runs.ts";
 
 type ErrorClass = new (message: string) => Error;
 
 type Wrong = readonly [value: unknown, error: ErrorClass, message: string];
 
+/** Embeddings with the right shape for their values. */
+const EMBEDS = { data: new Float32Array(64), shape: [1, 2, 32] };
+
 /** Wrong options of generate() and stream(), the class of the error and what its message says. */
 const WRONG_OPTIONS: readonly Wrong[] = [
-  [null, TypeError, "options is an object, got null"],
-  ["fast", TypeError, "options is an object, got string"],
-  [[], TypeError, "options is an object, got an array"],
-  [{ numInferenceSteps: 0 }, RangeError, "numInferenceSteps to be a whole number from 1 to 100"],
-  [{ numInferenceSteps: 101 }, RangeError, "the timesteps of the training, got 101"],
-  [{ numInferenceSteps: 2.5 }, RangeError, "got 2.5"],
-  [{ numInferenceSteps: NaN }, RangeError, "got NaN"],
-  [{ numInferenceSteps: "10" }, TypeError, "numInferenceSteps is a number, got string"],
-  [{ numInferenceSteps: null }, TypeError, "numInferenceSteps is a number, got null"],
-  [{ guidanceScale: NaN }, RangeError, "guidanceScale to be a finite number, got NaN"],
-  [{ guidanceScale: Infinity }, RangeError, "guidanceScale to be a finite number, got Infinity"],
-  [{ guidanceScale: "5" }, TypeError, "guidanceScale is a number, got string"],
-  [{ truncationRate: -0.1 }, RangeError, "truncationRate to be a number from 0 to 1, got -0.1"],
-  [{ truncationRate: 1.5 }, RangeError, "truncationRate to be a number from 0 to 1, got 1.5"],
-  [{ truncationRate: NaN }, RangeError, "truncationRate"],
-  [{ truncationRate: null }, TypeError, "truncationRate is a number, got null"],
-  [{ numImagesPerPrompt: 0 }, RangeError, "numImagesPerPrompt to be a whole number from 1 on"],
-  [{ numImagesPerPrompt: 1.5 }, RangeError, "got 1.5"],
-  [{ numImagesPerPrompt: [2] }, TypeError, "numImagesPerPrompt is a number, got an array"],
-  [{ numImagesPerPrompt: 1e6 }, RangeError, "1000000 images at once need 15.5 GiB"],
+  [null, TypeError, "options is null, expected an object"],
+  ["fast", TypeError, 'options is "fast", expected an object'],
+  [[], TypeError, "options is an empty array, expected an object"],
+  [
+    { numInferenceSteps: 0 },
+    RangeError,
+    "numInferenceSteps is 0, expected a whole number from 1 to 100",
+  ],
+  [
+    { numInferenceSteps: 101 },
+    RangeError,
+    "is 101, expected a whole number from 1 to 100, the timesteps",
+  ],
+  [{ numInferenceSteps: 2.5 }, RangeError, "numInferenceSteps is 2.5"],
+  [{ numInferenceSteps: NaN }, RangeError, "numInferenceSteps is NaN"],
+  [{ numInferenceSteps: "10" }, TypeError, 'numInferenceSteps is "10", expected a whole number'],
+  [{ numInferenceSteps: null }, TypeError, "numInferenceSteps is null, expected a whole number"],
+  [{ guidanceScale: NaN }, RangeError, "guidanceScale is NaN, expected a finite number"],
+  [{ guidanceScale: Infinity }, RangeError, "guidanceScale is Infinity, expected a finite number"],
+  [{ guidanceScale: "5" }, TypeError, 'guidanceScale is "5", expected a finite number'],
+  [
+    { truncationRate: -0.1 },
+    RangeError,
+    "truncationRate is -0.1, expected a finite number from 0 to 1",
+  ],
+  [
+    { truncationRate: 1.5 },
+    RangeError,
+    "truncationRate is 1.5, expected a finite number from 0 to 1",
+  ],
+  [{ truncationRate: NaN }, RangeError, "truncationRate is NaN"],
+  [{ truncationRate: null }, TypeError, "truncationRate is null, expected a finite number"],
+  [
+    { numImagesPerPrompt: 0 },
+    RangeError,
+    "numImagesPerPrompt is 0, expected a whole number of at least 1",
+  ],
+  [{ numImagesPerPrompt: 1.5 }, RangeError, "numImagesPerPrompt is 1.5"],
+  [
+    { numImagesPerPrompt: [2] },
+    TypeError,
+    "numImagesPerPrompt is an array, expected a whole number",
+  ],
+  [
+    { numImagesPerPrompt: 1e6 },
+    RangeError,
+    "is 1000000, expected at most 258111: the noise of a step would take 15 GiB",
+  ],
   [{ seed: 1.5 }, RangeError, "the seed is 1.5, expected an integer"],
   [{ seed: 2 ** 60 }, RangeError, "as a bigint"],
   [{ seed: 2n ** 64n }, RangeError, "expected -2^63 to 2^64 - 1"],
   [{ seed: "1" }, TypeError, "the seed is string, expected an integer"],
-  [{ generator: 1 }, TypeError, "generator has a method fill, got number"],
-  [{ generator: null }, TypeError, "generator has a method fill, got null"],
+  [{ generator: 1 }, TypeError, "generator is 1, expected an object with a method fill"],
+  [{ generator: null }, TypeError, "generator is null, expected an object with a method fill"],
   [{ generator: new TorchGenerator(0), seed: 0 }, TypeError, "seed and generator are both given"],
-  [{ latents: new Array(64).fill(0) }, TypeError, "latents is an Int32Array, got an array"],
-  [{ latents: new Float32Array(64) }, TypeError, "latents is an Int32Array, got object"],
-  [{ latents: new Int32Array(63) }, RangeError, "latents to be 1 · 64 token ids, got 63"],
-  [{ latents: new Int32Array(128) }, RangeError, "latents to be 1 · 64 token ids, got 128"],
-  [{ latents: new Int32Array(64).fill(65) }, RangeError, "token ids from 0 to 64, got 65"],
-  [{ latents: new Int32Array(64).fill(-1) }, RangeError, "token ids from 0 to 64, got -1"],
-  [{ onProgress: true }, TypeError, "onProgress is a function, got boolean"],
-  [{ progressBar: "yes" }, TypeError, "progressBar is a boolean, got string"],
-  [{ signal: {} }, TypeError, "signal is an AbortSignal, got object"],
-  [{ signal: null }, TypeError, "signal is an AbortSignal, got null"],
+  [{ latents: new Array(64).fill(0) }, TypeError, "latents is an array, expected an Int32Array"],
+  [
+    { latents: new Float32Array(64) },
+    TypeError,
+    "latents is a Float32Array, expected an Int32Array",
+  ],
+  [{ latents: new Int32Array(63) }, RangeError, "latents.length is 63, expected 1 · 64 token ids"],
+  [
+    { latents: new Int32Array(128) },
+    RangeError,
+    "latents.length is 128, expected 1 · 64 token ids",
+  ],
+  [
+    { latents: new Int32Array(64).fill(65) },
+    RangeError,
+    "latents[0] is 65, expected a token id from 0 to 64",
+  ],
+  [
+    { latents: new Int32Array(64).fill(-1) },
+    RangeError,
+    "latents[0] is -1, expected a token id from 0 to 64",
+  ],
+  [{ onProgress: true }, TypeError, "onProgress is true, expected a function"],
+  [{ progressBar: "yes" }, TypeError, 'progressBar is "yes", expected a boolean'],
+  [{ signal: {} }, TypeError, "signal is an object, expected an AbortSignal"],
+  [{ signal: null }, TypeError, "signal is null, expected an AbortSignal"],
+  [{ steps: 5 }, TypeError, 'unknown option "steps", did you mean numInferenceSteps?'],
+  [{ step: 5 }, TypeError, 'unknown option "step", did you mean numInferenceSteps?'],
+  [{ guidance: 5 }, TypeError, "did you mean guidanceScale?"],
+  [{ num_images_per_prompt: 5 }, TypeError, "did you mean numImagesPerPrompt?"],
+  [{ colour: "red" }, TypeError, 'unknown option "colour", expected seed, numInferenceSteps'],
+  [{ promptEmbeds: EMBEDS }, TypeError, "prompt and promptEmbeds are both given"],
+  [{ promptEmbeds: null }, TypeError, "promptEmbeds is null, expected a tensor of floats"],
+  [{ negativePromptEmbeds: "" }, TypeError, 'negativePromptEmbeds is "", expected a tensor'],
+  [{ negativePromptEmbeds: { ...EMBEDS, data: [0] } }, TypeError, "negativePromptEmbeds is an obj"],
+  [{ negativePromptEmbeds: { data: EMBEDS.data } }, TypeError, "a Float32Array as data"],
+  [{ negativePromptEmbeds: { ...EMBEDS, shape: [2, 3] } }, RangeError, "is of shape (2, 3), exp"],
+  [
+    { negativePromptEmbeds: { ...EMBEDS, shape: [1, 3, 32] } },
+    RangeError,
+    "is of 64 numbers, expected 96",
+  ],
+  [
+    { negativePromptEmbeds: { ...EMBEDS, shape: [1, 0, 32] } },
+    RangeError,
+    "is of shape (1, 0, 32), exp",
+  ],
 ];
 
 /** Wrong options that only generate() has. */
 const WRONG_OUTPUT_OPTIONS: readonly Wrong[] = [
-  [{ outputType: "pil" }, RangeError, 'outputType to be "image", "array" or "tokens", got pil'],
-  [{ outputType: null }, RangeError, "outputType"],
-  [{ returnDict: 0 }, TypeError, "returnDict is a boolean, got number"],
-  [{ callback: "log" }, TypeError, "callback is a function, got string"],
-  [{ callbackSteps: 0 }, RangeError, "callbackSteps to be a whole number from 1 on, got 0"],
-  [{ callbackSteps: -1 }, RangeError, "got -1"],
-  [{ callbackSteps: 1.5 }, RangeError, "got 1.5"],
-  [{ callbackSteps: "1" }, TypeError, "callbackSteps is a number, got string"],
+  [{ outputType: "pil" }, RangeError, 'outputType is "pil", expected "image", "array" or "tokens"'],
+  [{ outputType: null }, RangeError, "outputType is null"],
+  [{ returnDict: 0 }, TypeError, "returnDict is 0, expected a boolean"],
+  [{ callback: "log" }, TypeError, 'callback is "log", expected a function'],
+  [{ callbackSteps: 0 }, RangeError, "callbackSteps is 0, expected a whole number of at least 1"],
+  [{ callbackSteps: -1 }, RangeError, "callbackSteps is -1"],
+  [{ callbackSteps: 1.5 }, RangeError, "callbackSteps is 1.5"],
+  [{ callbackSteps: "1" }, TypeError, 'callbackSteps is "1", expected a whole number'],
 ];
 
 /** Wrong prompts. */
 const WRONG_PROMPTS: readonly Wrong[] = [
-  [undefined, TypeError, "prompt is a string or an array of strings, got undefined"],
-  [null, TypeError, "got null"],
-  [42, TypeError, "got number"],
-  [{}, TypeError, "got object"],
-  [["a cat", 1], TypeError, "got an array of other things"],
-  [[], RangeError, "prompt to be at least one string, got an empty array"],
+  [undefined, TypeError, "prompt is undefined, expected a string or an array of strings"],
+  [null, TypeError, "prompt is null"],
+  [42, TypeError, "prompt is 42"],
+  [{}, TypeError, "prompt is an object"],
+  [["a cat", 1], TypeError, "prompt[1] is 1, expected a string"],
+  [[], RangeError, "prompt is an empty array, expected at least one string"],
 ];
 
 const SOME_STEPS = { numInferenceSteps: 3, seed: 0, outputType: "tokens" } as const;
@@ -103,6 +173,7 @@ Deno.test("VQDiffusionPipeline.generate() refuses wrong arguments before it star
   }
   for (const [options, error, message] of WRONG_OUTPUT_OPTIONS) {
     await assertRejects(() => pipe.generate("a cat", withGenerator(options)), error, message);
+    assertThrows(() => pipe.stream("a cat", withGenerator(options)), TypeError, "unknown option");
   }
   for (const [prompt, error, message] of WRONG_PROMPTS) {
     await assertRejects(() => pipe.generate(prompt as string, { generator }), error, message);
@@ -144,14 +215,14 @@ Deno.test("VQDiffusionPipeline.stream() stops when aborted between two events", 
   await using pipe = await loadTiny();
   const before = pipe.backend.memoryUse();
   const controller = new AbortController();
-  const seen: number[] = [];
+  const timesteps: number[] = [];
   await assertRejects(async () => {
-    for await (const event of pipe.stream("a cat", { signal: controller.signal })) {
-      seen.push(event.step);
-      if (event.step === 2) controller.abort();
+    for await (const { timestep } of pipe.stream("a cat", { signal: controller.signal })) {
+      timesteps.push(timestep);
+      if (timestep === 98) controller.abort();
     }
   }, DOMException);
-  assertEquals(seen, [1, 2]);
+  assertEquals(timesteps, [99, 98]);
   assertEquals(pipe.backend.memoryUse(), before);
 });
 
@@ -200,7 +271,8 @@ Deno.test("VQDiffusionPipeline.fromPretrained() refuses wrong arguments", async 
   const wrong: [source: unknown, options: unknown, error: ErrorClass, message: string][] = [
     [42, {}, TypeError, "source is a string, a URL or an open folder, got number"],
     [null, {}, TypeError, "got null"],
-    [folder, null, TypeError, "options is an object, got null"],
+    [folder, null, TypeError, "options is null, expected an object"],
+    [folder, { backened: 1 }, TypeError, 'unknown option "backened", did you mean backend?'],
     [folder, { device: "cuda" }, RangeError, 'device is "auto", "wasm" or "webgpu", got "cuda"'],
     [folder, { dtype: "int4" }, RangeError, 'dtype is one of fp32, fp16, q8, got "int4"'],
     [folder, { simd: "avx" }, RangeError, 'simd is one of relaxed-simd, simd, got "avx"'],
@@ -219,6 +291,15 @@ Deno.test("VQDiffusionPipeline.fromPretrained() refuses wrong arguments", async 
     };
     await assertRejects(load, error, message);
   }
+});
+
+Deno.test("VQDiffusionPipeline.savePretrained() refuses unknown options, and writes nothing", async () => {
+  await using pipe = await loadTiny();
+  await using folder = await temporaryFolder();
+  const options = { dtpye: "q8" } as SavePretrainedOptions;
+  const save = () => pipe.savePretrained(`${folder.path}/model`, options);
+  await assertRejects(save, TypeError, 'unknown option "dtpye", did you mean dtype?');
+  assertEquals([...Deno.readDirSync(folder.path)], []);
 });
 
 Deno.test("VQDiffusionPipeline.fromPretrained() stops when aborted before and during loading", async () => {
@@ -292,11 +373,7 @@ Deno.test("VQDiffusionPipeline.fromPretrained() refuses components that do not f
     [withJson(tiny, scheduler, { num_train_timesteps: 200 }), RangeError, "has 200 timesteps"],
     [withJson(tiny, scheduler, { num_vec_classes: "65" }), TypeError, "num_vec_classes"],
     [withJson(tiny, tokenizer, { model_max_length: 50 }), RangeError, "model_max_length is 50"],
-    [
-      withJson(tiny, "transformer/config.json", { num_layers: 4 }),
-      TypeError,
-      "missing transformer_blocks",
-    ],
+    [withJson(tiny, "transformer/config.json", { num_layers: 4 }), TypeError, "it lacks"],
     [withJson(tiny, "transformer/config.json", { num_layers: 0 }), RangeError, "num_layers"],
     [withJson(tiny, "vqvae/config.json", { out_channels: 1 }), TypeError, "expected (1, 32, 3, 3)"],
     [withJson(tiny, "text_encoder/config.json", { hidden_size: 33 }), RangeError, "hidden_size"],

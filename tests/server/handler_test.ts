@@ -121,6 +121,8 @@ Deno.test("createHandler() refuses wrong requests with one line of JSON before i
     [get("prompt=a&images=5"), 400, "images is 5, expected a whole number from 1 to 4"],
     [get("prompt=a&previews=-1"), 400, "previews is -1"],
     [get("prompt=a&prompt=b"), 400, "The parameter prompt is given twice"],
+    [get("prompt=a&step=9"), 400, 'Unknown parameter "step", did you mean steps?'],
+    [get("prompt=a&guidanceScale=9"), 400, "did you mean guidance?"],
     [get("prompt=a&size=9"), 400, 'Unknown parameter "size", expected prompt, seed, steps'],
     [get(`prompt=${long}`), 400, "prompt is 21 characters long, expected at most 20"],
     [post({ prompt: 5 }), 400, "prompt is 5, expected a text"],
@@ -147,12 +149,19 @@ Deno.test("createHandler() refuses wrong requests with one line of JSON before i
   }
 });
 
+Deno.test("createHandler() draws at most maxSteps steps if a request does not say how many", async () => {
+  await using pipe = await loadTiny();
+  const { images } = await pipe.generate("a cat", { numInferenceSteps: 3, seed: 1 });
+  const handler = createHandler(pipe, { maxSteps: 3 });
+  assertEquals(await image(await handler(get("prompt=a+cat&seed=1"))), images[0]!);
+});
+
 Deno.test("createHandler() refuses more steps than the model has", async () => {
   await using pipe = await loadTiny();
   const response = await createHandler(pipe, { maxSteps: 1000 })(get("prompt=a&steps=101"));
   assertEquals(response.status, 400);
   assertEquals(await response.json(), {
-    error: "steps is 101, expected a whole number from 1 to 100",
+    error: "steps is 101, expected a whole number from 1 to 100, the timesteps of the training",
   });
 });
 
@@ -225,12 +234,26 @@ Deno.test("createHandler() refuses wrong options", () => {
   for (
     const name of ["maxSteps", "maxImages", "maxPromptLength", "maxBodyBytes", "maxConcurrent"]
   ) {
-    for (const value of [0, 1.5, NaN, "5"]) {
-      const options = { [name]: value } as HandlerOptions;
+    for (const value of [0, 1.5, NaN]) {
+      const options: HandlerOptions = { [name]: value };
       assertThrows(() => createHandler(load, options), RangeError, `${name} is ${value}`);
     }
+    const options = { [name]: "5" } as HandlerOptions;
+    assertThrows(() => createHandler(load, options), TypeError, `${name} is "5"`);
   }
-  assertThrows(() => createHandler(null as never), TypeError, "got null");
+  const wrong: [options: unknown, message: string][] = [
+    [{ maxStep: 5 }, 'unknown option "maxStep", did you mean maxSteps?'],
+    [{ onError: true }, "onError is true, expected a function"],
+    [null, "options is null, expected an object"],
+  ];
+  for (const [options, message] of wrong) {
+    assertThrows(() => createHandler(load, options as HandlerOptions), TypeError, message);
+  }
+  assertThrows(
+    () => createHandler(null as never),
+    TypeError,
+    "pipeline is null, expected a VQDiff",
+  );
 });
 
 Deno.test("createHandler() serves over HTTP, and stops when the client goes away", async () => {

@@ -50,7 +50,7 @@ export function pausingPipeline(pipe: VQDiffusionPipeline) {
       }),
     stream: async function* (prompt: string, options: { signal: AbortSignal }) {
       for await (const event of pipe.stream(prompt, options)) {
-        if (event.step === 2) await pause(options.signal);
+        if (event.timestep === event.steps - 2) await pause(options.signal);
         options.signal.throwIfAborted();
         yield event;
       }

@@ -37,13 +37,13 @@ import { WorkerPool } from "./worker_pool.ts";
 /** Options of {@linkcode createWasmBackend}. */
 export interface WasmBackendOptions {
   /** Number of threads; 1 computes on the calling thread. Default: the number of processors, at most 16. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Instruction set. Default: the best this engine accepts. */
-  readonly simd?: SimdVariant;
+  readonly simd?: SimdVariant | undefined;
   /** The kernels, compiled by the caller, where compiling from bytes is forbidden. */
-  readonly module?: KernelModule;
+  readonly module?: KernelModule | undefined;
   /** Why this backend was taken, for `device.reason`. */
-  readonly reason?: string;
+  readonly reason?: string | undefined;
 }
 
 const MOST_THREADS = 16;

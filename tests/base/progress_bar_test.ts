@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { ProgressBar } from "../../src/pipeline/progress_bar.ts";
+import { ProgressBar } from "../../src/base/progress_bar.ts";
 
 /** An output that keeps what is written. */
 function record(isTerminal: boolean) {

@@ -1,5 +1,5 @@
 /**
- * A progress bar in text.
+ * A progress bar in text. Pipelines and commands draw it, so it lies below both.
  *
  * @module
  */
@@ -15,11 +15,11 @@ export interface ProgressOutput {
 /** Options of a {@linkcode ProgressBar}. */
 export interface ProgressBarOptions {
   /** Where to draw it. Default: the standard error output. */
-  readonly output?: ProgressOutput;
-  /** Parts that were done before; the time left is reckoned from the others. Default 0. */
-  readonly done?: number;
-  /** Tells how much is done. Default: `done/total`. */
-  readonly format?: (done: number, total: number) => string;
+  readonly output?: ProgressOutput | undefined;
+  /** Parts that were done before; the time left is estimated from the others. Default 0. */
+  readonly done?: number | undefined;
+  /** Says how much is done. Default: `done/total`. */
+  readonly format?: ((done: number, total: number) => string) | undefined;
 }
 
 const WIDTH = 24;

@@ -1,0 +1,171 @@
+/**
+ * The parameters of a generation: their names, types, ranges, defaults and help, for the library, the
+ * command line and HTTP. A new one is a field of {@linkcode GenerationParameters}, an entry of
+ * {@linkcode GENERATION_PARAMETERS}, and its use.
+ *
+ * @module
+ */
+
+import { checkInteger, checkNumber, type Range } from "../base/check.ts";
+
+/** Parameters of a generation, by the names of diffusers' `__call__`. */
+export interface GenerationParameters {
+  /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
+  readonly seed?: number | bigint | undefined;
+  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
+  readonly numInferenceSteps?: number | undefined;
+  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
+  readonly guidanceScale?: number | undefined;
+  /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
+  readonly truncationRate?: number | undefined;
+  /** Images for each prompt. Default 1. */
+  readonly numImagesPerPrompt?: number | undefined;
+}
+
+/** Name of a parameter in the library. */
+export type ParameterName = keyof GenerationParameters;
+
+/** The values of a generation: what is not given is filled in, except the seed. */
+export type GenerationValues =
+  & { readonly [N in Exclude<ParameterName, "seed">]: NonNullable<GenerationParameters[N]> }
+  & Pick<GenerationParameters, "seed">;
+
+/** What the ranges and the defaults of parameters depend on. */
+export interface ParameterLimits {
+  /** Timesteps of the model's training; undefined as long as there is no model. */
+  readonly numTrainTimesteps?: number | undefined;
+  /** Defaults of a model, which come before those of diffusers. How many images is not its to say. */
+  readonly defaults?: Omit<GenerationParameters, "seed" | "numImagesPerPrompt"> | undefined;
+  /** Narrower ranges than the table's. Defaults are moved into them. */
+  readonly ranges?: Readonly<Partial<Record<ParameterName, Range>>> | undefined;
+}
+
+/** What there is to know about a parameter. */
+export interface GenerationParameter {
+  /** Name on the command line (`--steps`) and in HTTP requests (`steps`). */
+  readonly shortName: string;
+  /** What its values are; seeds are whole numbers of 64 bits. */
+  readonly type: "integer" | "number" | "seed";
+  /** The values that fit. */
+  readonly range: (limits: ParameterLimits) => Range;
+  /** The default of diffusers; undefined if there is none. */
+  readonly default: number | undefined;
+  /** A line for people, without the range and the default. */
+  readonly help: string;
+}
+
+/** All parameters by their names in the library, in the order in which help lists them. */
+export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationParameter>> = {
+  seed: {
+    shortName: "seed",
+    type: "seed",
+    // The generator that is made of a seed checks it.
+    range: () => ({}),
+    default: undefined,
+    help: "Seed: the same seed draws the same picture",
+  },
+  numInferenceSteps: {
+    shortName: "steps",
+    type: "integer",
+    range: ({ numTrainTimesteps: max }) => ({ min: 1, max, why: "the timesteps of the training" }),
+    default: 100,
+    help: "Denoising steps",
+  },
+  guidanceScale: {
+    shortName: "guidance",
+    type: "number",
+    range: () => ({}),
+    default: 5,
+    help: "How closely to follow the prompt; 1 is no guidance",
+  },
+  truncationRate: {
+    shortName: "truncation",
+    type: "number",
+    range: () => ({ min: 0, max: 1 }),
+    default: 1,
+    help: "Keep the likeliest tokens up to this sum of probabilities",
+  },
+  numImagesPerPrompt: {
+    shortName: "images",
+    type: "integer",
+    range: () => ({ min: 1 }),
+    default: 1,
+    help: "Pictures of each prompt",
+  },
+};
+
+/** Names of all parameters in the library. */
+export const PARAMETER_NAMES: readonly ParameterName[] = Object.keys(
+  GENERATION_PARAMETERS,
+) as ParameterName[];
+
+/** Names in the library by short names. */
+export const LONG_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
+  PARAMETER_NAMES.map((name) => [GENERATION_PARAMETERS[name].shortName, name]),
+);
+
+/** Short names by names in the library. */
+export const SHORT_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
+  PARAMETER_NAMES.map((name) => [name, GENERATION_PARAMETERS[name].shortName]),
+);
+
+/** What {@linkcode limitsOf} reads of a pipeline. */
+export interface LimitingPipeline {
+  /** The components of the pipeline. */
+  readonly components: {
+    /** Its scheduler, of any kind. */
+    readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+  };
+}
+
+/** What the parameters of a pipeline's generations depend on. */
+export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
+  return { numTrainTimesteps: components.scheduler.config.numTrainTimesteps };
+}
+
+/** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */
+export function rangeOf(name: ParameterName, limits: ParameterLimits): Range {
+  const range = GENERATION_PARAMETERS[name].range(limits);
+  const narrower = limits.ranges?.[name] ?? {};
+  const { max, why } = (narrower.max ?? Infinity) < (range.max ?? Infinity) ? narrower : range;
+  return { min: Math.max(range.min ?? -Infinity, narrower.min ?? -Infinity), max, why };
+}
+
+/**
+ * Checks the parameters of a generation, and fills in those that are not given: a model's default comes
+ * first, then that of diffusers.
+ *
+ * @throws {TypeError} If one is not a number.
+ * @throws {RangeError} If one is out of range.
+ */
+export function checkParameters(
+  given: GenerationParameters,
+  limits: ParameterLimits,
+): GenerationValues {
+  const values = PARAMETER_NAMES.map((name) => {
+    const value = given[name];
+    if (value === undefined) return [name, defaultOf(name, limits)];
+    checkParameter(name, value, rangeOf(name, limits));
+    return [name, value];
+  });
+  return Object.fromEntries(values) as GenerationValues;
+}
+
+function checkParameter(name: ParameterName, value: unknown, range: Range): void {
+  const subject = { task: "generate", name };
+  switch (GENERATION_PARAMETERS[name].type) {
+    case "integer":
+      return checkInteger(subject, value, range);
+    case "number":
+      return checkNumber(subject, value, range);
+    case "seed":
+  }
+}
+
+function defaultOf(name: ParameterName, limits: ParameterLimits): number | undefined {
+  const defaults: Partial<Record<ParameterName, number | undefined>> = limits.defaults ?? {};
+  const value = defaults[name] ?? GENERATION_PARAMETERS[name].default;
+  if (value === undefined) return undefined;
+  const { min = -Infinity, max = Infinity } = rangeOf(name, limits);
+  return Math.min(Math.max(value, min), max);
+}

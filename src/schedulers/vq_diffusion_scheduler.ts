@@ -51,10 +51,15 @@ export interface VQDiffusionSchedulerOutput {
  *
  * @example
  * ```ts
- * const scheduler = new VQDiffusionScheduler({ numVecClasses: 4097 });
- * scheduler.setTimesteps(50);
- * for (const t of scheduler.timesteps) {
- *   const { prevSample } = scheduler.step(logPX0, t, xT, { generator });
+ * import type { Tensor } from "../backends/backend.ts";
+ *
+ * export function denoise(xT: Tensor<"i32">, predict: (xT: Tensor<"i32">, t: number) => Tensor) {
+ *   const scheduler = new VQDiffusionScheduler({ numVecClasses: 4097 });
+ *   scheduler.setTimesteps(50);
+ *   for (const t of scheduler.timesteps) {
+ *     xT = scheduler.step(predict(xT, t), t, xT).prevSample;
+ *   }
+ *   return xT;
  * }
  * ```
  */

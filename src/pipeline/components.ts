@@ -68,7 +68,7 @@ export const COMPONENTS = {
     // Not exported by the package itself, but by the module of its pipeline.
     "vq_diffusion",
   ),
-} as const satisfies Readonly<Record<keyof PipelineComponents, ComponentInfo>>;
+} satisfies Readonly<Record<keyof PipelineComponents, ComponentInfo>>;
 
 /** Names of the components. */
 export const COMPONENT_NAMES = Object.keys(COMPONENTS) as (keyof PipelineComponents)[];

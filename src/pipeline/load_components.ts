@@ -6,7 +6,6 @@
 
 import type { Backend, WeightDType } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
@@ -21,22 +20,20 @@ import { COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
 /** Options of {@linkcode loadComponents}. */
 export interface LoadComponentsOptions {
   /**
-   * Whether to load the weights. Default true. Without them the components can tell their size and be
-   * saved.
+   * Whether to load the weights. Default true. Without them the components know their size and can
+   * be saved.
    */
   readonly load?: boolean | undefined;
   /** How the weights of linear layers are held. Default: as stored. */
   readonly dtype?: WeightDType | undefined;
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
-  /** Is told how loading goes on. */
-  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
  * Loads all components of a folder in diffusers' layout.
  *
- * @throws {TypeError} If the folder is not that of a VQ-Diffusion pipeline, or a part lacks or is damaged.
+ * @throws {TypeError} If the folder is not that of a VQ-Diffusion pipeline, or a part is missing or damaged.
  * @throws {RangeError} If components do not fit each other, or the memory of the device; that is checked
  *   before any is taken.
  */
@@ -96,14 +93,14 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
     const found = Array.isArray(entry) ? entry[1] : undefined;
     // The fast tokenizer has the same files.
     if (typeof found === "string" && found.replace(/Fast$/, "") === className) continue;
-    if (entry === undefined) throw new TypeError(lacks(folder.description, name));
+    if (entry === undefined) throw new TypeError(missing(folder.description, name));
     throw new TypeError(
       `Cannot load ${description}: ${name} is ${JSON.stringify(entry)}, expected a ${className}`,
     );
   }
 }
 
-function lacks(description: string, component: string): string {
+function missing(description: string, component: string): string {
   const hint = component === "learned_classifier_free_sampling_embeddings"
     ? `; the revision "fp16" of microsoft/vq-diffusion-ithq lacks them: load "main" with dtype "fp16"`
     : "";

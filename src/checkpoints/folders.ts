@@ -8,8 +8,8 @@ import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "../files/disk_
 import { describeUrl } from "../files/http.ts";
 import { openHttpFile } from "../files/http_file.ts";
 import { httpFolder } from "../files/http_folder.ts";
-import { type HubOptions, isHubId, openHubFolder } from "../hub/hub.ts";
-import { originalFolder } from "./original/original_folder.ts";
+import type { HubOptions } from "../hub/hub.ts";
+import { isHubId } from "../hub/hub_id.ts";
 import { missingFile } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
@@ -60,11 +60,14 @@ export async function openFolder(
   options.signal?.throwIfAborted();
   const url = source instanceof URL ? source : urlOf(source);
   if (isOriginal(source)) {
-    return openOriginal(url ?? String(source), options);
+    return await openOriginal(url ?? String(source), options);
   }
   if (url === undefined) {
     const path = String(source);
-    if (isHubId(path) && !await isFolder(path)) return openHubFolder(path, options);
+    if (isHubId(path) && !await isFolder(path)) {
+      const { openHubFolder } = await import("../hub/hub.ts");
+      return openHubFolder(path, options);
+    }
     return await openDiskFolder(path, options);
   }
   switch (url.protocol) {
@@ -118,7 +121,11 @@ export function isOriginal(source: string | URL): boolean {
   return /\.(pth|pt|ckpt)$/i.test(path);
 }
 
-function openOriginal(source: string | URL, options: OpenFolderOptions): ModelFolder {
+async function openOriginal(
+  source: string | URL,
+  options: OpenFolderOptions,
+): Promise<ModelFolder> {
+  const { originalFolder } = await import("./original/original_folder.ts");
   const { vqvae, codes, config, tokenizer, textEncoder, ema } = options.original ?? {};
   const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
     source === undefined ? undefined : () => open(source);

@@ -10,7 +10,7 @@ import { readJson } from "./config.ts";
 import { isInnerPath, joinPath, MissingFileError, quote } from "../files/paths.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { isTorchFile, openTorchFile } from "./torch/torch_file.ts";
+import { isTorchFile } from "./torch/file_kind.ts";
 
 /**
  * Opens the weights of a component: the first of some files that is there. A name that ends in
@@ -43,14 +43,15 @@ export async function openWeights(
  * allowed.
  */
 export async function openArrays(file: FileSource): Promise<ArraySource> {
-  let prefix: Uint8Array;
+  let open: (file: FileSource) => Promise<ArraySource> = openSafetensors;
   try {
-    prefix = await file.read(0, Math.min(4, file.size));
+    const prefix = await file.read(0, Math.min(4, file.size));
+    if (isTorchFile(prefix)) open = (await import("./torch/torch_file.ts")).openTorchFile;
   } catch (error) {
     await file[Symbol.asyncDispose]();
     throw error;
   }
-  return await (isTorchFile(prefix) ? openTorchFile(file) : openSafetensors(file));
+  return await open(file);
 }
 
 async function openSharded(folder: ModelFolder, indexName: string): Promise<ArraySource> {

@@ -4,12 +4,14 @@
  * @module
  */
 
-import { type CachedFile, type HubCache, openCache } from "./cache.ts";
+import type { CachedFile, HubCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
 import { type HttpOptions, messageOf } from "../files/http.ts";
 import { openHttpFile } from "../files/http_file.ts";
 import { hubFetch } from "./fetch.ts";
+import { isHubId } from "./hub_id.ts";
+import { openCache } from "./open_cache.ts";
 import {
   describeLocation,
   fetchFileInfo,
@@ -42,12 +44,6 @@ export interface HubOptions extends HttpOptions {
    * the browser or of Deno, where there is one.
    */
   readonly cache?: string | URL | HubCache | false | undefined;
-}
-
-/** Whether a string can be the id of a model on the hub: `owner/name`. */
-export function isHubId(source: string): boolean {
-  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(source) &&
-    !/\.\.|--|[.-](\/|$)/.test(source);
 }
 
 /**

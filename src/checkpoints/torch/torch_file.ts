@@ -14,6 +14,7 @@ import {
   type StoredDType,
 } from "../arrays.ts";
 import { quote } from "../../files/paths.ts";
+import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "../../files/source.ts";
 import {
@@ -24,7 +25,7 @@ import {
   type TorchTensor,
 } from "./torch_pickle.ts";
 import { type PickleNames, unpickle } from "./unpickler.ts";
-import { isZip, ZipArchive } from "./zip.ts";
+import { ZipArchive } from "./zip.ts";
 
 /** Reads a range of a storage, in bytes. */
 type StorageReader = (
@@ -47,11 +48,6 @@ const LEGACY_PROTOCOL = 1001;
 
 /** Bytes before a storage in the old format: its number of elements. */
 const LEGACY_PREFIX_BYTES = 8;
-
-/** Whether a file that begins with these bytes may have been written by `torch.save`. */
-export function isTorchFile(prefix: Uint8Array): boolean {
-  return isZip(prefix) || prefix[0] === 0x80 && prefix[1] === 2 && prefix[2] === 0x8a;
-}
 
 /**
  * Opens a file of tensors that `torch.save` wrote. Nothing in it is executed: names other than those

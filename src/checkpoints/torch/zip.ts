@@ -43,11 +43,6 @@ const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
 /** Deflate cannot shrink data more than this. */
 const MAX_DEFLATE_RATIO = 1032;
 
-/** Whether a file that begins with these bytes may be a zip archive. */
-export function isZip(prefix: Uint8Array): boolean {
-  return prefix[0] === 0x50 && prefix[1] === 0x4b && prefix[2] === 3 && prefix[3] === 4;
-}
-
 /** An open zip archive. It does not own its file. */
 export class ZipArchive {
   readonly #file: FileSource;

@@ -1,16 +1,13 @@
 /**
- * Opening the folder of a model, wherever it lies.
+ * Opening the folder of a model, wherever it lies. What one kind of folder needs is loaded when one of
+ * that kind is opened.
  *
  * @module
  */
 
-import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "../files/disk_folder.ts";
-import { describeUrl } from "../files/http.ts";
-import { openHttpFile } from "../files/http_file.ts";
-import { httpFolder } from "../files/http_folder.ts";
 import type { HubOptions } from "../hub/hub.ts";
 import { isHubId } from "../hub/hub_id.ts";
-import { missingFile } from "../files/paths.ts";
+import { describeUrl, pathOfUrl } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { openArrays } from "./weights.ts";
@@ -68,14 +65,14 @@ export async function openFolder(
       const { openHubFolder } = await import("../hub/hub.ts");
       return openHubFolder(path, options);
     }
-    return await openDiskFolder(path, options);
+    return await openOnDisk(path, options);
   }
   switch (url.protocol) {
     case "http:":
     case "https:":
-      return httpFolder(url, withTotal(options));
+      return (await import("../files/http_folder.ts")).httpFolder(url, withTotal(options));
     case "file:":
-      return await openDiskFolder(pathOfUrl(url), options);
+      return await openOnDisk(pathOfUrl(url), options);
     default:
       throw new TypeError(
         `Cannot open ${source}: expected a folder, or a URL that begins with https:, http: or file:`,
@@ -101,11 +98,15 @@ export async function openFile(
   const progress = new FileProgress(name, watched.onProgress);
   switch (url?.protocol) {
     case "http:":
-    case "https:":
+    case "https:": {
+      const { openHttpFile } = await import("../files/http_file.ts");
       return await openHttpFile(url, progress, watched);
+    }
     case "file:":
-    case undefined:
+    case undefined: {
+      const { openDiskFile } = await import("../files/disk_folder.ts");
       return await openDiskFile(path, progress, options.signal);
+    }
     default:
       throw new TypeError(
         `Cannot open ${source}: expected a file, or a URL that begins with https:, http: or file:`,
@@ -168,16 +169,9 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-async function openDiskFolder(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
-  if (path === "") throw new TypeError("Cannot open a folder: its path is empty");
-  requireDeno(`open ${path}`);
-  try {
-    if ((await Deno.stat(path)).isDirectory) return diskFolder(path, withTotal(options));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
-    throw error;
-  }
-  throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
+async function openOnDisk(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
+  const { openDiskFolder } = await import("../files/disk_folder.ts");
+  return await openDiskFolder(path, withTotal(options));
 }
 
 function withTotal(options: OpenFolderOptions): OpenFolderOptions {

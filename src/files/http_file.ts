@@ -9,14 +9,13 @@ import {
   bodyOf,
   contentLength,
   contentRange,
-  describeUrl,
   HttpError,
   type HttpOptions,
   messageOf,
   request,
   Retries,
 } from "./http.ts";
-import { checkRange, missingFile } from "./paths.ts";
+import { checkRange, describeUrl, missingFile } from "./paths.ts";
 import type { FileProgress } from "./progress.ts";
 import type { FileSource } from "./source.ts";
 

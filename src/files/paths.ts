@@ -1,5 +1,5 @@
 /**
- * Paths inside model folders, and the errors of all kinds of folders.
+ * Paths of model folders and inside them, and the errors of all kinds of folders.
  *
  * @module
  */
@@ -44,6 +44,17 @@ export function checkPath(path: string): string {
  */
 export function quote(name: string): string {
   return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
+}
+
+/** Path of a `file:` URL. */
+export function pathOfUrl(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+}
+
+/** URL without its query, which may hold a signature, for error messages. */
+export function describeUrl(url: URL): string {
+  return decodeURI(`${url.origin}${url.pathname}`);
 }
 
 /** One path below another; an empty one is left out. */

@@ -16,10 +16,11 @@
  */
 
 import type { CachedFile, Download, HubCache } from "./cache.ts";
-import { openDiskFile, requireDeno } from "../files/disk_folder.ts";
+import { openDiskFile } from "../files/disk_folder.ts";
 import { delay } from "../files/http.ts";
 import { checkPath, joinPath, MissingFileError } from "../files/paths.ts";
 import { FileProgress } from "../files/progress.ts";
+import { requireDeno } from "../files/require_deno.ts";
 import type { FileSource } from "../files/source.ts";
 
 /** Bytes that are read at a time of a download that is gone on with. */

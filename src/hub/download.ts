@@ -9,14 +9,13 @@ import {
   bodyOf,
   contentLength,
   contentRange,
-  describeUrl,
   HttpError,
   type HttpOptions,
   messageOf,
   request,
   Retries,
 } from "../files/http.ts";
-import { missingFile } from "../files/paths.ts";
+import { describeUrl, missingFile } from "../files/paths.ts";
 import type { FileProgress } from "../files/progress.ts";
 import { createSha256, type Hasher } from "./sha256.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { pathOfUrl } from "../files/disk_folder.ts";
+import { pathOfUrl } from "../files/paths.ts";
 import { BrowserCache } from "./browser_cache.ts";
 import type { HubCache } from "./cache.ts";
 import { DiskCache } from "./disk_cache.ts";

@@ -4,15 +4,8 @@
  * @module
  */
 
-import {
-  bodyOf,
-  contentLength,
-  describeUrl,
-  HttpError,
-  type HttpOptions,
-  request,
-} from "../files/http.ts";
-import { MissingFileError } from "../files/paths.ts";
+import { bodyOf, contentLength, HttpError, type HttpOptions, request } from "../files/http.ts";
+import { describeUrl, MissingFileError } from "../files/paths.ts";
 
 /** Where a model is on the hub. */
 export interface HubLocation {

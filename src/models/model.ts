@@ -15,7 +15,7 @@ import { type Config, readConfig } from "../checkpoints/config.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
+import { quantizationConfig } from "../checkpoints/quantization_config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { openWeights } from "../checkpoints/weights.ts";
 import { checkMemory } from "./memory_check.ts";
@@ -175,6 +175,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     const config = configToSave(this.config.json, dtype, this.memory.preciseLinears);
     await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
     const quantize = (name: string) => this.memory.quantizable.has(name);
+    const { saveWeights } = await import("../checkpoints/save_weights.ts");
     await saveWeights(this.weights, target, this.weightsFile, { dtype, quantize, signal });
   }
 

@@ -25,7 +25,8 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 const DENO_FILES = [
   "src/checkpoints/folders.ts",
   "src/files/disk_folder.ts",
-  "src/files/folder_writer.ts",
+  "src/files/disk_writer.ts",
+  "src/files/require_deno.ts",
   "src/hub/disk_cache.ts",
 ];
 

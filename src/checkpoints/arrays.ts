@@ -72,6 +72,11 @@ export interface ArraySource extends AsyncDisposable {
    * @throws {RangeError} If there is none of this name.
    */
   loadStored(name: string): Promise<StoredArray>;
+  /**
+   * Lets go of bytes that are kept in memory only to make loading faster. The checkpoint stays open: what
+   * is loaded later is read again.
+   */
+  release(): void;
 }
 
 /** The typed array that holds the elements of a {@linkcode StoredArray}. */

@@ -108,6 +108,10 @@ class SafetensorsFile implements ArraySource {
     return { dtype, shape, bytes: await this.#file.read(offset, length) };
   }
 
+  release(): void {
+    this.#file.release();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file[Symbol.asyncDispose]();
   }

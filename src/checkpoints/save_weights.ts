@@ -48,7 +48,11 @@ export async function saveWeights(
     };
     arrays.push(...entriesOf(name, source.shape(name) ?? [], target, load));
   }
-  await folder.writeFile(path, (sink) => writeSafetensors(arrays, sink));
+  try {
+    await folder.writeFile(path, (sink) => writeSafetensors(arrays, sink));
+  } finally {
+    source.release();
+  }
 }
 
 type ArrayType = HostArray["dtype"];

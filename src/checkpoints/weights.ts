@@ -134,6 +134,10 @@ class ShardedWeights implements ArraySource {
     return await this.#source(name).loadStored(name);
   }
 
+  release(): void {
+    for (const shard of this.#shards.values()) shard.release();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const shard of this.#shards.values()) await shard[Symbol.asyncDispose]();
   }

@@ -125,6 +125,10 @@ class DiskFile implements FileSource {
     return result;
   }
 
+  release(): void {
+    // Nothing is kept.
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

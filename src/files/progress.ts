@@ -61,6 +61,7 @@ export class FileProgress {
   begin(total: number | undefined): void {
     this.#total = total;
     this.#loaded = 0;
+    this.#done = false;
     this.#onProgress?.({ type: "initiate", file: this.#file });
   }
 

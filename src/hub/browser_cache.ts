@@ -190,8 +190,12 @@ class CachedParts implements FileSource {
     return await readBlocks(offset, length, PART_BYTES, (index) => this.#part(index));
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  release(): void {
     this.#last = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     return Promise.resolve();
   }
 

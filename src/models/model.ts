@@ -135,6 +135,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     checkDType(dtype);
     checkMemory(this.weights.description, this.backend, dtype, (type) => this.memoryBytes(type));
     await this.memory.load(this.backend, this.weights, { dtype, signal }, this.#ignored);
+    this.weights.release();
   }
 
   /**

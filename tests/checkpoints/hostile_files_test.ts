@@ -62,6 +62,7 @@ async function loadAll(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
       reads++;
       return file.read(offset, length);
     },
+    release: () => file.release(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   await using source = await openArrays(counted);

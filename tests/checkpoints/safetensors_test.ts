@@ -201,6 +201,7 @@ Deno.test("openSafetensors() loads arrays one by one and closes the file", async
       reads.push([offset, length]);
       return inner.read(offset, length);
     },
+    release: () => inner.release(),
     [Symbol.asyncDispose]() {
       closed = true;
       return Promise.resolve();

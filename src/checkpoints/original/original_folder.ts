@@ -211,9 +211,7 @@ async function openView(
 ): Promise<FileSource> {
   const source = await open();
   try {
-    return safetensorsView(description, arraysOf(source), async () => {
-      await source[Symbol.asyncDispose]();
-    });
+    return safetensorsView(description, arraysOf(source), source);
   } catch (error) {
     await source[Symbol.asyncDispose]();
     throw error;

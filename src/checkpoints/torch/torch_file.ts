@@ -244,6 +244,10 @@ class TorchFile implements ArraySource {
     return { dtype, shape, bytes };
   }
 
+  release(): void {
+    this.#file.release();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file[Symbol.asyncDispose]();
   }

@@ -179,6 +179,7 @@ Deno.test("openTorchFile() closes the file when it cannot read it", async () => 
     description: file.description,
     size: file.size,
     read: file.read.bind(file),
+    release: () => file.release(),
     [Symbol.asyncDispose]() {
       closed = true;
       return Promise.resolve();

@@ -7,12 +7,8 @@
 // --sweep     measures tiles of matrix products and of attention instead
 
 import { parseArgs } from "node:util";
-import {
-  type Frame,
-  type Tensor,
-  WEIGHT_DTYPES,
-  type WeightDType,
-} from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
+import type { Frame, Tensor } from "../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { Device } from "../src/backends/webgpu/device.ts";
 import { type Kernel, unroll } from "../src/backends/webgpu/kernels/kernel.ts";

@@ -6,7 +6,7 @@
 // a process of its own. The folder takes up to 8.5 GB and is removed at the end, unless one is named.
 
 import { parseArgs } from "node:util";
-import type { WeightDType } from "../src/backends/backend.ts";
+import type { WeightDType } from "../src/base/dtypes.ts";
 import { createWasmBackend } from "../src/backends/wasm/wasm_backend.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
 import { writeFolder } from "../src/files/folder_writer.ts";

@@ -1,7 +1,7 @@
 // The command line of `deno task bench`.
 
 import { parseArgs } from "node:util";
-import { WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
 import { bestSimd, type SimdVariant } from "../src/backends/wasm/kernels.ts";
 
 /** What to measure, and how. */

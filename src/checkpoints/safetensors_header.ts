@@ -5,7 +5,7 @@
  */
 
 import { elementCount } from "../base/shapes.ts";
-import { isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
+import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.ts";
 
 /** Where an array lies in a safetensors file. */
 export interface SafetensorsEntry {

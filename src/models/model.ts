@@ -4,12 +4,8 @@
  * @module
  */
 
-import {
-  type Backend,
-  type DeviceType,
-  WEIGHT_DTYPES,
-  type WeightDType,
-} from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { Backend, DeviceType } from "../backends/backend.ts";
 import { createBackend } from "../backends/select.ts";
 import { type Config, readConfig } from "../checkpoints/config.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";

@@ -5,14 +5,8 @@
  * @module
  */
 
-import type {
-  Backend,
-  ConvWeight,
-  HostArray,
-  LinearWeight,
-  Tensor,
-  WeightDType,
-} from "../backends/backend.ts";
+import { hostDType, type WeightDType, weightDType } from "../base/dtypes.ts";
+import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -296,7 +290,5 @@ class Slot<T extends Disposable> implements Parameter<T> {
 
 /** How backends hold the weights of a linear layer if they are not told. */
 function storedAs(source: ArraySource, weights: ArrayShapes): WeightDType {
-  const types = weights.map(([name]) => source.dtype(name));
-  if (types.every((type) => type === "I8")) return "q8";
-  return types.every((type) => type === "F16") ? "fp16" : "fp32";
+  return weightDType(weights.map(([name]) => hostDType(source.dtype(name))));
 }

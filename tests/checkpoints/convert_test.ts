@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import type { HostArray } from "../../src/backends/backend.ts";
-import { float32Values } from "../../src/backends/host_arrays.ts";
-import { convertArray, quantizeRows } from "../../src/checkpoints/convert.ts";
+import { float32Values, quantizeRows } from "../../src/backends/host_arrays.ts";
+import { convertArray } from "../../src/checkpoints/convert.ts";
 
 function f32(values: number[], shape = [values.length]): HostArray {
   return { dtype: "f32", shape, data: new Float32Array(values) };

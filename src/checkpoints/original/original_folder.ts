@@ -170,7 +170,7 @@ class Conversion implements FileTree {
       "transformer/config.json": transformer,
       "vqvae/config.json": vqConfig(vqWeights, codes),
       [`${EMBEDDINGS}/config.json`]: learnedEmbeddingsConfig(weights, learnable),
-      "scheduler/scheduler_config.json": schedulerConfig(
+      "scheduler/scheduler_config.json": alpha1Config(
         classes,
         transformer["num_embeds_ada_norm"],
       ),
@@ -266,7 +266,7 @@ function checkConfig(
 }
 
 /** The schedule `alpha1` of Microsoft's code, which is the default of diffusers. */
-function schedulerConfig(classes: number, timesteps: unknown): Record<string, unknown> {
+function alpha1Config(classes: number, timesteps: unknown): Record<string, unknown> {
   return {
     _class_name: "VQDiffusionScheduler",
     _diffusers_version: "0.9.0",

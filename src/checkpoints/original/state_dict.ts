@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { ArraySource, StoredArray, StoredDType } from "../arrays.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
+import type { ArraySource, StoredArray } from "../arrays.ts";
 import { quote } from "../../files/paths.ts";
 
 /** An array of a converted model, made when it is asked for. */

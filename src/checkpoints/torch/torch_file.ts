@@ -6,13 +6,8 @@
 
 import type { HostArray } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import {
-  type ArraySource,
-  hostArray,
-  STORED_DTYPES,
-  type StoredArray,
-  type StoredDType,
-} from "../arrays.ts";
+import { STORED_DTYPES, type StoredDType } from "../../base/dtypes.ts";
+import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
 import { quote } from "../../files/paths.ts";
 import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";

@@ -5,7 +5,7 @@
  */
 
 import { elementCount } from "../../base/shapes.ts";
-import type { StoredDType } from "../arrays.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
 import { quote } from "../../files/paths.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 

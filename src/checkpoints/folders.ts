@@ -5,12 +5,16 @@
  * @module
  */
 
+import { refuseType, type Subject } from "../base/check.ts";
 import type { HubOptions } from "../hub/hub.ts";
 import { isHubId } from "../hub/hub_id.ts";
 import { describeUrl, pathOfUrl } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { openArrays } from "./weights.ts";
+
+const OPEN_FOLDER: Subject = { task: "open a folder", name: "source" };
+const OPEN_FILE: Subject = { task: "open a file", name: "source" };
 
 /** How to open the folder of a model: most of it concerns the hub, and the first part any server. */
 export interface OpenFolderOptions extends HubOptions {
@@ -53,9 +57,9 @@ export async function openFolder(
   source: string | URL | ModelFolder,
   options: OpenFolderOptions = {},
 ): Promise<ModelFolder> {
-  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  if (typeof source !== "string" && !(source instanceof URL)) return checkedFolder(source);
   options.signal?.throwIfAborted();
-  const url = source instanceof URL ? source : urlOf(source);
+  const url = source instanceof URL ? source : urlOf(source, OPEN_FOLDER);
   if (isOriginal(source)) {
     return await openOriginal(url ?? String(source), options);
   }
@@ -74,8 +78,10 @@ export async function openFolder(
     case "file:":
       return await openOnDisk(pathOfUrl(url), options);
     default:
-      throw new TypeError(
-        `Cannot open ${source}: expected a folder, or a URL that begins with https:, http: or file:`,
+      refuseType(
+        OPEN_FOLDER,
+        String(source),
+        "a folder, or a URL that begins with https:, http: or file:",
       );
   }
 }
@@ -90,7 +96,7 @@ export async function openFile(
   source: string | URL,
   options: OpenFolderOptions = {},
 ): Promise<FileSource> {
-  const url = source instanceof URL ? source : urlOf(source);
+  const url = source instanceof URL ? source : urlOf(source, OPEN_FILE);
   options.signal?.throwIfAborted();
   const path = url === undefined ? String(source) : pathOfUrl(url);
   const name = path.slice(path.lastIndexOf("/") + 1);
@@ -108,10 +114,18 @@ export async function openFile(
       return await openDiskFile(path, progress, options.signal);
     }
     default:
-      throw new TypeError(
-        `Cannot open ${source}: expected a file, or a URL that begins with https:, http: or file:`,
+      refuseType(
+        OPEN_FILE,
+        String(source),
+        "a file, or a URL that begins with https:, http: or file:",
       );
   }
+}
+
+/** @throws {TypeError} If it is no folder. */
+function checkedFolder(source: ModelFolder): ModelFolder {
+  if (typeof source === "object" && typeof source?.readText === "function") return source;
+  refuseType(OPEN_FOLDER, source, "a path, a URL or a folder");
 }
 
 /** Whether a path or URL is that of an original checkpoint, which its ending tells. */
@@ -151,9 +165,9 @@ function beside(file: string | URL, name: string): string | URL {
 }
 
 /** The URL that a string is, if it is one and not a path such as `C:/models`. */
-function urlOf(source: string): URL | undefined {
+function urlOf(source: string, subject: Subject): URL | undefined {
   if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(source)) return undefined;
-  if (!URL.canParse(source)) throw new TypeError(`Cannot open ${source}: it is not a valid URL`);
+  if (!URL.canParse(source)) refuseType(subject, source, "a valid URL");
   return new URL(source);
 }
 

@@ -7,7 +7,8 @@
 import type { ArraySource, StoredArray } from "./arrays.ts";
 import type { HostArray } from "../backends/backend.ts";
 import { readJson } from "./config.ts";
-import { isInnerPath, joinPath, MissingFileError, quote } from "../files/paths.ts";
+import { describeValue } from "../base/check.ts";
+import { isInnerPath, joinPath, MissingFileError } from "../files/paths.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { isTorchFile } from "./torch/file_kind.ts";
@@ -77,9 +78,9 @@ function weightMap(index: unknown, description: string): Map<string, string> {
   const shardOf = new Map<string, string>();
   for (const [name, file] of entries) {
     if (typeof file !== "string" || !isInnerPath(file)) {
-      const found = JSON.stringify(file).slice(0, 100);
       throw new SyntaxError(
-        `Cannot read ${description}: ${quote(name)} is in ${found}, expected a file in the folder`,
+        `Cannot read ${description}: ${describeValue(name)} is in ${describeValue(file)}, ` +
+          `expected a file in the folder`,
       );
     }
     shardOf.set(name, file);
@@ -105,7 +106,7 @@ class ShardedWeights implements ArraySource {
       const shard = shards.get(file);
       if (shard?.shape(name) === undefined) {
         throw new SyntaxError(
-          `Cannot read ${description}: ${quote(name)} is not in ${quote(file)}`,
+          `Cannot read ${description}: ${describeValue(name)} is not in ${describeValue(file)}`,
         );
       }
       this.#sources.set(name, shard);
@@ -145,7 +146,9 @@ class ShardedWeights implements ArraySource {
   #source(name: string): ArraySource {
     const source = this.#sources.get(name);
     if (!source) {
-      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+      throw new RangeError(
+        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
+      );
     }
     return source;
   }

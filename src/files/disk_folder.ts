@@ -4,6 +4,7 @@
  * @module
  */
 
+import { refuseType } from "../base/check.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
@@ -28,7 +29,9 @@ export async function openDiskFolder(
   path: string,
   options: DiskFolderOptions = {},
 ): Promise<ModelFolder> {
-  if (path === "") throw new TypeError("Cannot open a folder: its path is empty");
+  if (path === "") {
+    refuseType({ task: "open a folder", name: "path" }, path, "the path of a folder");
+  }
   requireDeno(`open ${path}`);
   try {
     if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));

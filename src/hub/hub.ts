@@ -4,6 +4,7 @@
  * @module
  */
 
+import { refuseType } from "../base/check.ts";
 import type { CachedFile, HubCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
@@ -54,12 +55,13 @@ export interface HubOptions extends HttpOptions {
  */
 export function openHubFolder(id: string, options: HubOptions = {}): ModelFolder {
   const { revision = "main", endpoint = DEFAULT_ENDPOINT } = options;
-  if (!isHubId(id)) throw new TypeError(`Cannot open ${id}: expected owner/name`);
+  const task = "open a model on the hub";
+  if (!isHubId(id)) refuseType({ task, name: "id" }, id, "owner/name");
   if (!/^[\w][\w./-]*$/.test(revision) || revision.includes("..")) {
-    throw new TypeError(`Cannot open ${id}: ${JSON.stringify(revision)} is not a revision`);
+    refuseType({ task, name: "revision" }, revision, "a branch, tag or commit");
   }
   if (!/^https?:/.test(String(endpoint)) || !URL.canParse(endpoint)) {
-    throw new TypeError(`Cannot use the hub ${endpoint}: expected an http or https URL`);
+    refuseType({ task, name: "endpoint" }, String(endpoint), "an http or https URL");
   }
   const location = { endpoint: new URL(endpoint), id, revision };
   return treeFolder(new HubRepository(location, options));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
 import { bodyOf, contentLength, HttpError, type HttpOptions, request } from "../files/http.ts";
 import { describeUrl, MissingFileError } from "../files/paths.ts";
 
@@ -48,7 +49,7 @@ const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 
 /** The model and revision, for error messages. */
 export function describeLocation({ id, revision }: HubLocation): string {
-  return revision === "main" ? id : `${id} at revision ${JSON.stringify(revision)}`;
+  return revision === "main" ? id : `${id} at revision ${describeValue(revision)}`;
 }
 
 /** Whether a revision is a commit, which never changes. */

@@ -65,7 +65,11 @@ Deno.test("isHubId() tells ids from paths", () => {
 
 Deno.test("openHubFolder() refuses malformed ids, revisions and endpoints", () => {
   assertThrows(() => openHubFolder("a/b/c"), TypeError, "expected owner/name");
-  assertThrows(() => openHubFolder(ID, { revision: "../x" }), TypeError, "is not a revision");
+  assertThrows(
+    () => openHubFolder(ID, { revision: "../x" }),
+    TypeError,
+    'revision is "../x", expected',
+  );
   assertThrows(() => openHubFolder(ID, { endpoint: "hub" }), TypeError, "expected an http");
 });
 

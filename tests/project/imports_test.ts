@@ -25,7 +25,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
 const DENO_FILES = [
   "src/checkpoints/folders.ts",
   "src/files/disk_folder.ts",
-  "src/files/disk_writer.ts",
+  "src/files/folder_writer.ts",
   "src/files/require_deno.ts",
   "src/hub/disk_cache.ts",
 ];
@@ -95,6 +95,18 @@ async function readGraph(entry: string): Promise<{ files: string[]; imports: Imp
   return { files, imports };
 }
 
+/** The files that import each other in a circle, types included, or lie between two circles. */
+function filesInCircles(imports: readonly Import[]): string[] {
+  let links = imports.filter(({ from, target }) => target !== undefined && target !== from);
+  for (let before = -1; before !== links.length;) {
+    before = links.length;
+    const importers = new Set(links.map(({ from }) => from));
+    const imported = new Set(links.map(({ target }) => target));
+    links = links.filter(({ from, target }) => imported.has(from) && importers.has(target!));
+  }
+  return [...new Set(links.map(({ from }) => from))].sort();
+}
+
 /** Every TypeScript file below a folder. */
 function sourceFiles(folder: string): string[] {
   return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) => {
@@ -114,6 +126,12 @@ Deno.test("imports under src/ point downwards, and are relative or exact", async
     .filter(({ fault }) => fault !== undefined)
     .map(({ from, specifier, fault }) => `${from} imports ${specifier}: ${fault}`);
   assertEquals([...new Set(faults)], []);
+});
+
+Deno.test("files do not import each other in a circle, types included", async () => {
+  const graphs = [await readGraph("mod.ts"), await readGraph("src/cli/main.ts")];
+  const circles = filesInCircles(graphs.flatMap(({ imports }) => imports));
+  assertEquals(circles.filter((path) => folderOf(path) !== "backends"), []);
 });
 
 Deno.test("every file under src/ is used by the library or the command line", async () => {
@@ -157,4 +175,13 @@ Deno.test("imports that point upwards or lack a version are found", () => {
   );
   assertEquals(fault(model, "../../mod.ts", "mod.ts"), "src/ may not import mod.ts");
   assertEquals(fault(model, "@/backends/backend.ts", "src/backends/backend.ts"), "not relative");
+});
+
+Deno.test("circles of imports are found, and files that only lead to one are not in it", () => {
+  const imports = ["a b", "b c", "c b", "c d", "d e", "f g", "g f", "h h"].map((pair) => {
+    const [from = "", target] = pair.split(" ");
+    return { from, specifier: "", target };
+  });
+  assertEquals(filesInCircles(imports), ["b", "c", "f", "g"]);
+  assertEquals(filesInCircles(imports.filter(({ from }) => from !== "c" && from !== "g")), []);
 });

@@ -8,7 +8,7 @@ import type { HostArray } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
 import { STORED_DTYPES, type StoredDType } from "../../base/dtypes.ts";
 import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
-import { quote } from "../../files/paths.ts";
+import { describeValue } from "../../base/check.ts";
 import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "../../files/source.ts";
@@ -81,7 +81,7 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
     const size = archive.size(`${root}data/${key}`);
     if (size !== length * STORED_DTYPES[dtype]) {
       throw new SyntaxError(
-        `Cannot read ${description}: the storage ${quote(key)} of ${length} elements has ${
+        `Cannot read ${description}: the storage ${describeValue(key)} of ${length} elements has ${
           size ?? "no"
         } bytes`,
       );
@@ -101,7 +101,7 @@ async function checkByteOrder(
   const order = new TextDecoder().decode(await archive.read(name, 16));
   if (order !== "little") {
     throw new TypeError(
-      `Cannot read ${description}: its byte order is ${quote(order)}, expected little`,
+      `Cannot read ${description}: its byte order is ${describeValue(order)}, expected little`,
     );
   }
 }
@@ -129,7 +129,7 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
     const prefix = await file.read(offset - LEGACY_PREFIX_BYTES, LEGACY_PREFIX_BYTES);
     if (new DataView(prefix.buffer).getBigUint64(0, true) !== BigInt(storage.length)) {
       throw new SyntaxError(
-        `Cannot read ${description}: the storage ${quote(storage.key)} is damaged`,
+        `Cannot read ${description}: the storage ${describeValue(storage.key)} is damaged`,
       );
     }
     return await file.read(offset + begin, length);
@@ -219,13 +219,15 @@ class TorchFile implements ArraySource {
   }
 
   async load(name: string): Promise<HostArray> {
-    return hostArray(await this.loadStored(name), `${quote(name)} of ${this.description}`);
+    return hostArray(await this.loadStored(name), `${describeValue(name)} of ${this.description}`);
   }
 
   async loadStored(name: string): Promise<StoredArray> {
     const tensor = this.#tensors.get(name);
     if (!tensor) {
-      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+      throw new RangeError(
+        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
+      );
     }
     const { storage: { dtype }, shape } = tensor;
     if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };

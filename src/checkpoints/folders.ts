@@ -128,7 +128,7 @@ function checkedFolder(source: ModelFolder): ModelFolder {
   refuseType(OPEN_FOLDER, source, "a path, a URL or a folder");
 }
 
-/** Whether a path or URL is that of an original checkpoint, which its ending tells. */
+/** Whether a path or URL is that of an original checkpoint, by its ending. */
 export function isOriginal(source: string | URL): boolean {
   const path = source instanceof URL
     ? source.pathname

@@ -36,7 +36,7 @@ export async function openWeights(
 }
 
 /**
- * Opens a file of arrays, of safetensors or of `torch.save`: its content tells which. It is closed
+ * Opens a file of arrays, of safetensors or of `torch.save`: its first bytes say which. It is closed
  * with the source, and if it cannot be read.
  *
  * @throws {SyntaxError} If the file is damaged.

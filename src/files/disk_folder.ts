@@ -11,11 +11,11 @@ import { FileProgress, type OnProgress } from "./progress.ts";
 import { requireDeno } from "./require_deno.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
-/** How to read a folder, and whom to tell about it. */
+/** How to read a folder, and what to notify. */
 export interface DiskFolderOptions {
   /** Stops reading. */
   readonly signal?: AbortSignal | undefined;
-  /** Told about every file. */
+  /** Receives the events of every file. */
   readonly onProgress?: OnProgress | undefined;
 }
 

@@ -19,7 +19,7 @@ export interface HttpOptions {
   readonly retryDelay?: number | undefined;
   /** Milliseconds without a single byte after which a connection counts as dropped. Default 60 000. */
   readonly stallTimeout?: number | undefined;
-  /** Told about every file, and when something is tried again. */
+  /** Receives the events of every file, and a notice when something is tried again. */
   readonly onProgress?: OnProgress | undefined;
 }
 

@@ -10,7 +10,7 @@ import type { FileSource } from "../files/source.ts";
 export interface CachedFile {
   /** Id of the model: `owner/name`. */
   readonly repository: string;
-  /** Commit in which the file is; undefined if the hub does not tell. */
+  /** Commit in which the file is; undefined if the hub does not report it. */
   readonly commit: string | undefined;
   /** Path in the model. */
   readonly path: string;
@@ -37,7 +37,7 @@ export interface HubCache {
   /** Opens a file if it is there as a whole. */
   find(file: CachedFile): Promise<FileSource | undefined>;
   /**
-   * Begins to download a file, or goes on with a download that was broken off. Waits while another
+   * Begins the download of a file, or resumes one that was broken off. Waits while another
    * process downloads the same file; then the file may be there, and the result is undefined.
    */
   download(

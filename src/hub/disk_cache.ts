@@ -23,7 +23,7 @@ import { FileProgress } from "../files/progress.ts";
 import { requireDeno } from "../files/require_deno.ts";
 import type { FileSource } from "../files/source.ts";
 
-/** Bytes that are read at a time of a download that is gone on with. */
+/** Bytes that are read at a time of a download that is resumed. */
 const CHUNK_BYTES = 2 ** 20;
 
 /** Milliseconds between two looks at a lock. */
@@ -56,7 +56,7 @@ export class DiskCache implements HubCache {
     return await openIfThere(snapshot, file.path);
   }
 
-  /** Begins to download a file, or goes on with it, alone. */
+  /** Begins or resumes the download of a file, alone. */
   async download(
     file: CachedFile & { readonly etag: string },
     signal?: AbortSignal,

@@ -298,7 +298,7 @@ function weightsOf(
   try {
     components = JSON.parse(modelIndex);
   } catch {
-    return []; // reported by whoever reads it in earnest
+    return []; // whoever loads the pipeline reports it
   }
   if (typeof components !== "object" || components === null) return [];
   return Object.keys(components).flatMap((component) => {

@@ -192,7 +192,7 @@ class Conversion implements FileTree {
     if (tokens === codebookLength) return undefined;
     throw new RangeError(
       `Cannot convert ${this.description}: its transformer knows ${tokens} tokens, the image ` +
-        `autoencoder has ${codebookLength} codes; give the file that tells which codes they stand ` +
+        `autoencoder has ${codebookLength} codes; give the file that lists which codes they stand ` +
         `for, such as taming_vqvae_2887.pt`,
     );
   }

@@ -133,7 +133,7 @@ export class ZipArchive {
     return `${describeValue(name)} in ${this.#file.description}`;
   }
 
-  /** The data follows the local header, whose length only itself tells. */
+  /** The data follows the local header, which alone holds its own length. */
   async #findData(name: string, entry: ZipEntry): Promise<number> {
     const view = dataView(await this.#file.read(entry.headerOffset, LOCAL_HEADER_BYTES));
     if (view.getUint32(0, true) !== LOCAL_HEADER) {

@@ -20,7 +20,9 @@ export type { KernelModule, SimdVariant } from "./src/backends/wasm/kernels.ts";
 export { compileKernels } from "./src/backends/wasm/kernels.ts";
 export { DeviceLostError } from "./src/backends/errors.ts";
 
-export type { ArraySource, StoredArray, StoredDType } from "./src/checkpoints/arrays.ts";
+export { type StoredDType, WEIGHT_DTYPES, type WeightDType } from "./src/base/dtypes.ts";
+
+export type { ArraySource, StoredArray } from "./src/checkpoints/arrays.ts";
 export type { CachedFile, Download, HubCache } from "./src/hub/cache.ts";
 export type { Config } from "./src/checkpoints/config.ts";
 export type { ByteSink, FolderWriter } from "./src/files/folder_writer.ts";

@@ -1,6 +1,7 @@
 // What all sections share: the settings to measure, and measuring one thing with all of them.
 
-import type { Backend, WeightDType } from "../src/backends/backend.ts";
+import type { WeightDType } from "../src/base/dtypes.ts";
+import type { Backend } from "../src/backends/backend.ts";
 import type { SimdVariant } from "../src/backends/wasm/kernels.ts";
 import type { Limits } from "./limit.ts";
 import type { Peer } from "./peers/peer.ts";

@@ -1,6 +1,7 @@
 // Measures the WebGPU backend: see `USAGE`.
 
-import { type Tensor, WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
+import type { Tensor } from "../src/backends/backend.ts";
 import { createWebGpuBackend, type WebGpuBackend } from "../src/backends/webgpu/backend.ts";
 import { probeWebGpu, requestDevice } from "../src/backends/webgpu/probe.ts";
 import type { MatmulTile, Tuning } from "../src/backends/webgpu/recorder.ts";

@@ -1,6 +1,6 @@
 // Measures what memory a model of the size of ithq's takes: see `USAGE`.
 
-import type { WeightDType } from "../src/backends/backend.ts";
+import type { WeightDType } from "../src/base/dtypes.ts";
 import { createWasmBackend } from "../src/backends/wasm/wasm_backend.ts";
 import type { ArraySource } from "../src/checkpoints/arrays.ts";
 import { saveWeights } from "../src/checkpoints/save_weights.ts";

@@ -2,7 +2,7 @@
 // threads as are measured.
 
 import { main as asc } from "npm:assemblyscript@0.28.20/asc";
-import type { WeightDType } from "../src/backends/backend.ts";
+import type { WeightDType } from "../src/base/dtypes.ts";
 import type { SimdVariant } from "../src/backends/wasm/kernels.ts";
 
 /** Products and sums in a second, in billions. */

@@ -1,6 +1,6 @@
 // The command line of `deno task bench`.
 
-import { WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
 import { bestSimd, type SimdVariant } from "../src/backends/wasm/kernels.ts";
 import { integerOption, type ParsedArguments } from "../src/cli/arguments.ts";
 import { choicesOption } from "../tools/script.ts";

@@ -104,6 +104,7 @@ export function randomTransformer(size: TransformerSize): ArraySource {
       const bytes = new Uint8Array(numbers.buffer, 0, 4 * elements(shape));
       return Promise.resolve({ dtype: "F32", shape, bytes });
     },
+    release: () => {},
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -49,6 +49,7 @@ export function randomWeights(shapes: Iterable<readonly [string, readonly number
       const bytes = new Uint8Array(data.buffer as ArrayBuffer);
       return Promise.resolve({ dtype: "F32", shape, bytes });
     },
+    release: () => {},
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

@@ -1,6 +1,6 @@
 // Measures what weights held in float16 or int8 cost against float32: see `USAGE`.
 
-import type { WeightDType } from "../src/backends/backend.ts";
+import type { WeightDType } from "../src/base/dtypes.ts";
 import { createBackend } from "../src/backends/select.ts";
 import { integerOption } from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";

@@ -1,6 +1,7 @@
 // Scores how well a model of emoji follows prompts: see `USAGE`.
 
-import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../src/backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
+import type { Backend } from "../src/backends/backend.ts";
 import { createBackend } from "../src/backends/select.ts";
 import { integerOption, type ParsedArguments, UsageError } from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";

@@ -1,6 +1,7 @@
 // One block of the ithq transformer, for the two sequences of guidance.
 
-import type { Backend, WeightDType } from "../../src/backends/backend.ts";
+import type { WeightDType } from "../../src/base/dtypes.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { Parameters, ParameterScope } from "../../src/models/parameters.ts";
 import { TransformerBlock } from "../../src/models/transformer_block.ts";

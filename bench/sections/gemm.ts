@@ -1,6 +1,7 @@
 // Products with weights, of the shapes of the ithq transformer and of the embedded one.
 
-import type { Backend, WeightDType } from "../../src/backends/backend.ts";
+import type { WeightDType } from "../../src/base/dtypes.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { type Bench, entries, measure, type Runnable } from "../bench.ts";
 import { ITHQ, SMALL, type TransformerSize } from "../random_transformer.ts";
 import { randomNumbers } from "../random_weights.ts";

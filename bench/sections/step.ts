@@ -1,7 +1,8 @@
 // Evaluations of a small transformer: the whole network as peers run it, and a guided step of the
 // embedded model as the pipeline runs it.
 
-import type { Backend, WeightDType } from "../../src/backends/backend.ts";
+import type { WeightDType } from "../../src/base/dtypes.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { tableShape } from "../../src/schedulers/sampling_plan.ts";

@@ -10,14 +10,10 @@
  * @module
  */
 
+import type { WeightDType } from "../base/dtypes.ts";
+
 /** Element type of a {@linkcode Tensor}: activations are `"f32"`, token ids and indices `"i32"`. */
 export type DType = "f32" | "i32";
-
-/** The ways in which the weights of matrix products can be held in memory. */
-export const WEIGHT_DTYPES = ["fp32", "fp16", "q8"] as const;
-
-/** How the weights of matrix products are held in memory; the arithmetic stays float32, `"q8"` excepted. */
-export type WeightDType = typeof WEIGHT_DTYPES[number];
 
 /** The typed array that holds the elements of a {@linkcode Tensor}. */
 export type DataOf<D extends DType> = D extends "f32" ? Float32Array : Int32Array;

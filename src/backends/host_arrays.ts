@@ -5,14 +5,14 @@
  */
 
 import { expectCount, refuse } from "./arguments.ts";
-import type { HostArray, WeightDType } from "./backend.ts";
+import type { HostArray } from "./backend.ts";
+import { type WeightDType, weightDType } from "../base/dtypes.ts";
 import { formatShape } from "../base/format.ts";
-import { fitsShape } from "../base/shapes.ts";
+import { elementCount, fitsShape } from "../base/shapes.ts";
 
 /** How weights are held if nothing else is asked for: as they are stored. */
 export function defaultDType(weights: readonly HostArray[]): WeightDType {
-  if (weights.every(({ dtype }) => dtype === "i8")) return "q8";
-  return weights.every(({ dtype }) => dtype === "f16") ? "fp16" : "fp32";
+  return weightDType(weights.map(({ dtype }) => dtype));
 }
 
 /** The values in float32: the data itself if they are float32 already, else a new array. */
@@ -25,7 +25,8 @@ export function float32Values(array: HostArray): Float32Array {
       return new Float32Array(new Float16Array(buffer as ArrayBuffer, byteOffset, length));
     }
     case "bf16": {
-      const bits = Uint32Array.from(array.data, (value) => value << 16);
+      const bits = new Uint32Array(array.data.length);
+      for (let i = 0; i < bits.length; i++) bits[i] = array.data[i]! << 16;
       return new Float32Array(bits.buffer);
     }
     case "i8": {
@@ -41,35 +42,51 @@ export function float32Values(array: HostArray): Float32Array {
   }
 }
 
-/** Rows of int8, and a factor for each. */
-export interface QuantizedRows {
-  /** The values. */
-  readonly data: Int8Array;
-  /** One for each row. */
-  readonly scale: Float32Array;
-}
-
 /**
- * Rows as int8 with one scale each: w ≈ scale · q, symmetric, with scale = max |w| / 127, ties to even.
- * Scales of rows of zeros are 1. In float32, as the kernels of the CPU backend do it.
+ * A weight as int8 with one scale for each row (output channel): w ≈ scale · q, symmetric, with scale =
+ * max |w| / 127, ties to even. Scales of rows of zeros are 1. In float32, as the kernels of the CPU
+ * backend do it.
+ *
+ * @param name What it is, for error messages.
+ * @throws {RangeError} If it has no rows, or a value is infinite or NaN.
  */
-export function int8Rows(values: Float32Array, columns: number): QuantizedRows {
-  const rows = values.length / columns;
+export function quantizeRows(array: HostArray, name: string): HostArray & { readonly dtype: "i8" } {
+  if (array.dtype === "i8") return array;
+  const { shape } = array;
+  if (shape.length < 2) {
+    throw new RangeError(
+      `Cannot hold ${name} as int8: its shape is ${formatShape(shape)}, expected a matrix`,
+    );
+  }
+  const values = float32Values(array);
+  const columns = elementCount(shape.slice(1));
   const data = new Int8Array(values.length);
-  const scale = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const first = row * columns;
-    const end = first + columns;
-    let max = 0;
-    for (let i = first; i < end; i++) max = Math.max(max, Math.abs(values[i]!));
+  const scale = new Float32Array(shape[0]!);
+  for (let row = 0; row < scale.length; row++) {
+    const part = values.subarray(row * columns, (row + 1) * columns);
+    const max = greatestMagnitude(part, row, name);
     scale[row] = Math.fround(max / 127) || 1;
     const inverse = max > 0 ? Math.fround(127 / max) : 0;
-    for (let i = first; i < end; i++) {
-      const steps = roundToEven(Math.fround(values[i]! * inverse));
-      data[i] = Math.max(-127, Math.min(127, steps));
+    for (let i = 0; i < columns; i++) {
+      const steps = roundToEven(Math.fround(part[i]! * inverse));
+      data[row * columns + i] = Math.max(-127, Math.min(127, steps));
     }
   }
-  return { data, scale };
+  return { dtype: "i8", shape, data, scale };
+}
+
+/** The greatest |w| of a row. */
+function greatestMagnitude(values: Float32Array, row: number, name: string): number {
+  let max = 0;
+  for (const value of values) {
+    if (!Number.isFinite(value)) {
+      throw new RangeError(
+        `Cannot hold ${name} as int8: its row ${row} has the value ${value}, expected finite numbers`,
+      );
+    }
+    max = Math.max(max, Math.abs(value));
+  }
+  return max;
 }
 
 /** The nearest integer, the even one of two, as torch.round does. */
@@ -83,7 +100,7 @@ function roundToEven(value: number): number {
  *
  * @param columns Channels of the result, filled up with zeros. Default: those of the weight.
  */
-export function channelsLast(
+export function kernelChannelsLast(
   values: Float32Array,
   { outChannels, inChannels, kernelSize }: ConvSizes,
   columns = inChannels,

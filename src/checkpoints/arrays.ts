@@ -6,39 +6,7 @@
 
 import type { HostArray } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
-
-/** Bytes of one element of every element type that files may hold, by its name in safetensors. */
-export const STORED_DTYPES: Readonly<Record<StoredDType, number>> = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U64: 8,
-  U32: 4,
-  U16: 2,
-  U8: 1,
-  BOOL: 1,
-};
-
-/** Element type of an array in a file, named as in safetensors. */
-export type StoredDType =
-  | "F64"
-  | "F32"
-  | "F16"
-  | "BF16"
-  | "I64"
-  | "I32"
-  | "I16"
-  | "I8"
-  | "U64"
-  | "U32"
-  | "U16"
-  | "U8"
-  | "BOOL";
+import type { StoredDType } from "../base/dtypes.ts";
 
 /** An array as a file stores it: dense, row-major, little-endian. */
 export interface StoredArray {
@@ -72,6 +40,11 @@ export interface ArraySource extends AsyncDisposable {
    * @throws {RangeError} If there is none of this name.
    */
   loadStored(name: string): Promise<StoredArray>;
+  /**
+   * Lets go of bytes that are kept in memory only to make loading faster. The checkpoint stays open: what
+   * is loaded later is read again.
+   */
+  release(): void;
 }
 
 /** The typed array that holds the elements of a {@linkcode StoredArray}. */
@@ -102,11 +75,6 @@ const VIEWS = {
   U8: Uint8Array,
   BOOL: Uint8Array,
 } as const;
-
-/** Whether `dtype` is the name of an element type that can be read. */
-export function isStoredDType(dtype: unknown): dtype is StoredDType {
-  return typeof dtype === "string" && Object.hasOwn(STORED_DTYPES, dtype);
-}
 
 /**
  * The elements as a typed array, a view where the alignment allows and else a copy. Half floats are

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeValue, formatRange, listOf } from "../base/check.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
@@ -119,8 +120,12 @@ export function stringField<S extends string = string>(
   const value = valueOf(config, key) ?? options.default;
   if (typeof value !== "string") throw wrongField(config, key, "a string");
   if (!isOneOf(value, options.oneOf)) {
-    const allowed = options.oneOf?.map((name) => JSON.stringify(name)).join(" or ") ?? "";
-    throw wrongField(config, key, allowed, RangeError);
+    throw wrongField(
+      config,
+      key,
+      listOf(options.oneOf?.map(describeValue) ?? [], "or"),
+      RangeError,
+    );
   }
   return value;
 }
@@ -140,7 +145,7 @@ export function integerListField(
   } = {},
 ): readonly number[] {
   const { min, max, maxLength = 64 } = options;
-  return listOf(config, key, maxLength, options.default).map((value, index) =>
+  return listField(config, key, maxLength, options.default).map((value, index) =>
     integerField(
       { description: config.description, values: { [`${key}[${index}]`]: value } },
       `${key}[${index}]`,
@@ -164,7 +169,7 @@ export function stringListField<S extends string = string>(
   } = {},
 ): readonly S[] {
   const { oneOf, maxLength = 64 } = options;
-  return listOf(config, key, maxLength, options.default).map((value, index) =>
+  return listField(config, key, maxLength, options.default).map((value, index) =>
     stringField<S>(
       { description: config.description, values: { [`${key}[${index}]`]: value } },
       `${key}[${index}]`,
@@ -182,19 +187,13 @@ function numeric(
 ): number {
   const { min = -Infinity, max = Infinity } = options;
   const value = valueOf(config, key) ?? options.default;
-  const range = min === -Infinity && max === Infinity
-    ? kind
-    : max === Infinity
-    ? `${kind} of at least ${min}`
-    : min === -Infinity
-    ? `${kind} of at most ${max}`
-    : `${kind} from ${min} to ${max}`;
+  const range = kind + formatRange(options);
   if (typeof value !== "number" || !isKind(value)) throw wrongField(config, key, range);
   if (value < min || value > max) throw wrongField(config, key, range, RangeError);
   return value;
 }
 
-function listOf(
+function listField(
   config: Config,
   key: string,
   maxLength: number,
@@ -224,12 +223,8 @@ function wrongField(
   ErrorType: new (message: string) => Error = TypeError,
 ): Error {
   const value = valueOf(config, key);
-  const found = value === undefined ? "missing" : shorten(JSON.stringify(value));
+  const found = value === undefined ? "missing" : describeValue(value);
   return new ErrorType(
     `Cannot use ${config.description}: ${key} is ${found}, expected ${expected}`,
   );
-}
-
-function shorten(text: string): string {
-  return text.length <= 60 ? text : `${text.slice(0, 59)}…`;
 }

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { HostArray, WeightDType } from "../backends/backend.ts";
-import { float32Values, int8Rows } from "../backends/host_arrays.ts";
-import { elementCount } from "../base/shapes.ts";
+import type { WeightDType } from "../base/dtypes.ts";
+import type { HostArray } from "../backends/backend.ts";
+import { float32Values, quantizeRows } from "../backends/host_arrays.ts";
 
 /** Greatest float16. */
 const MAX_FLOAT16 = 65504;
@@ -30,34 +30,8 @@ export function convertArray(array: HostArray, dtype: WeightDType, name: string)
       if (array.dtype === "f16") return array;
       return { dtype: "f16", shape, data: float16Bits(float32Values(array), name) };
     case "q8":
-      return array.dtype === "i8" ? array : quantizeRows(array, name);
+      return quantizeRows(array, name);
   }
-}
-
-/**
- * An array as int8 with one scale for each row (output channel): w ≈ scale · q, symmetric, with
- * scale = max |w| / 127. Scales of rows of zeros are 1.
- *
- * @param name What it is, for error messages.
- * @throws {RangeError} If it has no rows, or a value is infinite or NaN.
- */
-export function quantizeRows(array: HostArray, name: string): HostArray & { readonly dtype: "i8" } {
-  const columns = elementCount(array.shape.slice(1));
-  if (array.shape.length < 2) {
-    throw new RangeError(
-      `Cannot hold ${name} as int8: expected a matrix, got the shape (${array.shape})`,
-    );
-  }
-  const values = float32Values(array);
-  const wrong = values.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    throw new RangeError(
-      `Cannot hold ${name} as int8: its row ${Math.floor(wrong / columns)} has the value ${
-        values[wrong]
-      }`,
-    );
-  }
-  return { dtype: "i8", shape: array.shape, ...int8Rows(values, columns) };
 }
 
 /** Bits of the nearest float16 numbers. Infinities and NaN are kept. */

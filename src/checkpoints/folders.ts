@@ -1,19 +1,20 @@
 /**
- * Opening the folder of a model, wherever it lies.
+ * Opening the folder of a model, wherever it lies. What one kind of folder needs is loaded when one of
+ * that kind is opened.
  *
  * @module
  */
 
-import { diskFolder, openDiskFile, pathOfUrl, requireDeno } from "../files/disk_folder.ts";
-import { describeUrl } from "../files/http.ts";
-import { openHttpFile } from "../files/http_file.ts";
-import { httpFolder } from "../files/http_folder.ts";
-import { type HubOptions, isHubId, openHubFolder } from "../hub/hub.ts";
-import { originalFolder } from "./original/original_folder.ts";
-import { missingFile } from "../files/paths.ts";
+import { refuseType, type Subject } from "../base/check.ts";
+import type { HubOptions } from "../hub/hub.ts";
+import { isHubId } from "../hub/hub_id.ts";
+import { describeUrl, pathOfUrl } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { openArrays } from "./weights.ts";
+
+const OPEN_FOLDER: Subject = { task: "open a folder", name: "source" };
+const OPEN_FILE: Subject = { task: "open a file", name: "source" };
 
 /** How to open the folder of a model: most of it concerns the hub, and the first part any server. */
 export interface OpenFolderOptions extends HubOptions {
@@ -56,26 +57,31 @@ export async function openFolder(
   source: string | URL | ModelFolder,
   options: OpenFolderOptions = {},
 ): Promise<ModelFolder> {
-  if (typeof source !== "string" && !(source instanceof URL)) return source;
+  if (typeof source !== "string" && !(source instanceof URL)) return checkedFolder(source);
   options.signal?.throwIfAborted();
-  const url = source instanceof URL ? source : urlOf(source);
+  const url = source instanceof URL ? source : urlOf(source, OPEN_FOLDER);
   if (isOriginal(source)) {
-    return openOriginal(url ?? String(source), options);
+    return await openOriginal(url ?? String(source), options);
   }
   if (url === undefined) {
     const path = String(source);
-    if (isHubId(path) && !await isFolder(path)) return openHubFolder(path, options);
-    return await openDiskFolder(path, options);
+    if (isHubId(path) && !await isFolder(path)) {
+      const { openHubFolder } = await import("../hub/hub.ts");
+      return openHubFolder(path, options);
+    }
+    return await openOnDisk(path, options);
   }
   switch (url.protocol) {
     case "http:":
     case "https:":
-      return httpFolder(url, withTotal(options));
+      return (await import("../files/http_folder.ts")).httpFolder(url, withTotal(options));
     case "file:":
-      return await openDiskFolder(pathOfUrl(url), options);
+      return await openOnDisk(pathOfUrl(url), options);
     default:
-      throw new TypeError(
-        `Cannot open ${source}: expected a folder, or a URL that begins with https:, http: or file:`,
+      refuseType(
+        OPEN_FOLDER,
+        String(source),
+        "a folder, or a URL that begins with https:, http: or file:",
       );
   }
 }
@@ -90,7 +96,7 @@ export async function openFile(
   source: string | URL,
   options: OpenFolderOptions = {},
 ): Promise<FileSource> {
-  const url = source instanceof URL ? source : urlOf(source);
+  const url = source instanceof URL ? source : urlOf(source, OPEN_FILE);
   options.signal?.throwIfAborted();
   const path = url === undefined ? String(source) : pathOfUrl(url);
   const name = path.slice(path.lastIndexOf("/") + 1);
@@ -98,19 +104,31 @@ export async function openFile(
   const progress = new FileProgress(name, watched.onProgress);
   switch (url?.protocol) {
     case "http:":
-    case "https:":
+    case "https:": {
+      const { openHttpFile } = await import("../files/http_file.ts");
       return await openHttpFile(url, progress, watched);
+    }
     case "file:":
-    case undefined:
+    case undefined: {
+      const { openDiskFile } = await import("../files/disk_folder.ts");
       return await openDiskFile(path, progress, options.signal);
+    }
     default:
-      throw new TypeError(
-        `Cannot open ${source}: expected a file, or a URL that begins with https:, http: or file:`,
+      refuseType(
+        OPEN_FILE,
+        String(source),
+        "a file, or a URL that begins with https:, http: or file:",
       );
   }
 }
 
-/** Whether a path or URL is that of an original checkpoint, which its ending tells. */
+/** @throws {TypeError} If it is no folder. */
+function checkedFolder(source: ModelFolder): ModelFolder {
+  if (typeof source === "object" && typeof source?.readText === "function") return source;
+  refuseType(OPEN_FOLDER, source, "a path, a URL or a folder");
+}
+
+/** Whether a path or URL is that of an original checkpoint, by its ending. */
 export function isOriginal(source: string | URL): boolean {
   const path = source instanceof URL
     ? source.pathname
@@ -118,7 +136,11 @@ export function isOriginal(source: string | URL): boolean {
   return /\.(pth|pt|ckpt)$/i.test(path);
 }
 
-function openOriginal(source: string | URL, options: OpenFolderOptions): ModelFolder {
+async function openOriginal(
+  source: string | URL,
+  options: OpenFolderOptions,
+): Promise<ModelFolder> {
+  const { originalFolder } = await import("./original/original_folder.ts");
   const { vqvae, codes, config, tokenizer, textEncoder, ema } = options.original ?? {};
   const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
     source === undefined ? undefined : () => open(source);
@@ -143,9 +165,9 @@ function beside(file: string | URL, name: string): string | URL {
 }
 
 /** The URL that a string is, if it is one and not a path such as `C:/models`. */
-function urlOf(source: string): URL | undefined {
+function urlOf(source: string, subject: Subject): URL | undefined {
   if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(source)) return undefined;
-  if (!URL.canParse(source)) throw new TypeError(`Cannot open ${source}: it is not a valid URL`);
+  if (!URL.canParse(source)) refuseType(subject, source, "a valid URL");
   return new URL(source);
 }
 
@@ -161,16 +183,9 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-async function openDiskFolder(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
-  if (path === "") throw new TypeError("Cannot open a folder: its path is empty");
-  requireDeno(`open ${path}`);
-  try {
-    if ((await Deno.stat(path)).isDirectory) return diskFolder(path, withTotal(options));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
-    throw error;
-  }
-  throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
+async function openOnDisk(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
+  const { openDiskFolder } = await import("../files/disk_folder.ts");
+  return await openDiskFolder(path, withTotal(options));
 }
 
 function withTotal(options: OpenFolderOptions): OpenFolderOptions {

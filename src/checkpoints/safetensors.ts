@@ -6,7 +6,7 @@
 
 import type { HostArray } from "../backends/backend.ts";
 import { type ArraySource, hostArray, quantizedArray, type StoredArray } from "./arrays.ts";
-import { quote } from "../files/paths.ts";
+import { describeValue } from "../base/check.ts";
 import {
   headerLength,
   parseHeader,
@@ -89,11 +89,11 @@ class SafetensorsFile implements ArraySource {
 
   async load(name: string): Promise<HostArray> {
     const array = await this.loadStored(name);
-    const where = `${quote(name)} of ${this.description}`;
+    const where = `${describeValue(name)} of ${this.description}`;
     if (array.dtype !== "I8") return hostArray(array, where);
     if (!this.#entries.has(scaleName(name))) {
       throw new TypeError(
-        `Cannot load ${where}: it is int8, and there is no ${quote(scaleName(name))}`,
+        `Cannot load ${where}: it is int8, and there is no ${describeValue(scaleName(name))}`,
       );
     }
     return quantizedArray(array, await this.loadStored(scaleName(name)), where);
@@ -102,10 +102,16 @@ class SafetensorsFile implements ArraySource {
   async loadStored(name: string): Promise<StoredArray> {
     const entry = this.#entries.get(name);
     if (!entry) {
-      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+      throw new RangeError(
+        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
+      );
     }
     const { dtype, shape, offset, length } = entry;
     return { dtype, shape, bytes: await this.#file.read(offset, length) };
+  }
+
+  release(): void {
+    this.#file.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

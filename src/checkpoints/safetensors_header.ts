@@ -4,8 +4,9 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
-import { isStoredDType, STORED_DTYPES, type StoredDType } from "./arrays.ts";
+import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.ts";
 
 /** Where an array lies in a safetensors file. */
 export interface SafetensorsEntry {
@@ -92,7 +93,7 @@ function parseObject(bytes: Uint8Array, description: string): Record<string, unk
   if (!isObject(json)) throw damaged(description, "header is not a JSON object");
   const repeated = repeatedKey(text);
   if (repeated !== undefined) {
-    throw damaged(description, `${JSON.stringify(repeated)} occurs twice in the header`);
+    throw damaged(description, `${describeValue(repeated)} occurs twice in the header`);
   }
   return json;
 }
@@ -116,13 +117,13 @@ function checkedEntry(
   fileSize: number,
   description: string,
 ): SafetensorsEntry {
-  const where = JSON.stringify(name.slice(0, 200));
+  const where = describeValue(name);
   if (!isObject(value)) throw damaged(description, `${where} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw damaged(description, `${where} has no dtype`);
   if (!isStoredDType(dtype)) {
     throw new TypeError(
-      `Cannot read ${description}: ${where} has the unsupported dtype ${dtype.slice(0, 20)}`,
+      `Cannot read ${description}: ${where} has the unsupported dtype ${describeValue(dtype)}`,
     );
   }
   if (!isNaturals(shape)) {
@@ -160,7 +161,7 @@ function checkLayout(
   for (const [name, { offset, length }] of sorted) {
     if (offset !== position) {
       const what = offset < position ? "overlaps the array before it" : "follows a hole";
-      throw damaged(description, `${JSON.stringify(name.slice(0, 200))} ${what}`);
+      throw damaged(description, `${describeValue(name)} ${what}`);
     }
     position += length;
   }

@@ -6,7 +6,8 @@
 
 import { elementCount } from "../base/shapes.ts";
 import type { ByteSink } from "../files/folder_writer.ts";
-import { STORED_DTYPES, type StoredArray, type StoredDType } from "./arrays.ts";
+import { STORED_DTYPES, type StoredDType } from "../base/dtypes.ts";
+import type { StoredArray } from "./arrays.ts";
 
 /** What the header of a file says about an array. */
 export interface ArrayHeader {

@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { HostArray, WeightDType } from "../backends/backend.ts";
+import type { HostArray } from "../backends/backend.ts";
+import {
+  heldDType,
+  type HostDType,
+  hostDType,
+  storedDType,
+  type WeightDType,
+} from "../base/dtypes.ts";
 import type { ArraySource } from "./arrays.ts";
 import { convertArray } from "./convert.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
@@ -38,87 +45,34 @@ export async function saveWeights(
   options: SaveWeightsOptions = {},
 ): Promise<void> {
   const { dtype, quantize = () => false, signal } = options;
-  const names = options.names ?? source.names().filter((name) => isFloat(source, name));
+  const isWeight = (name: string) => hostDType(source.dtype(name)) !== undefined;
   const arrays: ArrayToWrite[] = [];
-  for (const name of names) {
-    const target = targetOf(source, name, dtype, quantize(name));
+  for (const name of options.names ?? source.names().filter(isWeight)) {
+    const wanted = dtype === "q8" && !quantize(name) ? undefined : dtype;
+    const target = wanted ? heldDType(wanted) : hostDType(source.dtype(name)) ?? "f32";
     const load = async () => {
       signal?.throwIfAborted();
-      return convert(await source.load(name), target, name);
+      const array = await source.load(name);
+      return wanted ? convertArray(array, wanted, name) : array;
     };
     arrays.push(...entriesOf(name, source.shape(name) ?? [], target, load));
   }
-  await folder.writeFile(path, (sink) => writeSafetensors(arrays, sink));
-}
-
-/**
- * What `config.json` says about int8 weights, in the convention of compressed-tensors: int8, symmetric,
- * a scale for each output channel; activations are quantized for each token while the model runs.
- *
- * @param ignored Names of the linear layers that are not int8.
- */
-export function quantizationConfig(ignored: readonly string[]): Record<string, unknown> {
-  const int8 = { num_bits: 8, type: "int", symmetric: true };
-  return {
-    quant_method: "compressed-tensors",
-    format: "int-quantized",
-    quantization_status: "compressed",
-    config_groups: {
-      group_0: {
-        targets: ["Linear"],
-        weights: { ...int8, strategy: "channel", dynamic: false },
-        input_activations: { ...int8, strategy: "token", dynamic: true },
-      },
-    },
-    ignore: [...ignored],
-  };
-}
-
-type ArrayType = HostArray["dtype"];
-
-const FILE_DTYPES = { f32: "F32", f16: "F16", bf16: "BF16", i8: "I8" } as const;
-
-function isFloat(source: ArraySource, name: string): boolean {
-  const dtype = source.dtype(name);
-  return dtype === "I8" || dtype !== undefined && /^B?F\d/.test(dtype);
-}
-
-/** The type in which an array is to be written. */
-function targetOf(
-  source: ArraySource,
-  name: string,
-  dtype: WeightDType | undefined,
-  quantized: boolean,
-): ArrayType {
-  if (dtype === "fp32") return "f32";
-  if (dtype === "fp16") return "f16";
-  if (dtype === "q8" && quantized) return "i8";
-  switch (source.dtype(name)) {
-    case "F16":
-      return "f16";
-    case "BF16":
-      return "bf16";
-    case "I8":
-      return "i8";
-    default:
-      return "f32";
+  try {
+    await folder.writeFile(path, (sink) => writeSafetensors(arrays, sink));
+  } finally {
+    source.release();
   }
-}
-
-function convert(array: HostArray, target: ArrayType, name: string): HostArray {
-  if (array.dtype === target) return array;
-  return convertArray(array, target === "f16" ? "fp16" : target === "i8" ? "q8" : "fp32", name);
 }
 
 /** One array, or two for an int8 weight: the weight and its scales, (out, 1). */
 function entriesOf(
   name: string,
   shape: readonly number[],
-  target: ArrayType,
+  target: HostDType,
   load: () => Promise<HostArray>,
 ): ArrayToWrite[] {
   const bytes = async () => bytesOf((await load()).data);
-  const entry: ArrayToWrite = { name, dtype: FILE_DTYPES[target], shape, bytes };
+  const entry: ArrayToWrite = { name, dtype: storedDType(target), shape, bytes };
   if (target !== "i8") return [entry];
   const scales = async () => {
     const array = await load();
@@ -126,7 +80,8 @@ function entriesOf(
     return bytesOf(array.scale);
   };
   const scaleShape = [shape[0] ?? 0, 1];
-  return [entry, { name: `${name}_scale`, dtype: "F32", shape: scaleShape, bytes: scales }];
+  const dtype = storedDType("f32");
+  return [entry, { name: `${name}_scale`, dtype, shape: scaleShape, bytes: scales }];
 }
 
 function bytesOf(data: ArrayBufferView): Uint8Array {

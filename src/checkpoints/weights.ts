@@ -7,10 +7,11 @@
 import type { ArraySource, StoredArray } from "./arrays.ts";
 import type { HostArray } from "../backends/backend.ts";
 import { readJson } from "./config.ts";
-import { isInnerPath, joinPath, MissingFileError, quote } from "../files/paths.ts";
+import { describeValue } from "../base/check.ts";
+import { isInnerPath, joinPath, MissingFileError } from "../files/paths.ts";
 import { openSafetensors } from "./safetensors.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { isTorchFile, openTorchFile } from "./torch/torch_file.ts";
+import { isTorchFile } from "./torch/file_kind.ts";
 
 /**
  * Opens the weights of a component: the first of some files that is there. A name that ends in
@@ -35,7 +36,7 @@ export async function openWeights(
 }
 
 /**
- * Opens a file of arrays, of safetensors or of `torch.save`: its content tells which. It is closed
+ * Opens a file of arrays, of safetensors or of `torch.save`: its first bytes say which. It is closed
  * with the source, and if it cannot be read.
  *
  * @throws {SyntaxError} If the file is damaged.
@@ -43,14 +44,15 @@ export async function openWeights(
  * allowed.
  */
 export async function openArrays(file: FileSource): Promise<ArraySource> {
-  let prefix: Uint8Array;
+  let open: (file: FileSource) => Promise<ArraySource> = openSafetensors;
   try {
-    prefix = await file.read(0, Math.min(4, file.size));
+    const prefix = await file.read(0, Math.min(4, file.size));
+    if (isTorchFile(prefix)) open = (await import("./torch/torch_file.ts")).openTorchFile;
   } catch (error) {
     await file[Symbol.asyncDispose]();
     throw error;
   }
-  return await (isTorchFile(prefix) ? openTorchFile(file) : openSafetensors(file));
+  return await open(file);
 }
 
 async function openSharded(folder: ModelFolder, indexName: string): Promise<ArraySource> {
@@ -76,9 +78,9 @@ function weightMap(index: unknown, description: string): Map<string, string> {
   const shardOf = new Map<string, string>();
   for (const [name, file] of entries) {
     if (typeof file !== "string" || !isInnerPath(file)) {
-      const found = JSON.stringify(file).slice(0, 100);
       throw new SyntaxError(
-        `Cannot read ${description}: ${quote(name)} is in ${found}, expected a file in the folder`,
+        `Cannot read ${description}: ${describeValue(name)} is in ${describeValue(file)}, ` +
+          `expected a file in the folder`,
       );
     }
     shardOf.set(name, file);
@@ -104,7 +106,7 @@ class ShardedWeights implements ArraySource {
       const shard = shards.get(file);
       if (shard?.shape(name) === undefined) {
         throw new SyntaxError(
-          `Cannot read ${description}: ${quote(name)} is not in ${quote(file)}`,
+          `Cannot read ${description}: ${describeValue(name)} is not in ${describeValue(file)}`,
         );
       }
       this.#sources.set(name, shard);
@@ -133,6 +135,10 @@ class ShardedWeights implements ArraySource {
     return await this.#source(name).loadStored(name);
   }
 
+  release(): void {
+    for (const shard of this.#shards.values()) shard.release();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const shard of this.#shards.values()) await shard[Symbol.asyncDispose]();
   }
@@ -140,7 +146,9 @@ class ShardedWeights implements ArraySource {
   #source(name: string): ArraySource {
     const source = this.#sources.get(name);
     if (!source) {
-      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+      throw new RangeError(
+        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
+      );
     }
     return source;
   }

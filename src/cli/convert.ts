@@ -4,7 +4,7 @@
  * @module
  */
 
-import { WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
 import { disposeComponents } from "../pipeline/components.ts";

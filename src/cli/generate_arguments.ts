@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type DeviceType, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { DeviceType } from "../backends/backend.ts";
 import {
   checkParameters,
   GENERATION_PARAMETERS,

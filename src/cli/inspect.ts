@@ -5,7 +5,7 @@
  */
 
 import { formatBytes } from "../base/format.ts";
-import { WEIGHT_DTYPES } from "../backends/backend.ts";
+import { WEIGHT_DTYPES } from "../base/dtypes.ts";
 import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
 import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
 import { openArrays } from "../checkpoints/weights.ts";

@@ -4,9 +4,10 @@
  * @module
  */
 
-import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { STORED_DTYPES, WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { Backend } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
-import { type ArraySource, STORED_DTYPES } from "../checkpoints/arrays.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";

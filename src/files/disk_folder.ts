@@ -4,44 +4,42 @@
  * @module
  */
 
+import { refuseType } from "../base/check.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
+import { requireDeno } from "./require_deno.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
-/** How to read a folder, and whom to tell about it. */
+/** How to read a folder, and what to notify. */
 export interface DiskFolderOptions {
   /** Stops reading. */
   readonly signal?: AbortSignal | undefined;
-  /** Told about every file. */
+  /** Receives the events of every file. */
   readonly onProgress?: OnProgress | undefined;
 }
 
 /**
- * Throws where there is no file system.
+ * Opens a folder on disk. Needs permission to read it.
  *
- * @throws {TypeError} If this is not Deno.
+ * @throws {MissingFileError} If there is none.
+ * @throws {TypeError} If it is a file, or this is not Deno.
  */
-export function requireDeno(what: string): void {
-  if (typeof Deno === "undefined") {
-    throw new TypeError(`Cannot ${what}: files can only be used in Deno, give an http(s) URL`);
+export async function openDiskFolder(
+  path: string,
+  options: DiskFolderOptions = {},
+): Promise<ModelFolder> {
+  if (path === "") {
+    refuseType({ task: "open a folder", name: "path" }, path, "the path of a folder");
   }
-}
-
-/** Path of a `file:` URL. */
-export function pathOfUrl(url: URL): string {
-  const path = decodeURIComponent(url.pathname);
-  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
-}
-
-/**
- * A folder on disk. Needs permission to read it.
- *
- * @throws {TypeError} If this is not Deno.
- */
-export function diskFolder(path: string, options: DiskFolderOptions = {}): ModelFolder {
-  requireDeno(`read ${path}`);
-  return treeFolder(new DiskTree(path, options));
+  requireDeno(`open ${path}`);
+  try {
+    if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
+    throw error;
+  }
+  throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
 }
 
 /**
@@ -128,6 +126,10 @@ class DiskFile implements FileSource {
     const result = this.#queue.then(() => this.#read(offset, length));
     this.#queue = result.catch(() => {});
     return result;
+  }
+
+  release(): void {
+    // Nothing is kept.
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

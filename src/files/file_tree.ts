@@ -1,5 +1,5 @@
 /**
- * Folders of models over whatever can tell and open files by their paths.
+ * Folders of models over anything that finds and opens files by their paths.
  *
  * @module
  */

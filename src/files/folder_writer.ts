@@ -4,8 +4,8 @@
  * @module
  */
 
-import { requireDeno } from "./disk_folder.ts";
 import { checkPath, joinPath } from "./paths.ts";
+import { requireDeno } from "./require_deno.ts";
 
 /** Takes the next bytes of a file. They are not used again after the promise is fulfilled. */
 export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;

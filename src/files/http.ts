@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeUrl } from "./paths.ts";
 import type { OnProgress } from "./progress.ts";
 
 /** How to talk to servers. */
@@ -18,7 +19,7 @@ export interface HttpOptions {
   readonly retryDelay?: number | undefined;
   /** Milliseconds without a single byte after which a connection counts as dropped. Default 60 000. */
   readonly stallTimeout?: number | undefined;
-  /** Told about every file, and when something is tried again. */
+  /** Receives the events of every file, and a notice when something is tried again. */
   readonly onProgress?: OnProgress | undefined;
 }
 
@@ -150,11 +151,6 @@ export async function* bodyOf(
     // Not awaited: a stalled connection may never answer, and a failed one has nothing to say.
     reader.cancel().catch(() => {});
   }
-}
-
-/** URL without its query, which may hold a signature, for error messages. */
-export function describeUrl(url: URL): string {
-  return decodeURI(`${url.origin}${url.pathname}`);
 }
 
 /** The range of a 206 answer, or undefined if it cannot be seen. */

@@ -9,14 +9,14 @@ import {
   bodyOf,
   contentLength,
   contentRange,
-  describeUrl,
   HttpError,
   type HttpOptions,
   messageOf,
   request,
   Retries,
 } from "./http.ts";
-import { checkRange, missingFile } from "./paths.ts";
+import { memoryFile } from "./memory_folder.ts";
+import { checkRange, describeUrl, missingFile } from "./paths.ts";
 import type { FileProgress } from "./progress.ts";
 import type { FileSource } from "./source.ts";
 
@@ -49,15 +49,15 @@ export async function openHttpFile(
     if (range?.begin === 0) return new RangedFile(url, range.size, response, progress, options);
     // Not visible to scripts of other origins unless the server says so.
     await response.body?.cancel();
-    return await downloadToMemory(url, await request(url, {}, options), progress, options);
+    return await openWhole(url, await request(url, {}, options), progress, options);
   }
   if (response.status === 416 && response.headers.get("content-range") === "bytes */0") {
     await response.body?.cancel();
     progress.begin(0);
     progress.done();
-    return new WholeFile(url, []);
+    return memoryFile(describeUrl(url), new Uint8Array());
   }
-  return await downloadToMemory(url, response, progress, options);
+  return await openWhole(url, response, progress, options);
 }
 
 /** Throws unless the answer holds a file. */
@@ -68,17 +68,38 @@ async function checkFound(url: URL, response: Response): Promise<void> {
   throw new HttpError(`Cannot read ${describeUrl(url)}`, response);
 }
 
-async function downloadToMemory(
+async function openWhole(
   url: URL,
   response: Response,
   progress: FileProgress,
   options: HttpOptions,
 ): Promise<FileSource> {
+  const content = await downloadToMemory(url, response, progress, options);
+  return new WholeFile(url, content, progress, options);
+}
+
+/** A file that was downloaded, in the pieces in which it came. */
+interface Content {
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+  readonly size: number;
+  /** Its ETag or the time of its last change, if the server gives one. */
+  readonly version: string | null;
+}
+
+async function downloadToMemory(
+  url: URL,
+  response: Response,
+  progress: FileProgress,
+  options: HttpOptions,
+): Promise<Content> {
   const retries = new Retries(options);
   while (true) {
     await checkFound(url, response);
     try {
-      return new WholeFile(url, await chunksOf(url, response, progress, options));
+      const chunks = await chunksOf(url, response, progress, options);
+      const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+      const { headers } = response;
+      return { chunks, size, version: headers.get("etag") ?? headers.get("last-modified") };
     } catch (error) {
       if (error instanceof RangeError || !await retries.next(messageOf(error))) throw error;
       response = await request(url, {}, options);
@@ -113,24 +134,33 @@ async function chunksOf(
   return chunks;
 }
 
-/** A file that was downloaded into memory, in the pieces in which it came. */
+/** A file that is held whole in memory, until it is released. */
 class WholeFile implements FileSource {
   readonly description: string;
   readonly size: number;
-  readonly #chunks: readonly Uint8Array<ArrayBuffer>[];
+  readonly #url: URL;
+  readonly #version: string | null;
+  readonly #progress: FileProgress;
+  readonly #options: HttpOptions;
+  #content: Promise<Content> | undefined;
 
-  constructor(url: URL, chunks: readonly Uint8Array<ArrayBuffer>[]) {
+  constructor(url: URL, content: Content, progress: FileProgress, options: HttpOptions) {
     this.description = describeUrl(url);
-    this.size = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    this.#chunks = chunks;
+    this.size = content.size;
+    this.#url = url;
+    this.#version = content.version;
+    this.#progress = progress;
+    this.#options = options;
+    this.#content = Promise.resolve(content);
   }
 
-  // deno-lint-ignore require-await -- so that errors reject
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.description, this.size, offset, length);
+    this.#content ??= this.#fetchAgain();
+    const { chunks } = await this.#content;
     const bytes = new Uint8Array(length);
     let begin = 0;
-    for (const chunk of this.#chunks) {
+    for (const chunk of chunks) {
       const part = chunk.subarray(
         Math.max(0, offset - begin),
         Math.max(0, offset + length - begin),
@@ -142,9 +172,31 @@ class WholeFile implements FileSource {
     return bytes;
   }
 
+  release(): void {
+    this.#content = undefined;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     return Promise.resolve();
   }
+
+  async #fetchAgain(): Promise<Content> {
+    try {
+      const response = await request(this.#url, {}, this.#options);
+      const content = await downloadToMemory(this.#url, response, this.#progress, this.#options);
+      if (content.size === this.size && content.version === this.#version) return content;
+      throw changed(this.description);
+    } catch (error) {
+      this.#content = undefined; // the next read tries again
+      throw error;
+    }
+  }
+}
+
+/** The error for a file that is not what it was when it was opened. */
+function changed(description: string): Error {
+  return new Error(`Cannot read ${description}: it has changed meanwhile`);
 }
 
 /** A file that is read by range requests, small reads by way of blocks that are kept for a while. */
@@ -183,8 +235,12 @@ class RangedFile implements FileSource {
     return await readBlocks(offset, length, BLOCK_BYTES, (index) => this.#block(index));
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  release(): void {
     this.#blocks.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     this.#progress.done();
     return Promise.resolve();
   }
@@ -243,7 +299,7 @@ class RangedFile implements FileSource {
       (range === undefined || range.begin === begin && range.size === this.size);
     if (!same) {
       await response.body?.cancel();
-      throw new Error(`Cannot read ${this.description}: it has changed meanwhile`);
+      throw changed(this.description);
     }
     return response;
   }

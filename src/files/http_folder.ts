@@ -5,9 +5,9 @@
  */
 
 import { type FileTree, treeFolder } from "./file_tree.ts";
-import { describeUrl, HttpError, type HttpOptions, request } from "./http.ts";
+import { HttpError, type HttpOptions, request } from "./http.ts";
 import { openHttpFile } from "./http_file.ts";
-import { joinPath } from "./paths.ts";
+import { describeUrl, joinPath } from "./paths.ts";
 import { FileProgress } from "./progress.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 

@@ -25,6 +25,9 @@ export function memoryFile(description: string, bytes: Uint8Array<ArrayBuffer>):
         return Promise.reject(error);
       }
     },
+    release() {
+      // The bytes are all there is.
+    },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

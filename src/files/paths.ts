@@ -1,9 +1,11 @@
 /**
- * Paths inside model folders, and the errors of all kinds of folders.
+ * Paths of model folders and inside them, and the errors of all kinds of folders.
  *
  * @module
  */
 
+import { refuseRange } from "../base/check.ts";
+import { formatBytes } from "../base/format.ts";
 import type { FileSource } from "./source.ts";
 
 /** A file of a model is not there. */
@@ -35,15 +37,18 @@ export function isInnerPath(path: string): boolean {
  */
 export function checkPath(path: string): string {
   if (isInnerPath(path)) return path;
-  throw new RangeError(`Expected a path inside the folder, got ${JSON.stringify(path)}`);
+  refuseRange({ task: "open a file", name: "path" }, path, "a path inside the folder");
 }
 
-/**
- * A name from a file that is not trusted, fit for an error message: quoted unless it is simple, and
- * shortened, without control characters.
- */
-export function quote(name: string): string {
-  return /^[\w./-]{1,100}$/.test(name) ? name : JSON.stringify(name.slice(0, 100));
+/** Path of a `file:` URL. */
+export function pathOfUrl(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
+}
+
+/** URL without its query, which may hold a signature, for error messages. */
+export function describeUrl(url: URL): string {
+  return decodeURI(`${url.origin}${url.pathname}`);
 }
 
 /** One path below another; an empty one is left out. */
@@ -86,7 +91,8 @@ export async function readTextOf(file: FileSource): Promise<string> {
   const { description, size } = source;
   if (size > MAX_TEXT_BYTES) {
     throw new RangeError(
-      `Cannot read ${description}: it is ${size} bytes long, a text may be ${MAX_TEXT_BYTES}`,
+      `Cannot read ${description}: it is ${formatBytes(size)} long, a text may be ` +
+        formatBytes(MAX_TEXT_BYTES),
     );
   }
   const bytes = await source.read(0, size);

@@ -1,5 +1,5 @@
 /**
- * What is told about the loading of a model while it goes on.
+ * Events that report the loading of a model.
  *
  * @module
  */
@@ -16,7 +16,7 @@
  * - `ready`: the model can be used.
  *
  * Files are named by their paths in the model's folder. `total` is undefined where a server does
- * not tell it.
+ * not report it.
  */
 export type LoadEvent =
   | { readonly type: "initiate"; readonly file: string }
@@ -35,7 +35,7 @@ export type LoadEvent =
 /** Takes the events of a loading model. */
 export type OnProgress = (event: LoadEvent) => void;
 
-/** Counts the bytes read of one file and tells about them. */
+/** Counts the bytes read of one file and reports them. */
 export class FileProgress {
   readonly #file: string;
   readonly #onProgress: OnProgress | undefined;
@@ -44,7 +44,7 @@ export class FileProgress {
   #done = false;
 
   /**
-   * Tells nothing yet.
+   * Reports nothing yet.
    *
    * @param file Path of the file in the model's folder.
    */
@@ -54,17 +54,18 @@ export class FileProgress {
   }
 
   /**
-   * Tells that the file was found and is about to be read.
+   * Reports that the file was found and is about to be read.
    *
    * @param total Length of the file, if it is known.
    */
   begin(total: number | undefined): void {
     this.#total = total;
     this.#loaded = 0;
+    this.#done = false;
     this.#onProgress?.({ type: "initiate", file: this.#file });
   }
 
-  /** Tells that bytes begin to arrive over the network. */
+  /** Reports that bytes begin to arrive over the network. */
   download(): void {
     this.#onProgress?.({ type: "download", file: this.#file, total: this.#total });
   }
@@ -85,7 +86,7 @@ export class FileProgress {
     });
   }
 
-  /** Tells that nothing more is wanted of the file. */
+  /** Reports that nothing more is wanted of the file. */
   done(): void {
     if (this.#done) return;
     this.#done = true;
@@ -93,7 +94,7 @@ export class FileProgress {
   }
 }
 
-/** Adds up what is told about single files, and tells that too. */
+/** Adds up the progress of single files, and reports the sum too. */
 export class TotalProgress {
   /** Takes the events of the files, and passes them on. */
   readonly onProgress: OnProgress;

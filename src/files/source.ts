@@ -16,6 +16,11 @@ export interface FileSource extends AsyncDisposable {
    * @throws {RangeError} If they are not all inside the file.
    */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Lets go of bytes that are kept in memory only to make reading faster. The file stays open: a later
+   * read fetches them again.
+   */
+  release(): void;
 }
 
 /** A folder of a model: on disk, behind a URL, on the hub. */

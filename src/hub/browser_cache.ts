@@ -1,6 +1,6 @@
 /**
  * A cache of files of the hub in the Cache API of browsers and of Deno. A file is kept in parts, so
- * that a download can be gone on with, and so that reading does not need the whole file in memory.
+ * that a download can be resumed, and so that reading does not need the whole file in memory.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export class BrowserCache implements HubCache {
     return new CachedParts(store, etag, Number(size), `${file.path} in ${file.repository}`);
   }
 
-  /** Begins to download a file, or goes on with it. */
+  /** Begins or resumes the download of a file. */
   async download(file: CachedFile & { readonly etag: string }): Promise<Download | undefined> {
     const store = new Store(await this.#cache, file.repository);
     let parts = 0;
@@ -190,8 +190,12 @@ class CachedParts implements FileSource {
     return await readBlocks(offset, length, PART_BYTES, (index) => this.#part(index));
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  release(): void {
     this.#last = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.release();
     return Promise.resolve();
   }
 

@@ -1,19 +1,16 @@
 /**
- * Where files of the hub are kept once they have been downloaded.
+ * What keeps files of the hub once they have been downloaded: the interface of caches.
  *
  * @module
  */
 
-import { BrowserCache } from "./browser_cache.ts";
-import { DiskCache } from "./disk_cache.ts";
-import { pathOfUrl } from "../files/disk_folder.ts";
 import type { FileSource } from "../files/source.ts";
 
 /** A file of a model on the hub. */
 export interface CachedFile {
   /** Id of the model: `owner/name`. */
   readonly repository: string;
-  /** Commit in which the file is; undefined if the hub does not tell. */
+  /** Commit in which the file is; undefined if the hub does not report it. */
   readonly commit: string | undefined;
   /** Path in the model. */
   readonly path: string;
@@ -40,7 +37,7 @@ export interface HubCache {
   /** Opens a file if it is there as a whole. */
   find(file: CachedFile): Promise<FileSource | undefined>;
   /**
-   * Begins to download a file, or goes on with a download that was broken off. Waits while another
+   * Begins the download of a file, or resumes one that was broken off. Waits while another
    * process downloads the same file; then the file may be there, and the result is undefined.
    */
   download(
@@ -55,19 +52,4 @@ export interface HubCache {
   commitOf(repository: string, revision: string): Promise<string | undefined>;
   /** Remembers the commit that a revision is. */
   setCommit(repository: string, revision: string, commit: string): Promise<void>;
-}
-
-/**
- * The cache that an option asks for: a folder on disk in the layout of `huggingface_hub`, whose
- * contents both can use; `false` for none; or a cache of one's own. Default: the Cache API of the
- * browser or of Deno where there is one, which needs no permission.
- */
-export function openCache(
-  option: string | URL | HubCache | false | undefined,
-): HubCache | undefined {
-  if (option === false) return undefined;
-  if (typeof option === "string") return new DiskCache(option);
-  if (option instanceof URL) return new DiskCache(pathOfUrl(option));
-  if (option !== undefined) return option;
-  return typeof caches === "undefined" ? undefined : new BrowserCache(caches);
 }

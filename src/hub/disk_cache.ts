@@ -16,13 +16,14 @@
  */
 
 import type { CachedFile, Download, HubCache } from "./cache.ts";
-import { openDiskFile, requireDeno } from "../files/disk_folder.ts";
+import { openDiskFile } from "../files/disk_folder.ts";
 import { delay } from "../files/http.ts";
 import { checkPath, joinPath, MissingFileError } from "../files/paths.ts";
 import { FileProgress } from "../files/progress.ts";
+import { requireDeno } from "../files/require_deno.ts";
 import type { FileSource } from "../files/source.ts";
 
-/** Bytes that are read at a time of a download that is gone on with. */
+/** Bytes that are read at a time of a download that is resumed. */
 const CHUNK_BYTES = 2 ** 20;
 
 /** Milliseconds between two looks at a lock. */
@@ -55,7 +56,7 @@ export class DiskCache implements HubCache {
     return await openIfThere(snapshot, file.path);
   }
 
-  /** Begins to download a file, or goes on with it, alone. */
+  /** Begins or resumes the download of a file, alone. */
   async download(
     file: CachedFile & { readonly etag: string },
     signal?: AbortSignal,

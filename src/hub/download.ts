@@ -9,14 +9,13 @@ import {
   bodyOf,
   contentLength,
   contentRange,
-  describeUrl,
   HttpError,
   type HttpOptions,
   messageOf,
   request,
   Retries,
 } from "../files/http.ts";
-import { missingFile } from "../files/paths.ts";
+import { describeUrl, missingFile } from "../files/paths.ts";
 import type { FileProgress } from "../files/progress.ts";
 import { createSha256, type Hasher } from "./sha256.ts";
 
@@ -72,7 +71,7 @@ class DownloadTask {
   readonly #progress: FileProgress;
   readonly #options: HttpOptions;
   #hasher: Hasher | undefined;
-  /** Length of the file, as the server tells it. */
+  /** Length of the file, as the server reports it. */
   #size: number | undefined;
 
   constructor(
@@ -95,7 +94,7 @@ class DownloadTask {
   async resume(): Promise<void> {
     this.#progress.begin(this.#size);
     this.#progress.download();
-    // Without its length or hash one could not tell whether the pieces fit together.
+    // Without its length or hash nobody knows whether the pieces fit together.
     const { size, sha256 } = this.#expected;
     const usable = this.#target.size <= (size ?? (sha256 ? Infinity : 0));
     if (!usable) return await this.restart();

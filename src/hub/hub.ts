@@ -4,12 +4,15 @@
  * @module
  */
 
-import { type CachedFile, type HubCache, openCache } from "./cache.ts";
+import { refuseType } from "../base/check.ts";
+import type { CachedFile, HubCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
 import { type HttpOptions, messageOf } from "../files/http.ts";
 import { openHttpFile } from "../files/http_file.ts";
 import { hubFetch } from "./fetch.ts";
+import { isHubId } from "./hub_id.ts";
+import { openCache } from "./open_cache.ts";
 import {
   describeLocation,
   fetchFileInfo,
@@ -44,12 +47,6 @@ export interface HubOptions extends HttpOptions {
   readonly cache?: string | URL | HubCache | false | undefined;
 }
 
-/** Whether a string can be the id of a model on the hub: `owner/name`. */
-export function isHubId(source: string): boolean {
-  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(source) &&
-    !/\.\.|--|[.-](\/|$)/.test(source);
-}
-
 /**
  * Opens a model on the hub. Its files are downloaded into the cache when they are opened, and not again
  * as long as they have not changed; without the network, what is in the cache is used.
@@ -58,12 +55,13 @@ export function isHubId(source: string): boolean {
  */
 export function openHubFolder(id: string, options: HubOptions = {}): ModelFolder {
   const { revision = "main", endpoint = DEFAULT_ENDPOINT } = options;
-  if (!isHubId(id)) throw new TypeError(`Cannot open ${id}: expected owner/name`);
+  const task = "open a model on the hub";
+  if (!isHubId(id)) refuseType({ task, name: "id" }, id, "owner/name");
   if (!/^[\w][\w./-]*$/.test(revision) || revision.includes("..")) {
-    throw new TypeError(`Cannot open ${id}: ${JSON.stringify(revision)} is not a revision`);
+    refuseType({ task, name: "revision" }, revision, "a branch, tag or commit");
   }
   if (!/^https?:/.test(String(endpoint)) || !URL.canParse(endpoint)) {
-    throw new TypeError(`Cannot use the hub ${endpoint}: expected an http or https URL`);
+    refuseType({ task, name: "endpoint" }, String(endpoint), "an http or https URL");
   }
   const location = { endpoint: new URL(endpoint), id, revision };
   return treeFolder(new HubRepository(location, options));
@@ -300,7 +298,7 @@ function weightsOf(
   try {
     components = JSON.parse(modelIndex);
   } catch {
-    return []; // reported by whoever reads it in earnest
+    return []; // whoever loads the pipeline reports it
   }
   if (typeof components !== "object" || components === null) return [];
   return Object.keys(components).flatMap((component) => {

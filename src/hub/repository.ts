@@ -4,15 +4,9 @@
  * @module
  */
 
-import {
-  bodyOf,
-  contentLength,
-  describeUrl,
-  HttpError,
-  type HttpOptions,
-  request,
-} from "../files/http.ts";
-import { MissingFileError } from "../files/paths.ts";
+import { describeValue } from "../base/check.ts";
+import { bodyOf, contentLength, HttpError, type HttpOptions, request } from "../files/http.ts";
+import { describeUrl, MissingFileError } from "../files/paths.ts";
 
 /** Where a model is on the hub. */
 export interface HubLocation {
@@ -26,15 +20,15 @@ export interface HubLocation {
 
 /** What the hub says of a file in the list of all files. */
 export interface ListedFile {
-  /** Length in bytes, if the hub tells it. */
+  /** Length in bytes, if the hub reports it. */
   readonly size: number | undefined;
-  /** SHA-256 in hexadecimal digits, if the hub tells it: it does for big files. */
+  /** SHA-256 in hexadecimal digits, if the hub reports it, as it does for big files. */
   readonly sha256: string | undefined;
 }
 
 /** What the hub says of a revision of a model. */
 export interface RepositoryInfo {
-  /** The commit that the revision is; undefined if the hub does not tell. */
+  /** The commit that the revision is; undefined if the hub does not report it. */
   readonly commit: string | undefined;
   /** The files by path; undefined if the hub gives no list. */
   readonly files: ReadonlyMap<string, ListedFile> | undefined;
@@ -42,7 +36,7 @@ export interface RepositoryInfo {
 
 /** What the hub says of a file when asked for it alone. */
 export interface HubFileInfo extends ListedFile {
-  /** The commit in which it is; undefined if the hub does not tell. */
+  /** The commit in which it is; undefined if the hub does not report it. */
   readonly commit: string | undefined;
   /** Name of its content, fit to be a file name. */
   readonly etag: string;
@@ -55,7 +49,7 @@ const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 
 /** The model and revision, for error messages. */
 export function describeLocation({ id, revision }: HubLocation): string {
-  return revision === "main" ? id : `${id} at revision ${JSON.stringify(revision)}`;
+  return revision === "main" ? id : `${id} at revision ${describeValue(revision)}`;
 }
 
 /** Whether a revision is a commit, which never changes. */
@@ -125,9 +119,9 @@ export async function fetchFileInfo(
   const { headers: said } = response;
   const validator = said.get("etag");
   const etag = bareEtag(said.get("x-linked-etag") ?? validator);
-  const told = said.get("x-repo-commit");
+  const inCommit = said.get("x-repo-commit");
   return {
-    commit: told !== null && isCommit(told) ? told : undefined,
+    commit: inCommit !== null && isCommit(inCommit) ? inCommit : undefined,
     etag: etag ?? `${commit ?? location.revision}/${path}`.replace(/[^\w.-]/g, "-").slice(0, 200),
     size: naturalOf(said.get("x-linked-size")) ??
       (redirected ? undefined : contentLength(response)),

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { Backend } from "../backends/backend.ts";
 
 /**
  * Checks that weights fit in what is left of a device's memory, as far as it reports it.

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import { quantizationConfig, saveWeights } from "../checkpoints/save_weights.ts";
+import { quantizationConfig } from "../checkpoints/quantization_config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { checkMemory } from "./memory_check.ts";
 import type { Parameters, ParameterScope } from "./parameters.ts";
@@ -130,13 +131,18 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   }
 
   async #loadOnce(options: LoadModelOptions): Promise<void> {
-    this.#loading ??= this.#parameters.load(this.backend, this.checkpoint, options);
+    this.#loading ??= this.#load(options);
     try {
       await this.#loading;
     } catch (error) {
       this.#loading = undefined;
       throw error;
     }
+  }
+
+  async #load(options: LoadModelOptions): Promise<void> {
+    await this.#parameters.load(this.backend, this.checkpoint, options);
+    this.checkpoint.release();
   }
 
   /**
@@ -171,6 +177,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
     await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
+    const { saveWeights } = await import("../checkpoints/save_weights.ts");
     await saveWeights(this.checkpoint, target, this.#weightsFile, { dtype, quantize, signal });
   }
 

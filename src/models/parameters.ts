@@ -5,14 +5,8 @@
  * @module
  */
 
-import type {
-  Backend,
-  ConvWeight,
-  HostArray,
-  LinearWeight,
-  Tensor,
-  WeightDType,
-} from "../backends/backend.ts";
+import { hostDType, type WeightDType, weightDType } from "../base/dtypes.ts";
+import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -135,7 +129,7 @@ export class Parameters implements Disposable {
           precise && dtype === "q8" ? "fp16" : dtype,
         ),
       (source, asked) => {
-        const dtype = asked ?? storedAs(source, weights);
+        const dtype = asked ?? weightDType(weights.map(([name]) => hostDType(source.dtype(name))));
         const held = precise && dtype === "q8" ? "fp16" : dtype;
         const columns = names.length * outFeatures;
         return columns * (inFeatures * VALUE_BYTES[held] + COLUMN_BYTES[held]);
@@ -310,11 +304,4 @@ class Slot<T extends Disposable> implements Parameter<T> {
     this.#value?.[Symbol.dispose]();
     this.#value = undefined;
   }
-}
-
-/** How backends hold the weights of a linear layer unless they are given a type. */
-function storedAs(source: ArraySource, weights: ArrayShapes): WeightDType {
-  const types = weights.map(([name]) => source.dtype(name));
-  if (types.every((type) => type === "I8")) return "q8";
-  return types.every((type) => type === "F16") ? "fp16" : "fp32";
 }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Backend, WeightDType } from "../backends/backend.ts";
+import type { WeightDType } from "../base/dtypes.ts";
+import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type Backend, WEIGHT_DTYPES, type WeightDType } from "../backends/backend.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { Backend } from "../backends/backend.ts";
 import { checkOptions } from "../base/check.ts";
 import type { CreateBackendOptions } from "../backends/select.ts";
 import type { OpenFolderOptions } from "../checkpoints/folders.ts";

@@ -1,5 +1,6 @@
 // A backend that is slow and readable: what every other one is compared with.
 
+import type { WeightDType } from "../../src/base/dtypes.ts";
 import type {
   Backend,
   ConvWeight,
@@ -11,7 +12,6 @@ import type {
   LinearWeight,
   MemoryUse,
   Tensor,
-  WeightDType,
 } from "../../src/backends/backend.ts";
 import { expectCount } from "../../src/backends/arguments.ts";
 import {

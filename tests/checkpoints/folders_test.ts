@@ -73,8 +73,17 @@ Deno.test("openFolder() reads a folder behind a URL, with and without ranges", a
 
 Deno.test("openFolder() refuses what is no folder", async () => {
   await assertRejects(() => openFolder("ftp://host/x"), TypeError, "begins with https:");
-  await assertRejects(() => openFolder("http://"), TypeError, "not a valid URL");
-  await assertRejects(() => openFolder(""), TypeError, "its path is empty");
+  await assertRejects(
+    () => openFolder(42 as unknown as string),
+    TypeError,
+    "source is 42, expected a path, a URL or a folder",
+  );
+  await assertRejects(
+    () => openFolder("http://"),
+    TypeError,
+    'source is "http://", expected a valid URL',
+  );
+  await assertRejects(() => openFolder(""), TypeError, 'path is "", expected');
   await assertRejects(() => openFolder("./no/such/folder"), MissingFileError, "./no/such/folder");
 });
 

@@ -6,7 +6,8 @@
  */
 
 import { assert } from "@std/assert";
-import { type ArraySource, STORED_DTYPES } from "../../src/checkpoints/arrays.ts";
+import { STORED_DTYPES } from "../../src/base/dtypes.ts";
+import type { ArraySource } from "../../src/checkpoints/arrays.ts";
 import { type Config, readConfig } from "../../src/checkpoints/config.ts";
 import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
@@ -62,6 +63,7 @@ async function loadAll(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
       reads++;
       return file.read(offset, length);
     },
+    release: () => file.release(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   await using source = await openArrays(counted);

@@ -179,7 +179,7 @@ Deno.test("parseSafetensors() names an element type that is not supported", () =
   assertThrows(
     () => parseSafetensors(file({ a: entry("F8_E4M3", [2], [0, 2]) }, 2)),
     TypeError,
-    `"a" has the unsupported dtype F8_E4M3`,
+    `"a" has the unsupported dtype "F8_E4M3"`,
   );
 });
 
@@ -201,6 +201,7 @@ Deno.test("openSafetensors() loads arrays one by one and closes the file", async
       reads.push([offset, length]);
       return inner.read(offset, length);
     },
+    release: () => inner.release(),
     [Symbol.asyncDispose]() {
       closed = true;
       return Promise.resolve();
@@ -247,7 +248,7 @@ Deno.test("openSafetensors() refuses int8 weights whose scales do not fit", asyn
   await using alone = await openSafetensors(
     memoryFile("model", encodeSafetensors([["w", weight]])),
   );
-  await assertRejects(() => alone.load("w"), TypeError, "there is no w_scale");
+  await assertRejects(() => alone.load("w"), TypeError, 'there is no "w_scale"');
   const scale = stored("F32", [3], new Float32Array(3));
   await using wrong = await openSafetensors(
     memoryFile("model", encodeSafetensors([["w", weight], ["w_scale", scale]])),

@@ -6,12 +6,9 @@ import { openFolder } from "../../src/checkpoints/folders.ts";
 import { writeFolder } from "../../src/files/folder_writer.ts";
 import { memoryFile } from "../../src/files/memory_folder.ts";
 import { openSafetensors } from "../../src/checkpoints/safetensors.ts";
+import { quantizationConfig } from "../../src/checkpoints/quantization_config.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
-import {
-  quantizationConfig,
-  saveWeights,
-  type SaveWeightsOptions,
-} from "../../src/checkpoints/save_weights.ts";
+import { saveWeights, type SaveWeightsOptions } from "../../src/checkpoints/save_weights.ts";
 import { openTorchFile } from "../../src/checkpoints/torch/torch_file.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";

@@ -57,12 +57,16 @@ Deno.test("openWeights() refuses a damaged index", async () => {
     openWeights(memoryFolder({ [INDEX]: text, "one.safetensors": shard }), DIFFUSERS_WEIGHTS);
   await assertRejects(() => open("{}"), SyntaxError, "has no weight_map");
   await assertRejects(() => open(`{"weight_map":[]}`), SyntaxError, "has no weight_map");
-  await assertRejects(() => open(index({ a: 1 })), SyntaxError, "a is in 1, expected a file");
-  await assertRejects(() => open(index({ b: "one.safetensors" })), SyntaxError, "b is not in one");
+  await assertRejects(() => open(index({ a: 1 })), SyntaxError, '"a" is in 1, expected a file');
+  await assertRejects(
+    () => open(index({ b: "one.safetensors" })),
+    SyntaxError,
+    '"b" is not in "one',
+  );
   await assertRejects(() => open(index({ a: "two.safetensors" })), MissingFileError, "two.safet");
   await assertRejects(
     () => open(index({ a: "../one.safetensors" })),
     SyntaxError,
-    `a is in "../one.safetensors", expected a file in the folder`,
+    `"a" is in "../one.safetensors", expected a file in the folder`,
   );
 });

@@ -11,7 +11,8 @@ import type { HubCache } from "../../src/hub/cache.ts";
 import { DiskCache } from "../../src/hub/disk_cache.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { HttpError } from "../../src/files/http.ts";
-import { type HubOptions, isHubId, openHubFolder } from "../../src/hub/hub.ts";
+import { type HubOptions, openHubFolder } from "../../src/hub/hub.ts";
+import { isHubId } from "../../src/hub/hub_id.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import type { LoadEvent } from "../../src/files/progress.ts";
 import type { ModelFolder } from "../../src/files/source.ts";
@@ -64,7 +65,11 @@ Deno.test("isHubId() tells ids from paths", () => {
 
 Deno.test("openHubFolder() refuses malformed ids, revisions and endpoints", () => {
   assertThrows(() => openHubFolder("a/b/c"), TypeError, "expected owner/name");
-  assertThrows(() => openHubFolder(ID, { revision: "../x" }), TypeError, "is not a revision");
+  assertThrows(
+    () => openHubFolder(ID, { revision: "../x" }),
+    TypeError,
+    'revision is "../x", expected',
+  );
   assertThrows(() => openHubFolder(ID, { endpoint: "hub" }), TypeError, "expected an http");
 });
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Backend, WeightDType } from "../../src/backends/backend.ts";
+import type { WeightDType } from "../../src/base/dtypes.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { checkMemory } from "../../src/models/memory_check.ts";
 import { CLIPTextModel } from "../../src/models/clip_text_model.ts";

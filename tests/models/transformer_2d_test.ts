@@ -172,6 +172,7 @@ Deno.test("Transformer2DModel.create() gives all back if it is stopped", async (
       if (++loaded === 9) controller.abort();
       return source.load(name);
     },
+    release: () => source.release(),
     [Symbol.asyncDispose]: () => Promise.resolve(void (closed = true)),
   };
   const { signal } = controller;

@@ -40,6 +40,7 @@ const DENO_FILES = [
   "src/checkpoints/folders.ts",
   "src/files/disk_folder.ts",
   "src/files/folder_writer.ts",
+  "src/files/require_deno.ts",
   "src/hub/disk_cache.ts",
 ];
 

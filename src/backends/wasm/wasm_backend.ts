@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { WeightDType } from "../../base/dtypes.ts";
 import type {
   Backend,
   DataOf,
@@ -13,10 +14,9 @@ import type {
   HostArray,
   MemoryUse,
   Tensor,
-  WeightDType,
 } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
-import { defaultDType, expectArray } from "../host_arrays.ts";
+import { defaultDType, expectArray, float32Values } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
 import { WasmFrame } from "./frame.ts";
 import { InlineRunner } from "./inline_runner.ts";
@@ -31,7 +31,7 @@ import {
 } from "./kernels.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
-import { WasmConvWeight, WasmLinearWeight, widened } from "./weights.ts";
+import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
@@ -189,7 +189,7 @@ export class WasmBackend implements Backend {
 
   upload(array: HostArray): FloatTensor {
     expectArray("upload an array", array);
-    return this.tensor(widened(this, array), array.shape);
+    return this.tensor(float32Values(array), array.shape);
   }
 
   linearWeight(

@@ -4,8 +4,14 @@
  * @module
  */
 
-import type { ConvWeight, HostArray, LinearWeight, WeightDType } from "../backend.ts";
-import { channelsLast, checkConvWeight, checkLinearWeight } from "../host_arrays.ts";
+import type { WeightDType } from "../../base/dtypes.ts";
+import type { ConvWeight, HostArray, LinearWeight } from "../backend.ts";
+import {
+  checkConvWeight,
+  checkLinearWeight,
+  float32Values,
+  kernelChannelsLast,
+} from "../host_arrays.ts";
 import { elementCount } from "../../base/shapes.ts";
 import type { Block } from "./allocator.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
@@ -95,7 +101,7 @@ export class WasmLinearWeight implements LinearWeight {
     let first = 0;
     for (const [i, weight] of weights.entries()) {
       this.#pack(weight, first);
-      if (biases[i]) bias.set(widened(this.backend, biases[i]), first);
+      if (biases[i]) bias.set(float32Values(biases[i]), first);
       first += weight.shape[0]!;
     }
   }
@@ -156,7 +162,7 @@ export class WasmConvWeight implements ConvWeight {
     this.outChannels = outChannels;
     this.inChannels = inChannels;
     this.kernelSize = kernelSize;
-    const data = channelsLast(widened(backend, weight), sizes);
+    const data = kernelChannelsLast(float32Values(weight), sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
     this.matrix = new WasmLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
     this.#blocks = new Blocks(backend);
@@ -250,11 +256,4 @@ function withFloats<T>(
     backend.kernels.widen(values, FORMATS[array.dtype], floats, count, scales, columns);
     return use(floats);
   });
-}
-
-/** The array as float32 values of the host's. */
-export function widened(backend: WasmBackend, array: HostArray): Float32Array {
-  if (array.dtype === "f32") return array.data;
-  const count = elementCount(array.shape);
-  return withFloats(backend, array, (address) => backend.view("f32", address, count).slice());
 }

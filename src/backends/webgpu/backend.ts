@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { WeightDType } from "../../base/dtypes.ts";
 import type {
   Backend,
   ConvWeight,
@@ -15,7 +16,6 @@ import type {
   LinearWeight,
   MemoryUse,
   Tensor,
-  WeightDType,
 } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
 import { expectArray, float32Values } from "../host_arrays.ts";

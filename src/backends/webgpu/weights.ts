@@ -7,13 +7,14 @@
  * @module
  */
 
-import type { Backend, ConvWeight, HostArray, LinearWeight, WeightDType } from "../backend.ts";
+import type { WeightDType } from "../../base/dtypes.ts";
+import type { Backend, ConvWeight, HostArray, LinearWeight } from "../backend.ts";
 import {
-  channelsLast,
   checkConvWeight,
   checkLinearWeight,
   defaultDType,
   float32Values,
+  kernelChannelsLast,
 } from "../host_arrays.ts";
 import type { Device } from "./device.ts";
 import { type PackedRows, packFloat16, packFloat32, packInt8 } from "./kernels/packed_rows.ts";
@@ -162,7 +163,7 @@ export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
     const { outChannels, inChannels, kernelSize } = sizes;
     const filled = Math.ceil(inChannels / 4) * 4;
     const columns = kernelSize ** 2 * filled;
-    const values = channelsLast(float32Values(weight), sizes, filled);
+    const values = kernelChannelsLast(float32Values(weight), sizes, filled);
     super(backend, device, {
       dtype: "fp32",
       columns,

@@ -5,6 +5,7 @@
  */
 
 import { parse } from "npm:deno-std@1.4.0/yaml/parse.js";
+import { describeValue } from "../../base/check.ts";
 import { booleanField, type Config, integerField } from "../config.ts";
 
 /** What the config of a model says beyond the shapes of its arrays. */
@@ -62,7 +63,9 @@ export function parseOriginalConfig(text: string, description: string): Original
     const value = valueAt(root, path) ?? expected;
     if (value === expected) continue;
     throw new RangeError(
-      `Cannot use ${description}: ${path} is ${JSON.stringify(value)}, expected ${expected}`,
+      `Cannot use ${description}: ${path} is ${describeValue(value)}, expected ${
+        describeValue(expected)
+      }`,
     );
   }
   const transformer: Config = { description, values: recordAt(root, TRANSFORMER) };

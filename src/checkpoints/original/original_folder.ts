@@ -170,7 +170,7 @@ class Conversion implements FileTree {
       "transformer/config.json": transformer,
       "vqvae/config.json": vqConfig(vqWeights, codes),
       [`${EMBEDDINGS}/config.json`]: learnedEmbeddingsConfig(weights, learnable),
-      "scheduler/scheduler_config.json": schedulerConfig(
+      "scheduler/scheduler_config.json": alpha1Config(
         classes,
         transformer["num_embeds_ada_norm"],
       ),
@@ -192,7 +192,7 @@ class Conversion implements FileTree {
     if (tokens === codebookLength) return undefined;
     throw new RangeError(
       `Cannot convert ${this.description}: its transformer knows ${tokens} tokens, the image ` +
-        `autoencoder has ${codebookLength} codes; give the file that tells which codes they stand ` +
+        `autoencoder has ${codebookLength} codes; give the file that lists which codes they stand ` +
         `for, such as taming_vqvae_2887.pt`,
     );
   }
@@ -211,9 +211,7 @@ async function openView(
 ): Promise<FileSource> {
   const source = await open();
   try {
-    return safetensorsView(description, arraysOf(source), async () => {
-      await source[Symbol.asyncDispose]();
-    });
+    return safetensorsView(description, arraysOf(source), source);
   } catch (error) {
     await source[Symbol.asyncDispose]();
     throw error;
@@ -268,7 +266,7 @@ function checkConfig(
 }
 
 /** The schedule `alpha1` of Microsoft's code, which is the default of diffusers. */
-function schedulerConfig(classes: number, timesteps: unknown): Record<string, unknown> {
+function alpha1Config(classes: number, timesteps: unknown): Record<string, unknown> {
   return {
     _class_name: "VQDiffusionScheduler",
     _diffusers_version: "0.9.0",

@@ -5,6 +5,7 @@
  */
 
 import { checkRange } from "../../files/paths.ts";
+import type { ArraySource } from "../arrays.ts";
 import { layoutSafetensors } from "../safetensors_writer.ts";
 import type { FileSource } from "../../files/source.ts";
 import type { ConvertedArray } from "./state_dict.ts";
@@ -13,13 +14,13 @@ import type { ConvertedArray } from "./state_dict.ts";
  * A safetensors file that exists nowhere: its header is made at once, and its arrays as they are read,
  * one at a time.
  *
- * @param dispose Closes what the arrays are read from.
+ * @param source What the arrays are read from; it is closed with the file.
  * @throws {TypeError} If two arrays have one name.
  */
 export function safetensorsView(
   description: string,
   arrays: readonly ConvertedArray[],
-  dispose: () => Promise<void>,
+  source: ArraySource,
 ): FileSource {
   const { header, entries, size } = layoutSafetensors(arrays);
   const read = async (offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> => {
@@ -34,7 +35,13 @@ export function safetensorsView(
     }
     return result;
   };
-  return { description, size, read, [Symbol.asyncDispose]: dispose };
+  return {
+    description,
+    size,
+    read,
+    release: () => source.release(),
+    [Symbol.asyncDispose]: async () => await source[Symbol.asyncDispose](),
+  };
 }
 
 /** Copies those bytes of a part of the file, which begins at `from`, that the result, at `to`, wants. */

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { ArraySource, StoredArray, StoredDType } from "../arrays.ts";
-import { quote } from "../../files/paths.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
+import type { ArraySource, StoredArray } from "../arrays.ts";
+import { describeValue } from "../../base/check.ts";
 
 /** An array of a converted model, made when it is asked for. */
 export interface ConvertedArray {
@@ -72,7 +73,7 @@ export class StateDict {
     if (shape?.length === rank) return shape;
     throw new TypeError(
       `Cannot convert ${this.description}: ${
-        quote(name)
+        describeValue(name)
       } has shape (${shape}), expected ${rank} dimensions`,
     );
   }
@@ -115,7 +116,7 @@ export class StateDict {
   #original(name: string): string {
     const original = this.#names.get(name);
     if (original !== undefined) return original;
-    throw new TypeError(`Cannot convert ${this.description}: it has no ${quote(name)}`);
+    throw new TypeError(`Cannot convert ${this.description}: it has no ${describeValue(name)}`);
   }
 }
 

@@ -26,7 +26,7 @@ const RULES: readonly NameRule[] = [
 /** A causal mask that the cross attention carries and does not use. */
 const MASK = /\.attn2\.mask$/;
 
-/** What sizes do not tell, and the config of a training may. */
+/** What the sizes of arrays leave open, and the config of a training may say. */
 export interface TransformerFacts {
   /** Number of attention heads. Default: 16, as in all public configs. */
   readonly heads?: number | undefined;

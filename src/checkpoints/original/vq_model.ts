@@ -6,7 +6,8 @@
  */
 
 import { elementCount } from "../../base/shapes.ts";
-import { STORED_DTYPES, type StoredArray, typedArray } from "../arrays.ts";
+import { STORED_DTYPES } from "../../base/dtypes.ts";
+import { type StoredArray, typedArray } from "../arrays.ts";
 import type { ArraySource } from "../arrays.ts";
 import { type ConvertedArray, type NameRule, renamed, StateDict } from "./state_dict.ts";
 

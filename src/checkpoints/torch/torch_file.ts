@@ -6,14 +6,10 @@
 
 import type { HostArray } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import {
-  type ArraySource,
-  hostArray,
-  STORED_DTYPES,
-  type StoredArray,
-  type StoredDType,
-} from "../arrays.ts";
-import { quote } from "../../files/paths.ts";
+import { STORED_DTYPES, type StoredDType } from "../../base/dtypes.ts";
+import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
+import { describeValue } from "../../base/check.ts";
+import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "../../files/source.ts";
 import {
@@ -24,7 +20,7 @@ import {
   type TorchTensor,
 } from "./torch_pickle.ts";
 import { type PickleNames, unpickle } from "./unpickler.ts";
-import { isZip, ZipArchive } from "./zip.ts";
+import { ZipArchive } from "./zip.ts";
 
 /** Reads a range of a storage, in bytes. */
 type StorageReader = (
@@ -47,11 +43,6 @@ const LEGACY_PROTOCOL = 1001;
 
 /** Bytes before a storage in the old format: its number of elements. */
 const LEGACY_PREFIX_BYTES = 8;
-
-/** Whether a file that begins with these bytes may have been written by `torch.save`. */
-export function isTorchFile(prefix: Uint8Array): boolean {
-  return isZip(prefix) || prefix[0] === 0x80 && prefix[1] === 2 && prefix[2] === 0x8a;
-}
 
 /**
  * Opens a file of tensors that `torch.save` wrote. Nothing in it is executed: names other than those
@@ -90,7 +81,7 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
     const size = archive.size(`${root}data/${key}`);
     if (size !== length * STORED_DTYPES[dtype]) {
       throw new SyntaxError(
-        `Cannot read ${description}: the storage ${quote(key)} of ${length} elements has ${
+        `Cannot read ${description}: the storage ${describeValue(key)} of ${length} elements has ${
           size ?? "no"
         } bytes`,
       );
@@ -110,7 +101,7 @@ async function checkByteOrder(
   const order = new TextDecoder().decode(await archive.read(name, 16));
   if (order !== "little") {
     throw new TypeError(
-      `Cannot read ${description}: its byte order is ${quote(order)}, expected little`,
+      `Cannot read ${description}: its byte order is ${describeValue(order)}, expected little`,
     );
   }
 }
@@ -138,7 +129,7 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
     const prefix = await file.read(offset - LEGACY_PREFIX_BYTES, LEGACY_PREFIX_BYTES);
     if (new DataView(prefix.buffer).getBigUint64(0, true) !== BigInt(storage.length)) {
       throw new SyntaxError(
-        `Cannot read ${description}: the storage ${quote(storage.key)} is damaged`,
+        `Cannot read ${description}: the storage ${describeValue(storage.key)} is damaged`,
       );
     }
     return await file.read(offset + begin, length);
@@ -228,13 +219,15 @@ class TorchFile implements ArraySource {
   }
 
   async load(name: string): Promise<HostArray> {
-    return hostArray(await this.loadStored(name), `${quote(name)} of ${this.description}`);
+    return hostArray(await this.loadStored(name), `${describeValue(name)} of ${this.description}`);
   }
 
   async loadStored(name: string): Promise<StoredArray> {
     const tensor = this.#tensors.get(name);
     if (!tensor) {
-      throw new RangeError(`Cannot load ${quote(name)}: ${this.description} has no such array`);
+      throw new RangeError(
+        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
+      );
     }
     const { storage: { dtype }, shape } = tensor;
     if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };
@@ -246,6 +239,10 @@ class TorchFile implements ArraySource {
     );
     const bytes = isContiguous(tensor) ? span : gather(tensor, span, size);
     return { dtype, shape, bytes };
+  }
+
+  release(): void {
+    this.#file.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

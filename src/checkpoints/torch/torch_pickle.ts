@@ -5,8 +5,8 @@
  */
 
 import { elementCount } from "../../base/shapes.ts";
-import type { StoredDType } from "../arrays.ts";
-import { quote } from "../../files/paths.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
+import { describeValue } from "../../base/check.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 
 /** The memory of one or more tensors, as a pickle describes it. */
@@ -157,7 +157,7 @@ export class TorchNames implements PickleNames {
       return storage;
     }
     if (known.dtype !== type.dtype || known.length !== length) {
-      throw this.#damaged(`it describes the storage ${quote(key)} in two ways`);
+      throw this.#damaged(`it describes the storage ${describeValue(key)} in two ways`);
     }
     return known;
   }
@@ -209,7 +209,7 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
     }
     if (value instanceof TorchTensor) {
       if (tensors.has(name)) {
-        throw new SyntaxError(`Cannot read ${description}: ${quote(name)} occurs twice`);
+        throw new SyntaxError(`Cannot read ${description}: ${describeValue(name)} occurs twice`);
       }
       tensors.set(name, value);
     }

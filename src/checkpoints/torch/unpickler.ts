@@ -8,7 +8,7 @@
  * @module
  */
 
-import { quote } from "../../files/paths.ts";
+import { describeValue } from "../../base/check.ts";
 import { PickleReader } from "./pickle_reader.ts";
 
 /** A tuple of Python. */
@@ -143,7 +143,7 @@ class Machine {
     }
     const value = this.names.find(module, name);
     if (value === undefined) {
-      const label = quote(`${module.slice(0, 100)}.${name.slice(0, 100)}`);
+      const label = describeValue(`${module}.${name}`);
       throw new TypeError(
         `Cannot read ${this.#reader.description}: it uses ${label}, which is not allowed`,
       );

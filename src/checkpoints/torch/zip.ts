@@ -5,7 +5,8 @@
  */
 
 import { crc32 } from "./crc32.ts";
-import { checkRange, quote } from "../../files/paths.ts";
+import { describeValue } from "../../base/check.ts";
+import { checkRange } from "../../files/paths.ts";
 import type { FileSource } from "../../files/source.ts";
 
 /** A file in an archive, as the directory of the archive describes it. */
@@ -42,11 +43,6 @@ const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
 
 /** Deflate cannot shrink data more than this. */
 const MAX_DEFLATE_RATIO = 1032;
-
-/** Whether a file that begins with these bytes may be a zip archive. */
-export function isZip(prefix: Uint8Array): boolean {
-  return prefix[0] === 0x50 && prefix[1] === 0x4b && prefix[2] === 3 && prefix[3] === 4;
-}
 
 /** An open zip archive. It does not own its file. */
 export class ZipArchive {
@@ -101,7 +97,9 @@ export class ZipArchive {
       );
     }
     const bytes = await this.readRange(name, 0, size);
-    if (crc32(bytes) !== crc) throw damaged(this.#file, `${quote(name)} does not fit its checksum`);
+    if (crc32(bytes) !== crc) {
+      throw damaged(this.#file, `${describeValue(name)} does not fit its checksum`);
+    }
     return bytes;
   }
 
@@ -132,19 +130,19 @@ export class ZipArchive {
   }
 
   #describe(name: string): string {
-    return `${quote(name)} in ${this.#file.description}`;
+    return `${describeValue(name)} in ${this.#file.description}`;
   }
 
-  /** The data follows the local header, whose length only itself tells. */
+  /** The data follows the local header, which alone holds its own length. */
   async #findData(name: string, entry: ZipEntry): Promise<number> {
     const view = dataView(await this.#file.read(entry.headerOffset, LOCAL_HEADER_BYTES));
     if (view.getUint32(0, true) !== LOCAL_HEADER) {
-      throw damaged(this.#file, `${quote(name)} has no header`);
+      throw damaged(this.#file, `${describeValue(name)} has no header`);
     }
     const begin = entry.headerOffset + LOCAL_HEADER_BYTES + view.getUint16(26, true) +
       view.getUint16(28, true);
     if (begin + entry.compressedSize > this.#file.size) {
-      throw damaged(this.#file, `${quote(name)} leads beyond the end of the file`);
+      throw damaged(this.#file, `${describeValue(name)} leads beyond the end of the file`);
     }
     return begin;
   }
@@ -173,14 +171,14 @@ export class ZipArchive {
         position += value.length;
       }
     } catch (cause) {
-      throw damaged(this.#file, `${quote(name)} cannot be unpacked`, cause);
+      throw damaged(this.#file, `${describeValue(name)} cannot be unpacked`, cause);
     } finally {
       await reader.cancel().catch(() => {});
     }
     if (position < offset + length) {
       throw damaged(
         this.#file,
-        `${quote(name)} unpacks to ${position} bytes instead of ${entry.size}`,
+        `${describeValue(name)} unpacks to ${position} bytes instead of ${entry.size}`,
       );
     }
     return bytes;
@@ -243,7 +241,9 @@ function parseDirectory(
     if (next > bytes.length) throw damaged(file, "its zip directory is cut off");
     const nameOffset = position + DIRECTORY_HEADER_BYTES;
     const name = new TextDecoder().decode(bytes.subarray(nameOffset, nameOffset + nameLength));
-    if (entries.has(name)) throw damaged(file, `${quote(name)} occurs twice in its zip directory`);
+    if (entries.has(name)) {
+      throw damaged(file, `${describeValue(name)} occurs twice in its zip directory`);
+    }
     const extra = dataView(bytes.subarray(nameOffset + nameLength).subarray(0, extraLength));
     const header = dataView(bytes.subarray(position, nameOffset));
     entries.set(name, parseEntry(file, name, header, extra, place.offset));
@@ -264,22 +264,26 @@ function parseEntry(
 ): ZipEntry {
   const method = header.getUint16(10, true);
   if (header.getUint16(8, true) & 1) {
-    throw new TypeError(`Cannot read ${file.description}: ${quote(name)} is encrypted`);
+    throw new TypeError(`Cannot read ${file.description}: ${describeValue(name)} is encrypted`);
   }
   if (method !== 0 && method !== 8) {
     throw new TypeError(
-      `Cannot read ${file.description}: ${quote(name)} uses the compression method ${method}`,
+      `Cannot read ${file.description}: ${
+        describeValue(name)
+      } uses the compression method ${method}`,
     );
   }
   const fields = [24, 20, 42].map((offset) => header.getUint32(offset, true));
   const [size = 0, compressedSize = 0, headerOffset = 0] = longFields(file, name, fields, extra);
   if (headerOffset + LOCAL_HEADER_BYTES + compressedSize > directoryOffset) {
-    throw damaged(file, `${quote(name)} leads beyond the end of the file`);
+    throw damaged(file, `${describeValue(name)} leads beyond the end of the file`);
   }
   const fits = method === 0
     ? size === compressedSize
     : size <= compressedSize * MAX_DEFLATE_RATIO + 64;
-  if (!fits) throw damaged(file, `${quote(name)} cannot have ${size} bytes in ${compressedSize}`);
+  if (!fits) {
+    throw damaged(file, `${describeValue(name)} cannot have ${size} bytes in ${compressedSize}`);
+  }
   return { headerOffset, method, crc: header.getUint32(16, true), compressedSize, size };
 }
 
@@ -292,14 +296,16 @@ function longFields(file: FileSource, name: string, fields: number[], extra: Dat
       let position = i + 4;
       return fields.map((field) => {
         if (field !== 0xffffffff) return field;
-        if (position + 8 > end) throw damaged(file, `${quote(name)} has a damaged zip64 field`);
+        if (position + 8 > end) {
+          throw damaged(file, `${describeValue(name)} has a damaged zip64 field`);
+        }
         position += 8;
         return toNumber(file, extra.getBigUint64(position - 8, true));
       });
     }
     i = end;
   }
-  throw damaged(file, `${quote(name)} has no zip64 field`);
+  throw damaged(file, `${describeValue(name)} has no zip64 field`);
 }
 
 /** Overlapping entries are how small archives pretend to hold much. */
@@ -307,7 +313,7 @@ function checkOverlaps(file: FileSource, entries: ReadonlyMap<string, ZipEntry>)
   const sorted = [...entries].sort(([, a], [, b]) => a.headerOffset - b.headerOffset);
   let end = 0;
   for (const [name, { headerOffset, compressedSize }] of sorted) {
-    if (headerOffset < end) throw damaged(file, `${quote(name)} overlaps another entry`);
+    if (headerOffset < end) throw damaged(file, `${describeValue(name)} overlaps another entry`);
     end = headerOffset + LOCAL_HEADER_BYTES + compressedSize;
   }
 }

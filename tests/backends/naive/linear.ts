@@ -1,6 +1,7 @@
 // Linear layers and gates, written to be read: float64 inside, rounded to float32 when stored.
 
-import type { Activation, HostArray, WeightDType } from "../../../src/backends/backend.ts";
+import type { WeightDType } from "../../../src/base/dtypes.ts";
+import type { Activation, HostArray } from "../../../src/backends/backend.ts";
 
 /** Weight (outFeatures, inFeatures) and bias (outFeatures, zeros if there is none). */
 export interface Linear {

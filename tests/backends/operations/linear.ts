@@ -1,6 +1,7 @@
 // Tests of Frame.linear() and Frame.geglu().
 
-import type { Activation, HostArray, WeightDType } from "../../../src/backends/backend.ts";
+import type { WeightDType } from "../../../src/base/dtypes.ts";
+import type { Activation, HostArray } from "../../../src/backends/backend.ts";
 import { compare, type MakeBackend, ROUNDOFF, sumTolerance } from "./trial.ts";
 
 // Rows, inFeatures, outFeatures: 1, primes, and the sizes around tiles and blocks of products.

@@ -2,6 +2,7 @@
 // the oracle with the same inputs, and the comparison of both.
 
 import { assert, assertEquals } from "@std/assert";
+import type { WeightDType } from "../../../src/base/dtypes.ts";
 import type {
   Backend,
   ConvWeight,
@@ -9,7 +10,6 @@ import type {
   HostArray,
   LinearWeight,
   Tensor,
-  WeightDType,
 } from "../../../src/backends/backend.ts";
 import { createOracle } from "../oracle_backend.ts";
 

@@ -63,7 +63,7 @@ Deno.test("openTorchFile() refuses to call a function of Python, by name", async
   await assertRejects(
     () => openTorchFile(memoryFile("evil.bin", bytes)),
     TypeError,
-    "Cannot read evil.bin: it uses __builtin__.print, which is not allowed",
+    'Cannot read evil.bin: it uses "__builtin__.print", which is not allowed',
   );
 });
 
@@ -120,7 +120,7 @@ Deno.test("openTorchFile() refuses files without tensors and of other kinds", as
     [new Uint8Array(), "torch.save did not write it"],
     [new TextEncoder().encode("<!doctype html>"), "torch.save did not write it"],
     [await encodeTorchFile({}), "it is not a dict of tensors"],
-    [await encodeTorchFile({ a: { b: array([1]) }, "a.b": array([1]) }), "a.b occurs twice"],
+    [await encodeTorchFile({ a: { b: array([1]) }, "a.b": array([1]) }), '"a.b" occurs twice'],
     [await encodeZip([["readme", "x"]]), "expected one data.pkl in it"],
     [await encodeZip([["a/data.pkl", "N."], ["b/data.pkl", "N."]]), "expected one data.pkl"],
     [await encodeZip([["a/data.pkl", "N."]]), "it is not a dict of tensors"],
@@ -130,7 +130,7 @@ Deno.test("openTorchFile() refuses files without tensors and of other kinds", as
     await assertRejects(() => openTorchFile(memoryFile("x", bytes)), SyntaxError, message);
   }
   const big = await encodeZip([["a/data.pkl", "N."], ["a/byteorder", "big"]]);
-  await assertRejects(() => openTorchFile(memoryFile("x", big)), TypeError, "byte order is big");
+  await assertRejects(() => openTorchFile(memoryFile("x", big)), TypeError, 'byte order is "big"');
 });
 
 /** A torch file with one storage "0" and this pickle. */
@@ -179,6 +179,7 @@ Deno.test("openTorchFile() closes the file when it cannot read it", async () => 
     description: file.description,
     size: file.size,
     read: file.read.bind(file),
+    release: () => file.release(),
     [Symbol.asyncDispose]() {
       closed = true;
       return Promise.resolve();

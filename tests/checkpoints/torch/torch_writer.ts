@@ -6,7 +6,8 @@
  */
 
 import { elementCount } from "../../../src/base/shapes.ts";
-import type { StoredArray, StoredDType } from "../../../src/checkpoints/arrays.ts";
+import type { StoredDType } from "../../../src/base/dtypes.ts";
+import type { StoredArray } from "../../../src/checkpoints/arrays.ts";
 import { ByteWriter, encodeZip, type ZipOptions } from "./zip_writer.ts";
 
 /** A value that can be written. Records become dicts. */

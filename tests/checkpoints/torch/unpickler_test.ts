@@ -74,7 +74,7 @@ Deno.test("unpickle() calls only what is allowed", () => {
   assertEquals(load("\x8c\x01m\x8c\x01f\x93)\x81."), 0);
   assertEquals(load("X\x01\x00\x00\x00aQ."), "<a>");
   assertEquals(load("]}b."), []);
-  const message = "test.pkl: it uses os.system, which is not allowed";
+  const message = 'test.pkl: it uses "os.system", which is not allowed';
   assertThrows(() => load("cos\nsystem\n."), TypeError, message);
   assertThrows(() => load("\x8c\x02os\x8c\x06system\x93."), TypeError, message);
 });

@@ -9,7 +9,8 @@
  * @module
  */
 
-import type { Activation, WeightDType } from "../../backend.ts";
+import type { WeightDType } from "../../../base/dtypes.ts";
+import type { Activation } from "../../backend.ts";
 import type { Epilogue } from "../../recording.ts";
 import { type ElementType, type Kernel, unroll } from "./kernel.ts";
 import { GELU, SIGMOID } from "./math.ts";

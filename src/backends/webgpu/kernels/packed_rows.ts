@@ -5,7 +5,7 @@
  */
 
 import type { HostArray } from "../../backend.ts";
-import { float32Values, int8Rows } from "../../host_arrays.ts";
+import { float32Values, quantizeRows } from "../../host_arrays.ts";
 
 /** Rows of a matrix as bytes, each filled up with zeros to a multiple of four elements. */
 export interface PackedRows {
@@ -34,7 +34,7 @@ export function packFloat16(array: HostArray, columns: number): PackedRows {
 
 /** Rows of int8 with one scale each. */
 export function packInt8(array: HostArray, columns: number): PackedRows {
-  const { data, scale } = array.dtype === "i8" ? array : int8Rows(float32Values(array), columns);
+  const { data, scale } = quantizeRows(array, "a weight");
   return { ...filledRows(data, columns), scale };
 }
 

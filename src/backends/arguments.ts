@@ -94,6 +94,11 @@ export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
     if (!holds) refuse(this.#task, expected, given);
   }
 
+  /** A tensor of this backend. */
+  tensor<D extends DType>(name: string, tensor: Tensor<D>): F | I {
+    return this.#own(name, tensor, tensor?.dtype, undefined) as unknown as F | I;
+  }
+
   /** A tensor of floats of this backend, of a shape if one is given. */
   floats(name: string, tensor: Tensor, shape?: ShapePattern): F {
     return this.#own(name, tensor, "f32", shape) as unknown as F;

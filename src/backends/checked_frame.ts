@@ -83,6 +83,8 @@ export abstract class CheckedFrame<
   protected abstract floats(shape: readonly number[]): F;
   /** Memory of a result that holds ids. */
   protected abstract ints(shape: readonly number[]): I;
+  /** Memory that outlives the frame. */
+  protected abstract kept<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
   /** The memory of a tensor in another shape. */
   protected abstract view(x: F, shape: readonly number[]): F;
 
@@ -103,7 +105,7 @@ export abstract class CheckedFrame<
   ): void;
   protected abstract recordConv2d(x: F, weight: C, y: F, geometry: ConvGeometry): void;
   protected abstract recordTranspose(x: F, y: F): void;
-  protected abstract recordRepeat(x: F, times: number, y: F): void;
+  protected abstract recordRepeat(x: F | I, times: number, y: F | I): void;
   protected abstract recordNormalizeRows(x: F, y: F): void;
   protected abstract recordNearestCode(x: F, codebook: F, y: I): void;
   protected abstract recordLogSoftmax(x: F, y: F): void;
@@ -119,6 +121,15 @@ export abstract class CheckedFrame<
     return this.#checked("empty", (args) => {
       args.count(shape);
       return this.input(shape, dtype);
+    });
+  }
+
+  keep<D extends DType>(x: Tensor<D>): Tensor<D> {
+    return this.#checked("keep", (args) => {
+      const input = args.tensor("x", x);
+      const y = this.kept(x.shape, x.dtype);
+      this.recordRepeat(input, 1, y as Tensor<DType> as F | I);
+      return y;
     });
   }
 

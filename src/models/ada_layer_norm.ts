@@ -26,7 +26,8 @@ export interface AdaLayerNormSizes {
  * and embedding and projection need not be kept.
  */
 export class AdaLayerNorm {
-  readonly #table: Parameter<Table>;
+  /** (timesteps, 2 · columns): scales and shifts. */
+  readonly #table: Parameter<Tensor>;
 
   constructor({ weights, name }: WeightScope, { columns, timesteps }: AdaLayerNormSizes) {
     weights.keepPrecise(`${name}.linear`);
@@ -47,13 +48,8 @@ export class AdaLayerNorm {
    * @param timestep One element: the timestep of all rows.
    */
   forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
-    return frame.adaLayerNorm(x, { table: this.#table.value.tensor, timestep, eps: EPS });
+    return frame.adaLayerNorm(x, { table: this.#table.value, timestep, eps: EPS });
   }
-}
-
-/** (timesteps, 2 · columns): scales and shifts, in the memory of a frame. */
-interface Table extends Disposable {
-  readonly tensor: Tensor;
 }
 
 async function makeTable(
@@ -61,17 +57,17 @@ async function makeTable(
   embedding: HostArray,
   weight: HostArray,
   bias: HostArray,
-): Promise<Table> {
+): Promise<Tensor> {
   // The product is taken once, so that it may as well be exact.
   using linear = backend.linearWeight([weight], [bias], "fp32");
   using input = backend.tensor(float32Values(embedding).map(silu), embedding.shape);
-  const frame = backend.frame();
+  using frame = backend.frame();
+  const table = frame.keep(frame.linear(input, linear));
   try {
-    const tensor = frame.linear(input, linear);
     await frame.run();
-    return { tensor, [Symbol.dispose]: () => frame.dispose() };
+    return table;
   } catch (error) {
-    frame.dispose();
+    table.dispose();
     throw error;
   }
 }

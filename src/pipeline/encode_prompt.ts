@@ -4,6 +4,7 @@
  * @module
  */
 
+import { evaluate } from "../backends/evaluate.ts";
 import type { PipelineComponents } from "./components.ts";
 
 /** Embeddings of the texts of a batch. */
@@ -77,10 +78,10 @@ async function encodeTexts(
   signal: AbortSignal | undefined,
 ): Promise<Float32Array> {
   const { textEncoder, tokenizer } = components;
-  using frame = textEncoder.backend.frame();
-  const ids = frame.empty([texts.length, tokenizer.modelMaxLength], "i32");
-  ids.write(promptIds(components, texts));
-  const embeddings = frame.normalizeRows(textEncoder.record(frame, ids));
-  await frame.run({ signal });
+  using embeddings = evaluate(textEncoder.backend, (frame) => {
+    const ids = frame.empty([texts.length, tokenizer.modelMaxLength], "i32");
+    ids.write(promptIds(components, texts));
+    return frame.keep(frame.normalizeRows(textEncoder.record(frame, ids)));
+  }, { signal });
   return await embeddings.data();
 }

@@ -7,7 +7,7 @@
 import type { Backend, Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
-import { submit } from "../backends/submit.ts";
+import { evaluate } from "../backends/evaluate.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
@@ -195,9 +195,9 @@ export class VQDiffusionScheduler implements NoiseSchedules {
     const record = (frame: Frame) => {
       const options = this.#recordInputs(frame, t);
       const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
-      return { result: frame.transpose(logProbs) };
+      return frame.keep(frame.transpose(logProbs));
     };
-    return submit(logPX0.backend, record).result;
+    return evaluate(logPX0.backend, record);
   }
 
   /**
@@ -239,9 +239,9 @@ export class VQDiffusionScheduler implements NoiseSchedules {
         latents: prevSample,
         noise,
       });
-      return { prevSample };
+      return { prevSample: frame.keep(prevSample) };
     };
-    return submit(logPX0.backend, record);
+    return evaluate(logPX0.backend, record);
   }
 
   /** The schedules and a timestep in the memory of a frame. */

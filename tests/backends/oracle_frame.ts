@@ -17,8 +17,8 @@ import type {
   PosteriorInputs,
   SampleStepInputs,
 } from "../../src/backends/recording.ts";
-import { Scopes } from "../../src/backends/scopes.ts";
-import { columnsOf } from "../../src/base/shapes.ts";
+import { FrameLife } from "../../src/backends/frame_life.ts";
+import { columnsOf, elementCount } from "../../src/base/shapes.ts";
 import { attention } from "./naive/attention.ts";
 import { conv2d } from "./naive/convolution.ts";
 import { geglu, linear } from "./naive/linear.ts";
@@ -36,8 +36,7 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
   readonly #backend: Backend;
   readonly #memory: OracleMemory;
   readonly #operations: (() => void)[] = [];
-  readonly #scopes = new Scopes();
-  #disposed = false;
+  readonly #life = new FrameLife();
 
   constructor(backend: Backend, memory: OracleMemory) {
     super(backend, { tensor: OracleTensor, linear: OracleLinearWeight, conv: OracleConvWeight });
@@ -46,29 +45,30 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
   }
 
   scope(): Disposable {
-    return this.#scopes.open();
+    this.#life.assertAlive();
+    return this.#life.scopes.open();
   }
 
   run({ signal }: RunOptions = {}): Promise<void> {
-    if (this.#disposed) return Promise.reject(new ReferenceError("The frame was disposed of"));
     const operations = [...this.#operations];
-    return this.#memory.submit(async () => {
-      signal?.throwIfAborted();
-      for (const operation of operations) {
-        operation();
-        await Promise.resolve();
+    return this.#life.run(() =>
+      this.#memory.submit(async () => {
         signal?.throwIfAborted();
-      }
-    });
+        for (const operation of operations) {
+          operation();
+          await Promise.resolve();
+          signal?.throwIfAborted();
+        }
+      })
+    );
   }
 
   dispose(): void {
-    this.#disposed = true;
-    this.#scopes.dispose();
+    this.#life.dispose();
   }
 
   protected operation<T>(_name: string, record: () => T): T {
-    if (this.#disposed) throw new ReferenceError("The frame was disposed of");
+    this.#life.assertAlive();
     return record();
   }
 
@@ -82,6 +82,16 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
 
   protected ints(shape: readonly number[]): Ints {
     return this.#tensor(shape, "i32");
+  }
+
+  protected kept<D extends DType>(shape: readonly number[], dtype: D): OracleTensor<D> {
+    const memory = this.#memory.reserve(4 * elementCount(shape));
+    const { lastRun } = this.#life;
+    return this.#life.keep(
+      (release) =>
+        new OracleTensor(this.#backend, this.#memory, shape, dtype, { release, lastRun }),
+      memory,
+    );
   }
 
   protected view(x: Floats, shape: readonly number[]): Floats {
@@ -155,8 +165,8 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
     this.#record(y, () => rows.transpose(x.values, batch, height, columns));
   }
 
-  protected recordRepeat(x: Floats, times: number, y: Floats): void {
-    this.#record(y, () => rows.repeat(x.values, times));
+  protected recordRepeat(x: Floats | Ints, times: number, y: Floats | Ints): void {
+    this.#operations.push(() => rows.repeat(x.values, times, y.values));
   }
 
   protected recordNormalizeRows(x: Floats, y: Floats): void {
@@ -200,8 +210,9 @@ export class OracleFrame extends CheckedFrame<Floats, Ints, OracleLinearWeight, 
   }
 
   #tensor<D extends DType>(shape: readonly number[], dtype: D, viewed?: OracleTensor<D>) {
-    const tensor = new OracleTensor(this.#backend, this.#memory, shape, dtype, viewed);
-    this.#scopes.own(tensor);
+    const origin = { lastRun: this.#life.lastRun, ...(viewed && { viewed }) };
+    const tensor = new OracleTensor(this.#backend, this.#memory, shape, dtype, origin);
+    this.#life.scopes.own(tensor);
     return tensor;
   }
 

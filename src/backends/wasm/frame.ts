@@ -58,7 +58,7 @@ export class WasmFrame
   }
 
   protected operation<T>(_name: string, record: () => T): T {
-    this.#recorder.assertAlive();
+    this.#recorder.life.assertAlive();
     return record();
   }
 
@@ -72,6 +72,10 @@ export class WasmFrame
 
   protected ints(shape: readonly number[]): IntTensor {
     return this.#recorder.result(shape, "i32");
+  }
+
+  protected kept<D extends DType>(shape: readonly number[], dtype: D): WasmTensor<D> {
+    return this.#recorder.kept(shape, dtype);
   }
 
   protected view(x: FloatTensor, shape: readonly number[]): FloatTensor {
@@ -226,7 +230,7 @@ export class WasmFrame
     this.#recorder.push(Opcode.transpose, x.address, y.address, ...x.shape);
   }
 
-  protected recordRepeat(x: FloatTensor, times: number, y: FloatTensor): void {
+  protected recordRepeat(x: WasmTensor, times: number, y: WasmTensor): void {
     this.#recorder.push(Opcode.repeat, x.address, y.address, times, x.size);
   }
 

@@ -6,6 +6,7 @@
 
 import type { DType, RunOptions } from "../backend.ts";
 import { elementCount } from "../../base/shapes.ts";
+import { FrameLife } from "../frame_life.ts";
 import type { Block } from "./allocator.ts";
 import { type Field, Program } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
@@ -23,23 +24,17 @@ interface StoredProgram {
 export class Recorder {
   /** Backend of the frame. */
   readonly backend: WasmBackend;
+  /** How long the frame and its tensors live. */
+  readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
   readonly #program: Program;
   #stored: StoredProgram | undefined;
-  /** Why the last run failed, if it did: then results mean nothing. */
-  #failure: unknown;
-  #disposed = false;
 
   /** Begins with an empty program. */
   constructor(backend: WasmBackend) {
     this.backend = backend;
     this.#memory = new FrameMemory(backend);
     this.#program = new Program(backend.kernels.COMMAND_BYTES.value);
-  }
-
-  /** @throws {ReferenceError} If the frame was disposed of. */
-  assertAlive(): void {
-    if (this.#disposed) throw new ReferenceError("Cannot use the frame: it was disposed of");
   }
 
   /** Appends a command. */
@@ -61,42 +56,46 @@ export class Recorder {
     return this.#tensor(shape, dtype, block, () => this.#memory.giveBack(block));
   }
 
+  /** Reserves memory that outlives the frame. */
+  kept<D extends DType>(shape: readonly number[], dtype: D): WasmTensor<D> {
+    const { backend, life } = this;
+    const block = backend.allocator.allocate(bytesOf(shape));
+    return life.keep(
+      (release) =>
+        new WasmTensor(backend, shape, dtype, block.address, release, { lastRun: life.lastRun }),
+      () => backend.release(block),
+    );
+  }
+
   /** A tensor in another shape, which goes with its scope. */
   view<D extends DType>(tensor: WasmTensor<D>, shape: readonly number[]): WasmTensor<D> {
     const view = tensor.view(shape);
-    this.#memory.scopes.own(view);
+    this.life.scopes.own(view);
     return view;
   }
 
   /** Opens a scope of memory. */
   scope(): Disposable {
-    this.assertAlive();
-    return this.#memory.scopes.open();
+    this.life.assertAlive();
+    return this.life.scopes.open();
   }
 
   /** Runs what was recorded. */
-  async run({ signal }: RunOptions = {}): Promise<void> {
-    this.assertAlive();
-    signal?.throwIfAborted();
-    try {
+  run({ signal }: RunOptions = {}): Promise<void> {
+    return this.life.run(async () => {
+      signal?.throwIfAborted();
       const { block, commands, scratchBytes } = this.#store();
       const ended = await this.backend.run(
         { program: block.address, count: commands, scratchBytes },
         signal,
       );
       if (!ended) throw signal?.reason;
-      this.#failure = undefined;
-    } catch (error) {
-      this.#failure = error;
-      throw error;
-    }
+    });
   }
 
   /** Gives all memory back, after the runs asked for. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#memory.dispose();
+    if (this.life.dispose()) this.#memory.dispose();
   }
 
   /** Copies the commands recorded so far to Wasm memory, unless they are there. */
@@ -124,9 +123,9 @@ export class Recorder {
     release: () => void,
   ): WasmTensor<D> {
     const { backend } = this;
-    const failure = () => this.#failure;
-    const tensor = new WasmTensor(backend, shape, dtype, block.address, release, { failure });
-    this.#memory.scopes.own(tensor);
+    const origin = { lastRun: this.life.lastRun };
+    const tensor = new WasmTensor(backend, shape, dtype, block.address, release, origin);
+    this.life.scopes.own(tensor);
     return tensor;
   }
 }

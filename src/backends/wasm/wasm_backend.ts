@@ -16,6 +16,7 @@ import type {
   WeightDType,
 } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
+import { disposedError } from "../errors.ts";
 import { defaultDType, expectArray } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
 import { WasmFrame } from "./frame.ts";
@@ -230,6 +231,6 @@ export class WasmBackend implements Backend {
   }
 
   #expectAlive(): void {
-    if (this.#disposal) throw new ReferenceError("Cannot use the backend: it was disposed of");
+    if (this.#disposal) throw disposedError("the backend");
   }
 }

@@ -78,6 +78,10 @@ export class WebGpuFrame
     return this.#recorder.result(shape, "i32");
   }
 
+  protected kept<D extends DType>(shape: readonly number[], dtype: D): WebGpuTensor<D> {
+    return this.#recorder.kept(shape, dtype);
+  }
+
   protected view(x: FloatTensor, shape: readonly number[]): FloatTensor {
     return this.#recorder.view(x, shape);
   }
@@ -146,7 +150,7 @@ export class WebGpuFrame
     rows.recordTranspose(this.#recorder, x, y);
   }
 
-  protected recordRepeat(x: FloatTensor, _times: number, y: FloatTensor): void {
+  protected recordRepeat(x: WebGpuTensor, _times: number, y: WebGpuTensor): void {
     rows.recordRepeat(this.#recorder, x, y);
   }
 

@@ -31,11 +31,9 @@ export function transpose(x: Float32Array, batch: number, rows: number, columns:
   return out;
 }
 
-/** The whole of x, `times` times in a row. */
-export function repeat(x: Float32Array, times: number): Float32Array {
-  const out = new Float32Array(x.length * times);
+/** The whole of x, `times` times in a row, into `out`. */
+export function repeat<T extends Float32Array | Int32Array>(x: T, times: number, out: T): void {
   for (let i = 0; i < times; i++) out.set(x, i * x.length);
-  return out;
 }
 
 /** x / ‖x‖ for each row. */

@@ -168,6 +168,14 @@ export async function result(
   return { shape: [...tensor.shape], dtype: tensor.dtype, data: await tensor.data() };
 }
 
+/** Waits until work submitted so far, and what it frees, is done. */
+export async function settle(backend: Backend): Promise<void> {
+  for (let i = 0; i < 3; i++) {
+    using tensor = backend.tensor(Float32Array.of(0), [1]);
+    await tensor.data();
+  }
+}
+
 /** Fails at the largest difference, if it is beyond the tolerance; infinities have to be equal. */
 export function assertClose(
   actual: ArrayLike<number>,

@@ -14,7 +14,7 @@ import {
 import { EXACT_SUM, GELU, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
 import { forColumns, rowMain, threadsFor } from "./norms.ts";
 import type { Recorder } from "../recorder.ts";
-import type { BufferSlice, FloatTensor, IntTensor } from "../tensor.ts";
+import type { BufferSlice, FloatTensor, IntTensor, WebGpuTensor } from "../tensor.ts";
 
 const THREADS = 256;
 
@@ -117,16 +117,17 @@ export function recordGeglu(recorder: Recorder, x: FloatTensor, y: FloatTensor):
   recordElements(recorder, GEGLU, { x, y }, y.size, { columns: y.shape.at(-1)! });
 }
 
+/** On bits, whatever they stand for. */
 const REPEAT: Kernel = {
   name: "repeat",
-  inputs: { x: "f32" },
-  outputs: { y: "f32" },
+  inputs: { x: "u32" },
+  outputs: { y: "u32" },
   params: { count: "u32", size: "u32" },
   body: () => elementMain("y[i] = x[i % params.size];"),
 };
 
 /** Records copies of x into y until that is full. */
-export function recordRepeat(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function recordRepeat(recorder: Recorder, x: WebGpuTensor, y: WebGpuTensor): void {
   recordElements(recorder, REPEAT, { x, y }, y.size, { size: x.size });
 }
 

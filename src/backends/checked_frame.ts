@@ -360,7 +360,7 @@ export abstract class CheckedFrame<
     const [batch, pixels] = tokens.shape as [number, number];
     const predictions = args.floats("logProbs", logProbs, [copies * batch, pixels, "classes"]);
     this.#expectSummable(args, "logProbs", predictions);
-    const table = args.floats("schedule", schedule, ["timesteps", SCHEDULE_COLUMNS.length]);
+    const table = args.floats("schedule", schedule, ["rows", SCHEDULE_COLUMNS.length]);
     return {
       logProbs: predictions,
       latents: tokens,
@@ -369,7 +369,7 @@ export abstract class CheckedFrame<
       batch,
       pixels,
       classes: columnsOf(predictions) + 1,
-      timesteps: table.shape[0]! - 1,
+      lastRow: table.shape[0]! - 1,
     };
   }
 

@@ -69,8 +69,8 @@ export interface PosteriorInputs<F, I> extends Checked<PosteriorOptions, F, I> {
   readonly pixels: number;
   /** Number of classes, the mask included. */
   readonly classes: number;
-  /** Timesteps of the schedule. */
-  readonly timesteps: number;
+  /** Last row of the schedule. */
+  readonly lastRow: number;
 }
 
 /** Arguments of `sampleStep`. */

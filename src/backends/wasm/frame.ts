@@ -15,13 +15,15 @@ import { CheckedFrame } from "../checked_frame.ts";
 import type {
   AttentionInputs,
   Checked,
+  CheckedColumns,
   ConvGeometry,
   Epilogue,
   PosteriorInputs,
   SampleStepInputs,
 } from "../recording.ts";
 import { columnsOf, rowsOf } from "../../base/shapes.ts";
-import { ACTIVATIONS, float, Opcode } from "./commands.ts";
+import { Activation } from "../../../wasm/commands.ts";
+import { type Addressed, NULL } from "./allocator.ts";
 import { Recorder } from "./recorder.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
@@ -31,6 +33,11 @@ import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 const FEWEST_CHUNK_QUERIES = 48;
 
 const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
+
+/** Where the columns that an attention uses begin. */
+function firstColumn({ tensor, offset }: CheckedColumns<FloatTensor>): Addressed {
+  return { address: tensor.address + 4 * offset };
+}
 
 /** A frame of the Wasm backend. */
 export class WasmFrame
@@ -88,17 +95,16 @@ export class WasmFrame
     position: FloatTensor | undefined,
     y: FloatTensor,
   ): void {
-    this.#recorder.push(
-      Opcode.embedding,
-      ids.address,
-      table.address,
-      position?.address ?? 0,
-      y.address,
-      ids.size,
-      columnsOf(table),
-      position ? rowsOf(position) : 1,
-      rowsOf(table),
-    );
+    this.#recorder.push("embedding", {
+      ids,
+      table,
+      position: position ?? NULL,
+      out: y,
+      count: ids.size,
+      columns: columnsOf(table),
+      positions: position ? rowsOf(position) : 1,
+      tableRows: rowsOf(table),
+    });
   }
 
   protected recordLinear(
@@ -107,49 +113,65 @@ export class WasmFrame
     y: FloatTensor,
     { activation, add }: Epilogue,
   ): void {
-    const rows = rowsOf(x);
-    const { inFeatures, outFeatures, panels, bias } = weight;
-    const sizes = [y.address, rows, outFeatures, inFeatures];
-    const act = ACTIVATIONS[activation];
+    const { inFeatures, outFeatures, panels, bias, scales, offsets } = weight;
+    const sizes = { rows: rowsOf(x), n: outFeatures, k: inFeatures };
+    const epilogue = { activation: Activation[activation], add };
     if (weight.dtype === "q8") {
       using _scope = this.scope();
-      const rowWords = this.#backend.kernels.quantizedRowBytes(inFeatures) / 4;
-      const quantized = this.ints([rows, rowWords]).address;
-      const scales = this.floats([rows]).address;
-      const toInt8 = [x.address, quantized, scales, rows, inFeatures];
-      this.#recorder.push(Opcode.quantizeRows, ...toInt8);
-      const factors = [quantized, scales, panels, weight.scales, bias, weight.offsets];
-      this.#recorder.push(Opcode.linearQ8, ...factors, ...sizes, act, add);
+      const rowBytes = this.#backend.kernels.quantizedRowBytes(inFeatures);
+      const quantized = this.#recorder.scratch(sizes.rows * rowBytes);
+      const xScales = this.#recorder.scratch(4 * sizes.rows);
+      this.#recorder.push("quantizeRows", {
+        x,
+        out: quantized,
+        scales: xScales,
+        rows: sizes.rows,
+        columns: inFeatures,
+      });
+      this.#recorder.push("linearQ8", {
+        x: quantized,
+        xScales,
+        weight: panels,
+        weightScales: scales,
+        bias,
+        offsets,
+        out: y,
+        ...sizes,
+        ...epilogue,
+      });
     } else {
       const half = weight.dtype === "fp16";
-      this.#recorder.push(Opcode.linear, x.address, panels, bias, ...sizes, half, act, add);
+      const command = { x, weight: panels, bias, out: y, ...sizes, half, ...epilogue };
+      this.#recorder.push("linear", command);
     }
   }
 
   protected recordGeglu(x: FloatTensor, y: FloatTensor): void {
-    this.#recorder.push(Opcode.geglu, x.address, y.address, rowsOf(y), columnsOf(y));
+    this.#recorder.push("geglu", { x, out: y, rows: rowsOf(y), columns: columnsOf(y) });
   }
 
   protected recordAttention(inputs: AttentionInputs<FloatTensor>, y: FloatTensor): void {
     const { q, k, v, batch, heads, headDim, scale, causal } = inputs;
-    const columns = [q, k, v];
     // Enough chunks for all threads, even if there are few heads.
     const shares = Math.ceil(4 * this.#backend.device.threads / (batch * heads));
     const chunkQueries = Math.max(FEWEST_CHUNK_QUERIES, 6 * Math.ceil(q.rows / shares / 6));
-    this.#recorder.push(
-      Opcode.attention,
-      ...columns.map(({ tensor, offset }) => tensor.address + 4 * offset),
-      y.address,
-      ...columns.map(({ tensor }) => 4 * columnsOf(tensor)),
+    this.#recorder.push("attention", {
+      q: firstColumn(q),
+      k: firstColumn(k),
+      v: firstColumn(v),
+      out: y,
+      qStride: columnsOf(q.tensor),
+      kStride: columnsOf(k.tensor),
+      vStride: columnsOf(v.tensor),
       batch,
       heads,
       headDim,
-      q.rows,
-      k.rows,
-      float(scale),
+      queries: q.rows,
+      keys: k.rows,
+      scale,
       causal,
       chunkQueries,
-    );
+    });
   }
 
   protected recordLayerNorm(
@@ -157,7 +179,8 @@ export class WasmFrame
     { weight, bias, eps }: Checked<LayerNormOptions, FloatTensor, IntTensor>,
     y: FloatTensor,
   ): void {
-    this.#recordNorm(x, eps, [weight.address, bias.address, false, 0], y);
+    const sizes = { rows: rowsOf(x), columns: columnsOf(x) };
+    this.#recorder.push("layerNorm", { x, weight, bias, out: y, ...sizes, eps });
   }
 
   protected recordAdaLayerNorm(
@@ -165,18 +188,16 @@ export class WasmFrame
     { table, timestep, eps }: Checked<AdaLayerNormOptions, FloatTensor, IntTensor>,
     y: FloatTensor,
   ): void {
-    this.#recordNorm(x, eps, [table.address, timestep.address, true, rowsOf(table)], y);
-  }
-
-  /** @param parameters Addresses of both, whether they are adaptive, and the rows of the table. */
-  #recordNorm(
-    x: FloatTensor,
-    eps: number,
-    parameters: readonly [number, number, boolean, number],
-    y: FloatTensor,
-  ): void {
-    const sizes = [rowsOf(x), columnsOf(x), float(eps)];
-    this.#recorder.push(Opcode.layerNorm, x.address, y.address, ...sizes, ...parameters);
+    this.#recorder.push("adaLayerNorm", {
+      x,
+      table,
+      timestep,
+      out: y,
+      rows: rowsOf(x),
+      columns: columnsOf(x),
+      timesteps: rowsOf(table),
+      eps,
+    });
   }
 
   protected recordGroupNorm(
@@ -189,22 +210,22 @@ export class WasmFrame
     const pixels = height * width;
     using _scope = this.scope();
     const blocks = this.#backend.kernels.groupNormBlocks(pixels);
-    const sums = this.floats([batch, blocks, 2, 2 * channels]);
-    const fields = [
-      x.address,
-      y.address,
-      sums.address,
-      weight.address,
-      bias.address,
+    const sumBytes = 2 * channels * Float64Array.BYTES_PER_ELEMENT;
+    const command = {
+      x,
+      out: y,
+      sums: this.#recorder.scratch(batch * blocks * sumBytes),
+      weight,
+      bias,
       batch,
       pixels,
       channels,
       groups,
-      float(eps),
+      eps,
       silu,
-    ];
-    this.#recorder.push(Opcode.groupNormSums, ...fields);
-    this.#recorder.push(Opcode.groupNormApply, ...fields);
+    };
+    this.#recorder.push("groupNormSums", command);
+    this.#recorder.push("groupNormApply", command);
   }
 
   protected recordConv2d(
@@ -213,76 +234,87 @@ export class WasmFrame
     y: FloatTensor,
     { shape, stride, upsample, add }: ConvGeometry,
   ): void {
-    const from = [x.address, weight.zero];
-    const to = [weight.matrix.bias, y.address];
-    const sizes = [...x.shape, ...shape.slice(1)];
+    const [batch, height, width, inChannels] = x.shape as [number, number, number, number];
+    const [, outHeight, outWidth, outChannels] = shape as [number, number, number, number];
+    const command = {
+      x,
+      zero: weight.zero,
+      bias: weight.matrix.bias,
+      out: y,
+      batch,
+      height,
+      width,
+      inChannels,
+      outHeight,
+      outWidth,
+      outChannels,
+      upsample,
+      add,
+    };
     const panels = stride === 1 ? weight.winogradPanels() : undefined;
     if (panels !== undefined) {
-      this.#recorder.push(Opcode.winograd, ...from, panels, ...to, ...sizes, upsample, add);
+      this.#recorder.push("winograd", { ...command, weight: panels });
     } else {
-      const direct = weight.matrix.panels;
-      const kernel = [weight.kernelSize, stride, upsample, add];
-      this.#recorder.push(Opcode.convolution, ...from, direct, ...to, ...sizes, ...kernel);
+      const { matrix, kernelSize } = weight;
+      this.#recorder.push("conv2d", { ...command, weight: matrix.panels, kernelSize, stride });
     }
   }
 
   protected recordTranspose(x: FloatTensor, y: FloatTensor): void {
-    this.#recorder.push(Opcode.transpose, x.address, y.address, ...x.shape);
+    const [batch, rows, columns] = x.shape as [number, number, number];
+    this.#recorder.push("transpose", { x, out: y, batch, rows, columns });
   }
 
   protected recordRepeat(x: WasmTensor, times: number, y: WasmTensor): void {
-    this.#recorder.push(Opcode.repeat, x.address, y.address, times, x.size);
+    this.#recorder.push("repeat", { x, out: y, times, size: x.size });
   }
 
   protected recordNormalizeRows(x: FloatTensor, y: FloatTensor): void {
-    this.#recorder.push(Opcode.normalizeRows, x.address, y.address, rowsOf(x), columnsOf(x));
+    this.#recorder.push("normalizeRows", { x, out: y, rows: rowsOf(x), columns: columnsOf(x) });
   }
 
   protected recordNearestCode(x: FloatTensor, codebook: FloatTensor, y: IntTensor): void {
-    const sizes = [rowsOf(x), columnsOf(x), rowsOf(codebook)];
-    this.#recorder.push(Opcode.nearestCode, x.address, codebook.address, y.address, ...sizes);
+    const sizes = { rows: rowsOf(x), columns: columnsOf(x), codes: rowsOf(codebook) };
+    this.#recorder.push("nearestCode", { x, codebook, out: y, ...sizes });
   }
 
   protected recordLogSoftmax(x: FloatTensor, y: FloatTensor): void {
-    this.#recorder.push(Opcode.logSoftmax, x.address, y.address, rowsOf(x), columnsOf(x));
+    this.#recorder.push("logSoftmax", { x, out: y, rows: rowsOf(x), columns: columnsOf(x) });
   }
 
   protected recordPosterior(
     inputs: PosteriorInputs<FloatTensor, IntTensor>,
     y: FloatTensor,
   ): void {
-    const { logProbs, latents, schedule, row, classes, timesteps } = inputs;
-    this.#recorder.push(
-      Opcode.posterior,
-      logProbs.address,
-      latents.address,
-      schedule.address,
-      row.address,
-      y.address,
-      latents.size,
+    const { logProbs, latents, schedule, row, classes, lastRow } = inputs;
+    this.#recorder.push("posterior", {
+      logProbs,
+      latents,
+      schedule,
+      row,
+      out: y,
+      pixels: latents.size,
       classes,
-      timesteps,
-    );
+      lastRow,
+    });
   }
 
   protected recordSampleStep(inputs: SampleStepInputs<FloatTensor, IntTensor>): void {
-    const { logProbs, latents, noise, schedule, row } = inputs;
-    const { batch, pixels, classes, timesteps, guidanceScale, truncationRate } = inputs;
-    this.#recorder.push(
-      Opcode.sampleStep,
-      logProbs.address,
-      latents.address,
-      noise.address,
-      schedule.address,
-      row.address,
-      batch,
-      pixels,
-      classes,
-      timesteps,
-      guidanceScale !== undefined,
-      float(guidanceScale ?? 1),
-      truncationRate !== undefined,
-      float(truncationRate ?? 1),
-    );
+    const { guidanceScale, truncationRate } = inputs;
+    this.#recorder.push("sampleStep", {
+      logProbs: inputs.logProbs,
+      latents: inputs.latents,
+      noise: inputs.noise,
+      schedule: inputs.schedule,
+      row: inputs.row,
+      batch: inputs.batch,
+      pixels: inputs.pixels,
+      classes: inputs.classes,
+      lastRow: inputs.lastRow,
+      guided: guidanceScale !== undefined,
+      guidanceScale: guidanceScale ?? 1,
+      truncated: truncationRate !== undefined,
+      truncationRate: truncationRate ?? 1,
+    });
   }
 }

@@ -6,9 +6,10 @@
 
 import type { DType, RunOptions } from "../backend.ts";
 import { elementCount } from "../../base/shapes.ts";
+import { COMMAND_BYTES } from "../../../wasm/commands.ts";
 import { FrameLife } from "../frame_life.ts";
-import type { Block } from "./allocator.ts";
-import { type Field, Program } from "./commands.ts";
+import type { Addressed, Block } from "./allocator.ts";
+import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
@@ -27,19 +28,18 @@ export class Recorder {
   /** How long the frame and its tensors live. */
   readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
-  readonly #program: Program;
+  readonly #commands: Uint8Array[] = [];
   #stored: StoredProgram | undefined;
 
   /** Begins with an empty program. */
   constructor(backend: WasmBackend) {
     this.backend = backend;
     this.#memory = new FrameMemory(backend);
-    this.#program = new Program(backend.kernels.COMMAND_BYTES.value);
   }
 
   /** Appends a command. */
-  push(opcode: number, ...fields: Field[]): void {
-    this.#program.push(opcode, ...fields);
+  push<O extends Operation>(operation: O, fields: Fields<O>): void {
+    this.#commands.push(encodeCommand(operation, fields));
   }
 
   /** Reserves memory of an input, that keeps its content from run to run. */
@@ -65,6 +65,13 @@ export class Recorder {
         new WasmTensor(backend, shape, dtype, block.address, release, { lastRun: life.lastRun }),
       () => backend.release(block),
     );
+  }
+
+  /** Memory for what only the next commands need: it goes with the innermost open scope. */
+  scratch(bytes: number): Addressed {
+    const block = this.#memory.take(bytes);
+    this.life.scopes.own({ dispose: () => this.#memory.giveBack(block) });
+    return block;
   }
 
   /** A tensor in another shape, which goes with its scope. */
@@ -100,18 +107,17 @@ export class Recorder {
 
   /** Copies the commands recorded so far to Wasm memory, unless they are there. */
   #store(): StoredProgram {
-    const commands = this.#program.length;
+    const commands = this.#commands.length;
     if (this.#stored?.commands === commands) return this.#stored;
     if (this.#stored) this.#memory.free(this.#stored.block);
     this.#stored = undefined;
-    const { words } = this.#program;
-    const block = this.#memory.reserve(4 * words.length);
-    this.backend.view("i32", block.address, words.length).set(words);
-    const { kernels } = this.backend;
+    const block = this.#memory.reserve(COMMAND_BYTES * commands);
+    const program = this.backend.bytes(block.address, COMMAND_BYTES * commands);
     let scratchBytes = 0;
-    for (let i = 0; i < commands; i++) {
-      const command = block.address + i * kernels.COMMAND_BYTES.value;
-      scratchBytes = Math.max(scratchBytes, kernels.scratchBytes(command));
+    for (const [i, command] of this.#commands.entries()) {
+      program.set(command, COMMAND_BYTES * i);
+      const needed = this.backend.kernels.scratchBytes(block.address + COMMAND_BYTES * i);
+      scratchBytes = Math.max(scratchBytes, needed);
     }
     return this.#stored = { block, commands, scratchBytes };
   }

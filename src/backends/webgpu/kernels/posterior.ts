@@ -133,12 +133,12 @@ export function recordPosterior(
   inputs: PosteriorInputs<FloatTensor, IntTensor>,
   y: FloatTensor,
 ): void {
-  const { logProbs, latents, schedule, row, classes, timesteps } = inputs;
+  const { logProbs, latents, schedule, row, classes, lastRow } = inputs;
   const rows = latents.size;
   recorder.dispatch(
     POSTERIOR_KERNEL,
     { logProbs, latents, schedule, scheduleRow: row, y },
-    { rows, columns: classes - 1, lastRow: timesteps },
+    { rows, columns: classes - 1, lastRow },
     linearWorkgroups(rows),
   );
 }

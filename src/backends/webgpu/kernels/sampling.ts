@@ -284,7 +284,7 @@ export function recordSampleStep(
   inputs: SampleStepInputs<FloatTensor, IntTensor>,
 ): void {
   const { logProbs, latents, schedule, row, noise } = inputs;
-  const { guidanceScale, truncationRate, pixels, classes, timesteps } = inputs;
+  const { guidanceScale, truncationRate, pixels, classes, lastRow } = inputs;
   const rows = latents.size;
   const columns = classes - 1;
   const [guided, truncated] = [guidanceScale !== undefined, truncationRate !== undefined];
@@ -298,7 +298,7 @@ export function recordSampleStep(
       rows,
       columns,
       pixels,
-      lastRow: timesteps,
+      lastRow,
       guidanceScale: guidanceScale ?? 1,
       bound0,
       bound1,

@@ -5,11 +5,10 @@
  * @module
  */
 
-import { Arguments, type Class, type OwnTensor, type OwnWeight } from "./arguments.ts";
+import { Arguments, type Device, type OwnClasses } from "./arguments.ts";
 import {
   type AdaLayerNormOptions,
   type AttentionOptions,
-  type Backend,
   type Columns,
   type ConvOptions,
   type ConvWeight,
@@ -30,105 +29,99 @@ import type {
   Checked,
   ConvGeometry,
   Epilogue,
+  FrameRecorder,
   PosteriorInputs,
   SampleStepInputs,
 } from "./recording.ts";
 import { columnsOf } from "../base/shapes.ts";
 
-/** The classes that a backend's arguments have to be of. */
-export interface OwnClasses<L, C> {
-  /** Of its tensors. */
-  readonly tensor: Class<OwnTensor>;
-  /** Of the weights of linear layers. */
-  readonly linear: Class<L>;
-  /** Of the weights of convolutions. */
-  readonly conv: Class<C>;
-  /** Most columns of rows whose exponentials are summed. Default: any number. */
-  readonly mostSummed?: number;
+/** What each operation computes: a result `y` of the right shape, of arguments that fit. */
+export interface Operations<D extends Device> {
+  embedding(
+    ids: D["ints"],
+    table: D["floats"],
+    position: D["floats"] | undefined,
+    y: D["floats"],
+  ): void;
+  linear(x: D["floats"], weight: D["linear"], y: D["floats"], epilogue: Epilogue): void;
+  geglu(x: D["floats"], y: D["floats"]): void;
+  attention(inputs: AttentionInputs<D>, y: D["floats"]): void;
+  layerNorm(x: D["floats"], options: Checked<LayerNormOptions, D>, y: D["floats"]): void;
+  adaLayerNorm(x: D["floats"], options: Checked<AdaLayerNormOptions, D>, y: D["floats"]): void;
+  groupNorm(
+    x: D["floats"],
+    options: Required<Checked<GroupNormOptions, D>>,
+    y: D["floats"],
+  ): void;
+  conv2d(x: D["floats"], weight: D["conv"], y: D["floats"], geometry: ConvGeometry): void;
+  transpose(x: D["floats"], y: D["floats"]): void;
+  /** Copies bits, whatever they stand for. */
+  repeat(x: D["floats"] | D["ints"], times: number, y: D["floats"] | D["ints"]): void;
+  normalizeRows(x: D["floats"], y: D["floats"]): void;
+  nearestCode(x: D["floats"], codebook: D["floats"], y: D["ints"]): void;
+  logSoftmax(x: D["floats"], y: D["floats"]): void;
+  posterior(inputs: PosteriorInputs<D>, y: D["floats"]): void;
+  sampleStep(inputs: SampleStepInputs<D>): void;
 }
 
-/**
- * A frame of a backend with tensors `F` (floats) and `I` (ids) and weights `L` (linear) and `C`
- * (convolution). What is left to the backend is to reserve memory and to record operations on
- * arguments that fit, into results of the right shape.
- */
-export abstract class CheckedFrame<
-  F extends OwnTensor<"f32">,
-  I extends OwnTensor<"i32">,
-  L extends OwnWeight & LinearWeight,
-  C extends OwnWeight & ConvWeight,
-> implements Frame {
-  readonly #backend: Backend;
-  readonly #classes: OwnClasses<L, C>;
+/** A function for each operation that records it. */
+export type Kernels<D extends Device> = {
+  readonly [K in keyof Operations<D>]: (
+    recorder: D["recorder"],
+    ...inputs: Parameters<Operations<D>[K]>
+  ) => void;
+};
 
-  /** A frame for arguments of a backend. */
-  constructor(backend: Backend, classes: OwnClasses<L, C>) {
-    this.#backend = backend;
+/**
+ * A frame of any backend. What is left to the backend is to reserve memory and to record operations
+ * on arguments that fit, into results of the right shape.
+ */
+export class CheckedFrame<D extends Device> implements Frame {
+  readonly #recorder: D["recorder"] & FrameRecorder<D>;
+  readonly #kernels: Kernels<D>;
+  readonly #classes: OwnClasses<D>;
+
+  /** A frame without operations. */
+  constructor(
+    recorder: D["recorder"] & FrameRecorder<D>,
+    kernels: Kernels<D>,
+    classes: OwnClasses<D>,
+  ) {
+    this.#recorder = recorder;
+    this.#kernels = kernels;
     this.#classes = classes;
   }
 
-  abstract scope(): Disposable;
-  abstract run(options?: RunOptions): Promise<void>;
-  abstract dispose(): void;
+  scope(): Disposable {
+    this.#recorder.life.assertAlive();
+    return this.#recorder.life.scopes.open();
+  }
 
-  /**
-   * Calls what records an operation.
-   *
-   * @throws {ReferenceError} If the frame or its backend was disposed of.
-   */
-  protected abstract operation<T>(name: string, record: () => T): T;
-  /** Memory of its own, that keeps what is written to it. */
-  protected abstract input<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
-  /** Memory of a result, which serves later operations once its scope has closed. */
-  protected abstract floats(shape: readonly number[]): F;
-  /** Memory of a result that holds ids. */
-  protected abstract ints(shape: readonly number[]): I;
-  /** Memory that outlives the frame. */
-  protected abstract kept<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
-  /** The memory of a tensor in another shape. */
-  protected abstract view(x: F, shape: readonly number[]): F;
+  run(options?: RunOptions): Promise<void> {
+    return this.#recorder.run(options);
+  }
 
-  protected abstract recordEmbedding(ids: I, table: F, position: F | undefined, y: F): void;
-  protected abstract recordLinear(x: F, weight: L, y: F, epilogue: Epilogue): void;
-  protected abstract recordGeglu(x: F, y: F): void;
-  protected abstract recordAttention(inputs: AttentionInputs<F>, y: F): void;
-  protected abstract recordLayerNorm(x: F, options: Checked<LayerNormOptions, F, I>, y: F): void;
-  protected abstract recordAdaLayerNorm(
-    x: F,
-    options: Checked<AdaLayerNormOptions, F, I>,
-    y: F,
-  ): void;
-  protected abstract recordGroupNorm(
-    x: F,
-    options: Required<Checked<GroupNormOptions, F, I>>,
-    y: F,
-  ): void;
-  protected abstract recordConv2d(x: F, weight: C, y: F, geometry: ConvGeometry): void;
-  protected abstract recordTranspose(x: F, y: F): void;
-  protected abstract recordRepeat(x: F | I, times: number, y: F | I): void;
-  protected abstract recordNormalizeRows(x: F, y: F): void;
-  protected abstract recordNearestCode(x: F, codebook: F, y: I): void;
-  protected abstract recordLogSoftmax(x: F, y: F): void;
-  protected abstract recordPosterior(inputs: PosteriorInputs<F, I>, y: F): void;
-  protected abstract recordSampleStep(inputs: SampleStepInputs<F, I>): void;
+  dispose(): void {
+    this.#recorder.dispose();
+  }
 
   /** Gives all memory back. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
+  empty<T extends DType>(shape: readonly number[], dtype: T): Tensor<T> {
     return this.#checked("empty", (args) => {
       args.count(shape);
-      return this.input(shape, dtype);
+      return this.#recorder.input(shape, dtype);
     });
   }
 
-  keep<D extends DType>(x: Tensor<D>): Tensor<D> {
+  keep<T extends DType>(x: Tensor<T>): Tensor<T> {
     return this.#checked("keep", (args) => {
       const input = args.tensor("x", x);
-      const y = this.kept(x.shape, x.dtype);
-      this.recordRepeat(input, 1, y as Tensor<DType> as F | I);
+      const y = this.#recorder.kept(x.shape, x.dtype);
+      this.#kernels.repeat(this.#recorder, input, 1, y as Tensor<DType> as D["floats"]);
       return y;
     });
   }
@@ -139,8 +132,8 @@ export abstract class CheckedFrame<
       const rows = args.floats("table", table, ["rows", "columns"]);
       const columns = columnsOf(rows);
       const added = position && args.floats("position", position, ["positions", columns]);
-      const y = this.floats([...indices.shape, columns]);
-      this.recordEmbedding(indices, rows, added, y);
+      const y = this.#recorder.result([...indices.shape, columns]);
+      this.#kernels.embedding(this.#recorder, indices, rows, added, y);
       return y;
     });
   }
@@ -153,8 +146,8 @@ export abstract class CheckedFrame<
       const fits = addTo === undefined || activation === "none";
       args.expect(fits, "no activation beside addTo", activation);
       const shape = [...input.shape.slice(0, -1), own.outFeatures];
-      const y = addTo ? args.target(addTo, shape, input) : this.floats(shape);
-      this.recordLinear(input, own, y, { activation, add: addTo !== undefined });
+      const y = addTo ? args.target(addTo, shape, input) : this.#recorder.result(shape);
+      this.#kernels.linear(this.#recorder, input, own, y, { activation, add: addTo !== undefined });
       return y;
     });
   }
@@ -164,8 +157,8 @@ export abstract class CheckedFrame<
       const input = args.floats("x", x);
       const columns = columnsOf(input);
       args.expect(columns % 2 === 0, "x with an even number of columns", input.shape);
-      const y = this.floats([...input.shape.slice(0, -1), columns / 2]);
-      this.recordGeglu(input, y);
+      const y = this.#recorder.result([...input.shape.slice(0, -1), columns / 2]);
+      this.#kernels.geglu(this.#recorder, input, y);
       return y;
     });
   }
@@ -189,8 +182,8 @@ export abstract class CheckedFrame<
       args.expect(values === keys, `v with ${keys} rows a sequence, as k`, values);
       const aligned = !causal || queries === keys;
       args.expect(aligned, `q with ${keys} rows a sequence, as k, to be causal`, queries);
-      const y = this.floats([batch, queries, width]);
-      this.recordAttention(inputs, y);
+      const y = this.#recorder.result([batch, queries, width]);
+      this.#kernels.attention(this.#recorder, inputs, y);
       return y;
     });
   }
@@ -204,8 +197,8 @@ export abstract class CheckedFrame<
         bias: args.vector("bias", bias, columns),
         eps,
       };
-      const y = this.floats(input.shape);
-      this.recordLayerNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.layerNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -218,8 +211,8 @@ export abstract class CheckedFrame<
         timestep: args.scalar("timestep", timestep),
         eps,
       };
-      const y = this.floats(input.shape);
-      this.recordAdaLayerNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.adaLayerNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -236,8 +229,8 @@ export abstract class CheckedFrame<
         bias: args.vector("bias", bias, channels),
         ...{ groups, eps, silu },
       };
-      const y = this.floats(input.shape);
-      this.recordGroupNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.groupNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -256,8 +249,13 @@ export abstract class CheckedFrame<
       const side = (length: number) =>
         stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
       const shape = [batch, side(height), side(width), own.outChannels];
-      const y = addTo ? args.target(addTo, shape, input) : this.floats(shape);
-      this.recordConv2d(input, own, y, { shape, stride, upsample, add: addTo !== undefined });
+      const y = addTo ? args.target(addTo, shape, input) : this.#recorder.result(shape);
+      this.#kernels.conv2d(this.#recorder, input, own, y, {
+        shape,
+        stride,
+        upsample,
+        add: addTo !== undefined,
+      });
       return y;
     });
   }
@@ -266,8 +264,8 @@ export abstract class CheckedFrame<
     return this.#checked("transpose", (args) => {
       const input = args.floats("x", x, ["batch", "rows", "columns"]);
       const [batch, rows, columns] = input.shape as [number, number, number];
-      const y = this.floats([batch, columns, rows]);
-      this.recordTranspose(input, y);
+      const y = this.#recorder.result([batch, columns, rows]);
+      this.#kernels.transpose(this.#recorder, input, y);
       return y;
     });
   }
@@ -277,7 +275,7 @@ export abstract class CheckedFrame<
       const input = args.floats("x", x);
       const fits = args.count(shape) === input.size;
       args.expect(fits, `a shape of ${input.size} elements`, shape);
-      return this.view(input, shape);
+      return this.#recorder.view(input, shape);
     });
   }
 
@@ -286,8 +284,8 @@ export abstract class CheckedFrame<
       const input = args.floats("x", x);
       args.natural("times", times);
       const [first, ...rest] = input.shape;
-      const y = this.floats([first! * times, ...rest]);
-      this.recordRepeat(input, times, y);
+      const y = this.#recorder.result([first! * times, ...rest]);
+      this.#kernels.repeat(this.#recorder, input, times, y);
       return y;
     });
   }
@@ -295,8 +293,8 @@ export abstract class CheckedFrame<
   normalizeRows(x: Tensor): Tensor {
     return this.#checked("normalizeRows", (args) => {
       const input = args.floats("x", x);
-      const y = this.floats(input.shape);
-      this.recordNormalizeRows(input, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.normalizeRows(this.#recorder, input, y);
       return y;
     });
   }
@@ -305,8 +303,8 @@ export abstract class CheckedFrame<
     return this.#checked("nearestCode", (args) => {
       const codes = args.floats("codebook", codebook, ["codes", "columns"]);
       const input = args.rows("x", x, columnsOf(codes));
-      const y = this.ints(input.shape.slice(0, -1));
-      this.recordNearestCode(input, codes, y);
+      const y = this.#recorder.result(input.shape.slice(0, -1), "i32");
+      this.#kernels.nearestCode(this.#recorder, input, codes, y);
       return y;
     });
   }
@@ -315,8 +313,8 @@ export abstract class CheckedFrame<
     return this.#checked("logSoftmax", (args) => {
       const input = args.floats("x", x);
       this.#expectSummable(args, "x", input);
-      const y = this.floats(input.shape);
-      this.recordLogSoftmax(input, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.logSoftmax(this.#recorder, input, y);
       return y;
     });
   }
@@ -324,8 +322,8 @@ export abstract class CheckedFrame<
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
     return this.#checked("posterior", (args) => {
       const inputs = this.#posteriorInputs(args, logProbs, latents, options, 1);
-      const y = this.floats([inputs.batch, inputs.pixels, inputs.classes]);
-      this.recordPosterior(inputs, y);
+      const y = this.#recorder.result([inputs.batch, inputs.pixels, inputs.classes]);
+      this.#kernels.posterior(this.#recorder, inputs, y);
       return y;
     });
   }
@@ -339,7 +337,7 @@ export abstract class CheckedFrame<
       const noise = args.floats("noise", options.noise, [batch, classes, pixels]);
       if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
       if (truncationRate !== undefined) args.finite("truncationRate", truncationRate);
-      this.recordSampleStep({
+      this.#kernels.sampleStep(this.#recorder, {
         ...inputs,
         noise,
         ...(guidanceScale !== undefined && { guidanceScale }),
@@ -350,12 +348,12 @@ export abstract class CheckedFrame<
 
   /** @param copies Predictions of an image: two with guidance. */
   #posteriorInputs(
-    args: Arguments<F, I>,
+    args: Arguments<D>,
     logProbs: Tensor,
     latents: Tensor<"i32">,
     { schedule, row }: PosteriorOptions,
     copies: number,
-  ): PosteriorInputs<F, I> {
+  ): PosteriorInputs<D> {
     const tokens = args.ints("latents", latents, ["batch", "pixels"]);
     const [batch, pixels] = tokens.shape as [number, number];
     const predictions = args.floats("logProbs", logProbs, [copies * batch, pixels, "classes"]);
@@ -373,7 +371,7 @@ export abstract class CheckedFrame<
     };
   }
 
-  #expectSummable(args: Arguments<F, I>, name: string, tensor: F): void {
+  #expectSummable(args: Arguments<D>, name: string, tensor: D["floats"]): void {
     const { mostSummed = Infinity } = this.#classes;
     args.expect(
       columnsOf(tensor) <= mostSummed,
@@ -382,10 +380,11 @@ export abstract class CheckedFrame<
     );
   }
 
-  #checked<T>(operation: string, record: (args: Arguments<F, I>) => T): T {
-    return this.operation(
+  #checked<T>(operation: string, record: (args: Arguments<D>) => T): T {
+    const { backend } = this.#recorder;
+    return this.#recorder.operation(
       operation,
-      () => record(new Arguments<F, I>(operation, this.#backend, this.#classes.tensor)),
+      () => record(new Arguments<D>(operation, backend, this.#classes.tensor)),
     );
   }
 }

@@ -37,6 +37,12 @@ export class Recorder {
     this.#memory = new FrameMemory(backend);
   }
 
+  /** Calls what records an operation. */
+  operation<T>(_name: string, record: () => T): T {
+    this.life.assertAlive();
+    return record();
+  }
+
   /** Appends a command. */
   push<O extends Operation>(operation: O, fields: Fields<O>): void {
     this.#commands.push(encodeCommand(operation, fields));
@@ -83,7 +89,6 @@ export class Recorder {
 
   /** Opens a scope of memory. */
   scope(): Disposable {
-    this.life.assertAlive();
     return this.life.scopes.open();
   }
 

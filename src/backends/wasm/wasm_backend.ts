@@ -16,10 +16,10 @@ import type {
   WeightDType,
 } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
+import { CheckedFrame } from "../checked_frame.ts";
 import { disposedError } from "../errors.ts";
 import { defaultDType, expectArray } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
-import { WasmFrame } from "./frame.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
@@ -30,6 +30,8 @@ import {
   type Kernels,
   type SimdVariant,
 } from "./kernels.ts";
+import * as operations from "./operations.ts";
+import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight, widened } from "./weights.ts";
@@ -48,6 +50,8 @@ export interface WasmBackendOptions {
 }
 
 const MOST_THREADS = 16;
+
+const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
 
 /**
  * Makes a CPU backend.
@@ -209,7 +213,7 @@ export class WasmBackend implements Backend {
 
   frame(): Frame {
     this.#expectAlive();
-    return new WasmFrame(this);
+    return new CheckedFrame<operations.WasmDevice>(new Recorder(this), operations, CLASSES);
   }
 
   memoryUse(): MemoryUse {

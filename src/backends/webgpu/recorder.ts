@@ -123,7 +123,6 @@ export class Recorder {
 
   /** Opens a scope of memory. */
   scope(): Disposable {
-    this.life.assertAlive();
     return this.life.scopes.open();
   }
 

@@ -1,4 +1,4 @@
-// Tests of Frame.linear() and Frame.geglu().
+// Tests of Frame.linear().
 
 import type { Activation, HostArray, WeightDType } from "../../../src/backends/backend.ts";
 import { compare, type MakeBackend, ROUNDOFF, sumTolerance } from "./trial.ts";
@@ -125,18 +125,6 @@ export function testLinear(name: string, makeBackend: MakeBackend): void {
       },
       { absolute: 0, relative: 2 * ROUNDOFF },
     );
-  });
-
-  Deno.test(`${name}: Frame.geglu() gates one half of the columns by the other`, async () => {
-    await using backend = await makeBackend();
-    for (const [rows, half, size] of [[1, 1, 1], [3, 5, 4], [7, 16, 3], [2, 67, 20], [65, 33, 2]]) {
-      await compare(
-        backend,
-        `${rows} × ${half}, up to ${size}`,
-        (t) => t.frame.geglu(t.floatsIn(-size!, size!, rows!, 2 * half!)),
-        { absolute: 16 * ROUNDOFF * size! ** 2, relative: 8 * ROUNDOFF },
-      );
-    }
   });
 }
 

@@ -1,19 +1,6 @@
-// Tests of Frame.layerNorm(), adaLayerNorm(), groupNorm() and normalizeRows().
+// Tests of Frame.layerNorm(), adaLayerNorm() and groupNorm().
 
-import { compare, type MakeBackend, ROUNDOFF } from "./trial.ts";
-
-const ROWS: readonly [number, number][] = [
-  [1, 1],
-  [1, 2],
-  [3, 5],
-  [7, 8],
-  [5, 17],
-  [33, 31],
-  [2, 64],
-  [65, 88],
-  [4, 129],
-  [1, 1408],
-];
+import { compare, type MakeBackend, ROWS } from "./trial.ts";
 
 // Mean and half-width of the inputs: ordinary ones, ones whose variance is small beside the squared
 // mean, and ones whose variance is small beside eps.
@@ -91,21 +78,6 @@ export function testNorms(name: string, makeBackend: MakeBackend): void {
             TOLERANCE,
           );
         }
-      }
-    }
-  });
-
-  Deno.test(`${name}: Frame.normalizeRows() divides by the norm`, async () => {
-    await using backend = await makeBackend();
-    for (const [rows, columns] of ROWS) {
-      for (const size of [1, 1e-4, 1e4]) {
-        await compare(
-          backend,
-          `${rows} × ${columns} up to ${size}`,
-          (t) => t.frame.normalizeRows(t.floatsIn(-size, size, rows, columns)),
-          // Half the relative error of a sum of squares, which are of one sign.
-          { absolute: 0, relative: ROUNDOFF * (8 + Math.sqrt(columns)) },
-        );
       }
     }
   });

@@ -28,6 +28,20 @@ export function sumTolerance(terms: number): number {
   return ROUNDOFF * (16 + 2 * terms);
 }
 
+/** Rows and columns of what is normalised: 1, primes, and sizes around vectors and workgroups. */
+export const ROWS: readonly [number, number][] = [
+  [1, 1],
+  [1, 2],
+  [3, 5],
+  [7, 8],
+  [5, 17],
+  [33, 31],
+  [2, 64],
+  [65, 88],
+  [4, 129],
+  [1, 1408],
+];
+
 /** Largest differences allowed: `absolute + relative · |expected|`. */
 export interface Tolerance {
   readonly absolute: number;

@@ -65,7 +65,7 @@ function embeddingKernel(positioned: boolean): Kernel {
 }
 
 /** Records table[ids] + position into y; a table too large for one binding is cut into windows. */
-export function recordEmbedding(
+export function embedding(
   recorder: Recorder,
   ids: IntTensor,
   table: FloatTensor,
@@ -113,7 +113,7 @@ ${
 };
 
 /** Records a · gelu(b) for the rows (a, b) of x into y. */
-export function recordGeglu(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function geglu(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordElements(recorder, GEGLU, { x, y }, y.size, { columns: y.shape.at(-1)! });
 }
 
@@ -127,7 +127,12 @@ const REPEAT: Kernel = {
 };
 
 /** Records copies of x into y until that is full. */
-export function recordRepeat(recorder: Recorder, x: WebGpuTensor, y: WebGpuTensor): void {
+export function repeat(
+  recorder: Recorder,
+  x: WebGpuTensor,
+  _times: number,
+  y: WebGpuTensor,
+): void {
   recordElements(recorder, REPEAT, { x, y }, y.size, { size: x.size });
 }
 
@@ -160,7 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 };
 
 /** Records the transposes of the matrices of x (count, rows, columns) into y. */
-export function recordTranspose(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function transpose(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   const [count, rows, columns] = x.shape as [number, number, number];
   const tiles = (length: number) => Math.ceil(length / TRANSPOSE_TILE);
   recorder.dispatch(TRANSPOSE, { x, y }, { rows, columns }, [tiles(columns), tiles(rows), count]);
@@ -218,12 +223,12 @@ function recordEachRow(
 }
 
 /** Records the rows of x, divided by their L2 norms, into y. */
-export function recordNormalizeRows(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function normalizeRows(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, normalizeKernel, x, y);
 }
 
 /** Records x − log Σ exp x for each row into y. */
-export function recordLogSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function logSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, logSoftmaxKernel, x, y);
 }
 
@@ -265,7 +270,7 @@ ${rowMain(CODE_THREADS)}
 };
 
 /** Records the index of the nearest row of the codebook for each row of x into y. */
-export function recordNearestCode(
+export function nearestCode(
   recorder: Recorder,
   x: FloatTensor,
   codebook: FloatTensor,

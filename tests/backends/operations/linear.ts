@@ -1,7 +1,7 @@
 // Tests of Frame.linear().
 
-import type { Activation, HostArray, WeightDType } from "../../../src/backends/backend.ts";
-import { compare, type MakeBackend, ROUNDOFF, sumTolerance } from "./trial.ts";
+import type { Activation, HostArray, Tensor, WeightDType } from "../../../src/backends/backend.ts";
+import { compare, type MakeBackend, type Refusals, ROUNDOFF, sumTolerance } from "./trial.ts";
 
 // Rows, inFeatures, outFeatures: 1, primes, and the sizes around tiles and blocks of products.
 const SHAPES: readonly [number, number, number][] = [
@@ -151,3 +151,25 @@ const STORED_SHAPES: readonly [number, number, readonly number[]][] = [
 function q8Tolerance(terms: number): number {
   return 6 * Math.sqrt(terms) * 0.58 / Math.sqrt(12) * Math.hypot(1 / 63, 1 / 127);
 }
+
+/** Calls with arguments that do not fit. */
+export const LINEAR_REFUSALS: Refusals = {
+  linear: [
+    (t, f) => f.linear(t.floats(3, 5), t.linear([2], 4)),
+    (t, f) => f.linear(t.ids([1, 2], 1, 2) as unknown as Tensor, t.linear([2], 2)),
+    (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(3, 3) }),
+    (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(2, 2) }),
+    (t, f) => {
+      const options = { addTo: t.floats(3, 2), activation: "silu" } as const;
+      return f.linear(t.floats(3, 4), t.linear([2], 4), options);
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: x });
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: f.reshape(x, [12]) });
+    },
+  ],
+};

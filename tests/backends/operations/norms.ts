@@ -1,6 +1,6 @@
 // Tests of Frame.layerNorm(), adaLayerNorm() and groupNorm().
 
-import { compare, type MakeBackend, ROWS } from "./trial.ts";
+import { compare, type MakeBackend, type Refusals, ROWS } from "./trial.ts";
 
 // Mean and half-width of the inputs: ordinary ones, ones whose variance is small beside the squared
 // mean, and ones whose variance is small beside eps.
@@ -82,3 +82,35 @@ export function testNorms(name: string, makeBackend: MakeBackend): void {
     }
   });
 }
+
+/** Calls with arguments that do not fit. */
+export const NORMS_REFUSALS: Refusals = {
+  layerNorm: [
+    (t, f) => f.layerNorm(t.floats(2, 4), { weight: t.floats(3), bias: t.floats(4), eps: 1e-5 }),
+    (t, f) => f.layerNorm(t.floats(2, 4), { weight: t.floats(4), bias: t.floats(5), eps: 1e-5 }),
+  ],
+  adaLayerNorm: [
+    (t, f) =>
+      f.adaLayerNorm(t.floats(2, 4), { table: t.floats(3, 4), timestep: t.ids([0], 1), eps: 1e-5 }),
+    (t, f) =>
+      f.adaLayerNorm(t.floats(2, 4), {
+        table: t.floats(3, 8),
+        timestep: t.ids([0, 1], 2),
+        eps: 1e-5,
+      }),
+  ],
+  groupNorm: [
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(6)];
+      return f.groupNorm(t.floats(1, 2, 2, 6), { weight, bias, groups: 4, eps: 1e-6 });
+    },
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(5)];
+      return f.groupNorm(t.floats(1, 2, 2, 6), { weight, bias, groups: 2, eps: 1e-6 });
+    },
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(6)];
+      return f.groupNorm(t.floats(4, 6), { weight, bias, groups: 2, eps: 1e-6 });
+    },
+  ],
+};

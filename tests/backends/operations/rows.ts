@@ -1,6 +1,7 @@
 // Tests of Backend.upload() and of Frame.embedding(), geglu(), transpose(), reshape(), repeat(),
 // normalizeRows(), nearestCode() and logSoftmax().
 
+import type { Tensor } from "../../../src/backends/backend.ts";
 import { assert, assertEquals } from "@std/assert";
 import { floats } from "../naive/arrays.ts";
 import { codeDistances } from "../naive/rows.ts";
@@ -8,6 +9,7 @@ import {
   compare,
   type MakeBackend,
   Random,
+  type Refusals,
   result,
   ROUNDOFF,
   ROWS,
@@ -198,3 +200,25 @@ const CODEBOOKS: readonly [number, number, number][] = [
   [17, 1025, 9],
   [3, 40, 130],
 ];
+
+/** Calls with arguments that do not fit. */
+export const ROWS_REFUSALS: Refusals = {
+  embedding: [
+    (t, f) => f.embedding(t.floats(2, 3) as unknown as Tensor<"i32">, t.floats(5, 4)),
+    (t, f) => f.embedding(t.ids([1], 1), t.ids([1, 2], 2, 1) as unknown as Tensor),
+    (t, f) => f.embedding(t.ids([1], 1), t.floats(5, 4), t.floats(1, 3)),
+  ],
+  geglu: [(t, f) => f.geglu(t.floats(3, 5))],
+  transpose: [(t, f) => f.transpose(t.floats(3, 4))],
+  reshape: [
+    (t, f) => f.reshape(t.floats(3, 4), [3, 5]),
+    (t, f) => f.reshape(t.floats(3, 4), [-3, -4]),
+  ],
+  repeat: [
+    (t, f) => f.repeat(t.floats(3, 4), 0),
+    (t, f) => f.repeat(t.floats(3, 4), 1.5),
+  ],
+  normalizeRows: [(t, f) => f.normalizeRows(t.ids([1, 2], 1, 2) as unknown as Tensor)],
+  nearestCode: [(t, f) => f.nearestCode(t.floats(3, 4), t.floats(7, 5))],
+  logSoftmax: [(t, f) => f.logSoftmax(t.ids([1, 2], 1, 2) as unknown as Tensor)],
+};

@@ -7,7 +7,7 @@ import { noiseSchedules, scheduleRows } from "../../../src/schedulers/noise_sche
 import { computed, floats, ints, type Naive } from "../naive/arrays.ts";
 import { logSoftmax } from "../naive/rows.ts";
 import { noisedLogits, posterior } from "../naive/sampling.ts";
-import { assertClose, type MakeBackend, Random, result, Trial } from "./trial.ts";
+import { assertClose, type MakeBackend, Random, type Refusals, result, Trial } from "./trial.ts";
 
 const TIMESTEPS = 100;
 
@@ -181,3 +181,35 @@ async function compareStep(backend: Backend, step: Step): Promise<void> {
     assert(lost <= 2e-4, `${step.label}: row ${i} took ${token}, ${lost} below the best`);
   });
 }
+
+function posteriorInputs(t: Trial) {
+  return { schedule: t.floats(5, 6), row: t.ids([1], 1) };
+}
+
+function stepInputs(t: Trial) {
+  return { ...posteriorInputs(t), latents: t.ids([0, 1, 2], 1, 3), noise: t.floats(1, 9, 3) };
+}
+
+/** Calls with arguments that do not fit. */
+export const SAMPLING_REFUSALS: Refusals = {
+  posterior: [
+    (t, f) => f.posterior(t.floats(1, 3, 8), t.ids([1, 2], 1, 2), posteriorInputs(t)),
+    (t, f) =>
+      f.posterior(t.floats(1, 2, 8), t.ids([1, 2], 1, 2), {
+        ...posteriorInputs(t),
+        schedule: t.floats(5, 5),
+      }),
+    (t, f) =>
+      f.posterior(t.floats(1, 2, 8), t.ids([1, 2], 1, 2), {
+        ...posteriorInputs(t),
+        row: t.ids([1, 2], 2),
+      }),
+  ],
+  sampleStep: [
+    (t, f) => f.sampleStep(t.floats(1, 4, 8), stepInputs(t)),
+    (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), guidanceScale: 5 }),
+    (t, f) => f.sampleStep(t.floats(2, 3, 8), stepInputs(t)),
+    (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), noise: t.floats(1, 8, 3) }),
+    (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), schedule: t.floats(6, 5) }),
+  ],
+};

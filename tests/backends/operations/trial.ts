@@ -16,6 +16,9 @@ import { createOracle } from "../oracle_backend.ts";
 /** Makes the backend under test. */
 export type MakeBackend = () => Promise<Backend>;
 
+/** Calls of operations, by name, that they have to refuse. */
+export type Refusals = Readonly<Record<string, readonly ((t: Trial, frame: Frame) => unknown)[]>>;
+
 /** Unit roundoff of float32: the relative error of one operation. */
 export const ROUNDOFF = 2 ** -24;
 

@@ -24,6 +24,7 @@ import type {
 import { columnsOf, rowsOf } from "../../base/shapes.ts";
 import { Activation } from "../../../wasm/commands.ts";
 import { type Addressed, NULL } from "./allocator.ts";
+import type { Fields } from "./commands.ts";
 import { Recorder } from "./recorder.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import type { WasmBackend } from "./wasm_backend.ts";
@@ -33,11 +34,6 @@ import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 const FEWEST_CHUNK_QUERIES = 48;
 
 const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
-
-/** Where the columns that an attention uses begin. */
-function firstColumn({ tensor, offset }: CheckedColumns<FloatTensor>): Addressed {
-  return { address: tensor.address + 4 * offset };
-}
 
 /** A frame of the Wasm backend. */
 export class WasmFrame
@@ -136,9 +132,15 @@ export class WasmFrame
         ...epilogue,
       });
     } else {
-      const half = weight.dtype === "fp16";
-      const command = { x, weight: panels, bias, out: y, ...sizes, half, ...epilogue };
-      this.#recorder.push("linear", command);
+      this.#recorder.push("linear", {
+        x,
+        weight: panels,
+        bias,
+        out: y,
+        ...sizes,
+        half: weight.dtype === "fp16",
+        ...epilogue,
+      });
     }
   }
 
@@ -207,7 +209,7 @@ export class WasmFrame
     using _scope = this.scope();
     const blocks = this.#backend.kernels.groupNormBlocks(pixels);
     const sumBytes = 2 * channels * Float64Array.BYTES_PER_ELEMENT;
-    const command = {
+    const command: Fields<"groupNormSums" | "groupNormApply"> = {
       x,
       out: y,
       sums: this.#recorder.scratch(batch * blocks * sumBytes),
@@ -232,7 +234,7 @@ export class WasmFrame
   ): void {
     const [batch, height, width, inChannels] = x.shape as [number, number, number, number];
     const [, outHeight, outWidth, outChannels] = shape as [number, number, number, number];
-    const command = {
+    const command: Omit<Fields<"winograd">, "weight"> = {
       x,
       zero: weight.zero,
       bias: weight.matrix.bias,
@@ -313,4 +315,9 @@ export class WasmFrame
       truncationRate: truncationRate ?? 1,
     });
   }
+}
+
+/** Where the columns that an attention uses begin. */
+function firstColumn({ tensor, offset }: CheckedColumns<FloatTensor>): Addressed {
+  return { address: tensor.address + 4 * offset };
 }

@@ -140,7 +140,7 @@ export class SampleStepCommand {
 /** Pixels of a chunk: those whose noise for one class shares a cache line. */
 const LANES: i32 = 16;
 
-/** Bytes of scratch: log p of a pixel, what truncation needs, and log p of all lanes as (classes, lanes). */
+/** Bytes of scratch: log p of a pixel, what truncation needs, log p of all lanes as (classes, lanes). */
 export function sampleStepScratch(command: SampleStepCommand): usize {
   const classes = command.classes;
   return floats(classes + 8) + truncationScratch(classes) + 64 + floats(classes * LANES);

@@ -172,7 +172,11 @@ function readFields(name: string, body: string, enums: ReadonlySet<string>) {
     const [, comment, field, type] = form.exec(body) ??
       refuse(`a field of ${name}`, quote(body.slice(rest).trim()), "name: type;");
     const { kind, bytes } = FIELD_TYPES[enums.has(type!) ? "i32" : type!] ??
-      refuse(`the type of ${name}.${field}`, type!, `${Object.keys(FIELD_TYPES)} or an enum`);
+      refuse(
+        `the type of ${name}.${field}`,
+        type!,
+        `${Object.keys(FIELD_TYPES).join(", ")} or an enum`,
+      );
     offset = Math.ceil(offset / bytes) * bytes;
     fields.push({ name: field!, kind, offset, comment: textOf(comment!) });
     offset += bytes;

@@ -18,17 +18,13 @@ import type {
 import { columnsOf, rowsOf } from "../../base/shapes.ts";
 import { Activation } from "../../../wasm/commands.ts";
 import { type Addressed, NULL } from "./allocator.ts";
+import type { Fields } from "./commands.ts";
 import type { Recorder } from "./recorder.ts";
 import type { FloatTensor, IntTensor, WasmTensor } from "./tensor.ts";
 import type { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 
 /** Tiles of 6 rows are the smallest share of an attention worth packing its keys for. */
 const FEWEST_CHUNK_QUERIES = 48;
-
-/** Where the columns that an attention uses begin. */
-function firstColumn({ tensor, offset }: CheckedColumns<WasmDevice>): Addressed {
-  return { address: tensor.address + 4 * offset };
-}
 
 /** The types of the Wasm backend. */
 export interface WasmDevice extends Device {
@@ -94,9 +90,15 @@ export function linear(
       ...epilogue,
     });
   } else {
-    const half = weight.dtype === "fp16";
-    const command = { x, weight: panels, bias, out: y, ...sizes, half, ...epilogue };
-    recorder.push("linear", command);
+    recorder.push("linear", {
+      x,
+      weight: panels,
+      bias,
+      out: y,
+      ...sizes,
+      half: weight.dtype === "fp16",
+      ...epilogue,
+    });
   }
 }
 
@@ -177,7 +179,7 @@ export function groupNorm(
   using _scope = recorder.scope();
   const blocks = recorder.backend.kernels.groupNormBlocks(pixels);
   const sumBytes = 2 * channels * Float64Array.BYTES_PER_ELEMENT;
-  const command = {
+  const command: Fields<"groupNormSums" | "groupNormApply"> = {
     x,
     out: y,
     sums: recorder.scratch(batch * blocks * sumBytes),
@@ -204,7 +206,7 @@ export function conv2d(
 ): void {
   const [batch, height, width, inChannels] = x.shape as [number, number, number, number];
   const [, outHeight, outWidth, outChannels] = shape as [number, number, number, number];
-  const command = {
+  const command: Omit<Fields<"winograd">, "weight"> = {
     x,
     zero: weight.zero,
     bias: weight.matrix.bias,
@@ -297,4 +299,9 @@ export function sampleStep(recorder: Recorder, inputs: SampleStepInputs<WasmDevi
     truncated: truncationRate !== undefined,
     truncationRate: truncationRate ?? 1,
   });
+}
+
+/** Where the columns that an attention uses begin. */
+function firstColumn({ tensor, offset }: CheckedColumns<WasmDevice>): Addressed {
+  return { address: tensor.address + 4 * offset };
 }

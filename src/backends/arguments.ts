@@ -156,6 +156,11 @@ export class Arguments<D extends Device> {
     return own;
   }
 
+  /** Fails if a tensor has too many columns. */
+  expectColumns(name: string, tensor: D["floats"], most = Infinity): void {
+    this.expect(columnsOf(tensor) <= most, `${name} with at most ${most} columns`, tensor.shape);
+  }
+
   /** Columns of a tensor that hold `width` columns, of a number of rows divisible by `batch`. */
   columns(name: string, { tensor, offset }: Columns, width: number, batch: number) {
     const own = this.floats(name, tensor);

@@ -289,7 +289,7 @@ export interface Frame extends Disposable {
   /** The elements of x in another shape: the same memory, which stays that of x. */
   reshape(x: Tensor, shape: readonly number[]): Tensor;
   /** The whole of x, `times` times in a row: (a, …) → (times · a, …). */
-  repeat(x: Tensor, times: number): Tensor;
+  repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D>;
   /** x divided by its L2 norm, for each row. */
   normalizeRows(x: Tensor): Tensor;
   /**

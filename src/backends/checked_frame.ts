@@ -6,24 +6,24 @@
  */
 
 import { Arguments, type Device, type OwnClasses } from "./arguments.ts";
-import {
-  type AdaLayerNormOptions,
-  type AttentionOptions,
-  type Columns,
-  type ConvOptions,
-  type ConvWeight,
-  type DType,
-  type Frame,
-  type GroupNormOptions,
-  type LayerNormOptions,
-  type LinearOptions,
-  type LinearWeight,
-  type PosteriorOptions,
-  type RunOptions,
-  type SampleStepOptions,
-  SCHEDULE_COLUMNS,
-  type Tensor,
+import type {
+  AdaLayerNormOptions,
+  AttentionOptions,
+  Columns,
+  ConvOptions,
+  ConvWeight,
+  DType,
+  Frame,
+  GroupNormOptions,
+  LayerNormOptions,
+  LinearOptions,
+  LinearWeight,
+  PosteriorOptions,
+  RunOptions,
+  SampleStepOptions,
+  Tensor,
 } from "./backend.ts";
+import { attentionInputs, convGeometry, IMAGES, posteriorInputs } from "./checked_inputs.ts";
 import type {
   AttentionInputs,
   Checked,
@@ -165,24 +165,9 @@ export class CheckedFrame<D extends Device> implements Frame {
 
   attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor {
     return this.#checked("attention", (args) => {
-      const { batch, heads, headDim, scale, causal = false } = options;
-      args.natural("batch", batch);
-      args.natural("heads", heads);
-      args.natural("headDim", headDim);
-      args.expect(scale > 0 && scale < Infinity, "scale to be positive and finite", scale);
-      const width = heads * headDim;
-      const inputs = {
-        ...{ batch, heads, headDim, scale, causal },
-        q: args.columns("q", q, width, batch),
-        k: args.columns("k", k, width, batch),
-        v: args.columns("v", v, width, batch),
-      };
-      const [queries, keys, values] = [inputs.q.rows, inputs.k.rows, inputs.v.rows];
-      args.expect(keys > 0, "k with at least one row a sequence", keys);
-      args.expect(values === keys, `v with ${keys} rows a sequence, as k`, values);
-      const aligned = !causal || queries === keys;
-      args.expect(aligned, `q with ${keys} rows a sequence, as k, to be causal`, queries);
-      const y = this.#recorder.result([batch, queries, width]);
+      const inputs = attentionInputs(args, q, k, v, options);
+      const { batch, heads, headDim } = inputs;
+      const y = this.#recorder.result([batch, inputs.q.rows, heads * headDim]);
       this.#kernels.attention(this.#recorder, inputs, y);
       return y;
     });
@@ -239,23 +224,11 @@ export class CheckedFrame<D extends Device> implements Frame {
     return this.#checked("conv2d", (args) => {
       const own = args.weight(weight, this.#classes.conv);
       const input = args.floats("x", x, [...IMAGES.slice(0, 3), own.inChannels]);
-      const { stride = 1, upsample = false, addTo } = options;
-      const possible = stride === 1 || (stride === 2 && own.kernelSize === 3 && !upsample);
-      args.expect(possible, "stride 1, or 2 for a 3×3 kernel without upsample", stride);
-      const [batch, height, width] = input.shape as [number, number, number];
-      const large = stride === 1 || Math.min(height, width) >= 2;
-      args.expect(large, "x of at least 2×2 pixels for stride 2", input.shape);
-      // With stride 2 the padding is one row below and one column to the right.
-      const side = (length: number) =>
-        stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
-      const shape = [batch, side(height), side(width), own.outChannels];
+      const geometry = convGeometry(args, input, own, options);
+      const { shape } = geometry;
+      const { addTo } = options;
       const y = addTo ? args.target(addTo, shape, input) : this.#recorder.result(shape);
-      this.#kernels.conv2d(this.#recorder, input, own, y, {
-        shape,
-        stride,
-        upsample,
-        add: addTo !== undefined,
-      });
+      this.#kernels.conv2d(this.#recorder, input, own, y, geometry);
       return y;
     });
   }
@@ -279,12 +252,15 @@ export class CheckedFrame<D extends Device> implements Frame {
     });
   }
 
-  repeat(x: Tensor, times: number): Tensor {
+  repeat<T extends DType>(x: Tensor<T>, times: number): Tensor<T>;
+  repeat(x: Tensor<DType>, times: number): Tensor<DType> {
     return this.#checked("repeat", (args) => {
-      const input = args.floats("x", x);
+      const input = args.tensor("x", x);
       args.natural("times", times);
-      const [first, ...rest] = input.shape;
-      const y = this.#recorder.result([first! * times, ...rest]);
+      const shape = [input.shape[0]! * times, ...input.shape.slice(1)];
+      const y = x.dtype === "i32"
+        ? this.#recorder.result(shape, "i32")
+        : this.#recorder.result(shape);
       this.#kernels.repeat(this.#recorder, input, times, y);
       return y;
     });
@@ -312,7 +288,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   logSoftmax(x: Tensor): Tensor {
     return this.#checked("logSoftmax", (args) => {
       const input = args.floats("x", x);
-      this.#expectSummable(args, "x", input);
+      args.expectColumns("x", input, this.#classes.mostSummed);
       const y = this.#recorder.result(input.shape);
       this.#kernels.logSoftmax(this.#recorder, input, y);
       return y;
@@ -321,7 +297,8 @@ export class CheckedFrame<D extends Device> implements Frame {
 
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
     return this.#checked("posterior", (args) => {
-      const inputs = this.#posteriorInputs(args, logProbs, latents, options, 1);
+      const inputs = posteriorInputs(args, logProbs, latents, options);
+      args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const y = this.#recorder.result([inputs.batch, inputs.pixels, inputs.classes]);
       this.#kernels.posterior(this.#recorder, inputs, y);
       return y;
@@ -332,7 +309,8 @@ export class CheckedFrame<D extends Device> implements Frame {
     this.#checked("sampleStep", (args) => {
       const { latents, guidanceScale, truncationRate } = options;
       const copies = guidanceScale === undefined ? 1 : 2;
-      const inputs = this.#posteriorInputs(args, logProbs, latents, options, copies);
+      const inputs = posteriorInputs(args, logProbs, latents, options, copies);
+      args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const { batch, classes, pixels } = inputs;
       const noise = args.floats("noise", options.noise, [batch, classes, pixels]);
       if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
@@ -346,40 +324,6 @@ export class CheckedFrame<D extends Device> implements Frame {
     });
   }
 
-  /** @param copies Predictions of an image: two with guidance. */
-  #posteriorInputs(
-    args: Arguments<D>,
-    logProbs: Tensor,
-    latents: Tensor<"i32">,
-    { schedule, row }: PosteriorOptions,
-    copies: number,
-  ): PosteriorInputs<D> {
-    const tokens = args.ints("latents", latents, ["batch", "pixels"]);
-    const [batch, pixels] = tokens.shape as [number, number];
-    const predictions = args.floats("logProbs", logProbs, [copies * batch, pixels, "classes"]);
-    this.#expectSummable(args, "logProbs", predictions);
-    const table = args.floats("schedule", schedule, ["rows", SCHEDULE_COLUMNS.length]);
-    return {
-      logProbs: predictions,
-      latents: tokens,
-      schedule: table,
-      row: args.scalar("row", row),
-      batch,
-      pixels,
-      classes: columnsOf(predictions) + 1,
-      lastRow: table.shape[0]! - 1,
-    };
-  }
-
-  #expectSummable(args: Arguments<D>, name: string, tensor: D["floats"]): void {
-    const { mostSummed = Infinity } = this.#classes;
-    args.expect(
-      columnsOf(tensor) <= mostSummed,
-      `${name} with at most ${mostSummed} columns`,
-      tensor.shape,
-    );
-  }
-
   #checked<T>(operation: string, record: (args: Arguments<D>) => T): T {
     const { backend } = this.#recorder;
     return this.#recorder.operation(
@@ -388,6 +332,3 @@ export class CheckedFrame<D extends Device> implements Frame {
     );
   }
 }
-
-/** Names of the lengths of images. */
-const IMAGES = ["batch", "height", "width", "channels"];

@@ -5,17 +5,17 @@
  */
 
 import { Allocator, type Block } from "./allocator.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** Hands out blocks, of which those given back serve later operations. */
 export class FrameMemory {
-  readonly #backend: WasmBackend;
+  readonly #backend: WasmHost;
   readonly #blocks = new Set<Block>();
   /** Blocks that no living tensor uses. */
   readonly #spare: Block[] = [];
 
   /** Takes memory from `backend` as it is needed. */
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.#backend = backend;
   }
 

@@ -12,7 +12,7 @@ import type { Addressed, Block } from "./allocator.ts";
 import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** A program as it lies in Wasm memory. */
 interface StoredProgram {
@@ -24,7 +24,7 @@ interface StoredProgram {
 /** Records commands and runs them. */
 export class Recorder {
   /** Backend of the frame. */
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   /** How long the frame and its tensors live. */
   readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
@@ -32,7 +32,7 @@ export class Recorder {
   #stored: StoredProgram | undefined;
 
   /** Begins with an empty program. */
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.backend = backend;
     this.#memory = new FrameMemory(backend);
   }

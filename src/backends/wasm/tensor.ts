@@ -10,7 +10,7 @@ import { disposedError } from "../errors.ts";
 import type { LastRun } from "../frame_life.ts";
 import { formatShape } from "../../base/format.ts";
 import { elementCount } from "../../base/shapes.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** Where the content of a tensor comes from. */
 export interface TensorOrigin {
@@ -22,7 +22,7 @@ export interface TensorOrigin {
 
 /** An array in Wasm memory. */
 export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly shape: readonly number[];
   readonly dtype: D;
   /** Number of elements. */
@@ -39,7 +39,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
    * @param release Takes the memory back when the tensor is disposed of.
    */
   constructor(
-    backend: WasmBackend,
+    backend: WasmHost,
     shape: readonly number[],
     dtype: D,
     address: number,

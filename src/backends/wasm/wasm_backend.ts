@@ -5,7 +5,6 @@
  */
 
 import type {
-  Backend,
   DataOf,
   DeviceInfo,
   DType,
@@ -20,6 +19,7 @@ import { CheckedFrame } from "../checked_frame.ts";
 import { disposedError } from "../errors.ts";
 import { defaultDType, expectArray } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
+import type { WasmHost } from "./host.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
@@ -92,7 +92,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
 }
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
-export class WasmBackend implements Backend {
+export class WasmBackend implements WasmHost {
   readonly device: DeviceInfo;
   readonly memoryLimit: number;
   /** An instance of the kernels on the calling thread. */

@@ -9,7 +9,7 @@ import { channelsLast, checkConvWeight, checkLinearWeight } from "../host_arrays
 import { elementCount } from "../../base/shapes.ts";
 import { Format } from "../../../wasm/commands.ts";
 import { type Addressed, type Block, NULL } from "./allocator.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 const PANEL_COLUMNS = 8;
 /** Matrix products of Winograd's convolution, F(4×4, 3×3). */
@@ -17,12 +17,12 @@ const WINOGRAD_POINTS = 36;
 
 /** A set of blocks that are given back together. */
 class Blocks {
-  readonly #backend: WasmBackend;
+  readonly #backend: WasmHost;
   readonly #blocks: Block[] = [];
   /** Whether they were given back. */
   released = false;
 
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.#backend = backend;
   }
 
@@ -40,7 +40,7 @@ class Blocks {
 
 /** Weight of a linear layer. */
 export class WasmLinearWeight implements LinearWeight {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly outFeatures: number;
   readonly inFeatures: number;
   readonly dtype: WeightDType;
@@ -55,7 +55,7 @@ export class WasmLinearWeight implements LinearWeight {
 
   /** Packs the matrices below each other. */
   constructor(
-    backend: WasmBackend,
+    backend: WasmHost,
     weights: readonly HostArray[],
     biases: readonly HostArray[],
     dtype: WeightDType,
@@ -137,7 +137,7 @@ export class WasmLinearWeight implements LinearWeight {
 
 /** Weight of a convolution. */
 export class WasmConvWeight implements ConvWeight {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly outChannels: number;
   readonly inChannels: number;
   readonly kernelSize: number;
@@ -148,7 +148,7 @@ export class WasmConvWeight implements ConvWeight {
   readonly #blocks: Blocks;
   #winogradPanels: Addressed | undefined;
 
-  constructor(backend: WasmBackend, weight: HostArray, bias: HostArray) {
+  constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
     const sizes = checkConvWeight(weight, bias);
     const { outChannels, inChannels, kernelSize } = sizes;
     this.backend = backend;
@@ -222,7 +222,7 @@ function bytesOf(data: ArrayBufferView): Uint8Array {
  * int8 rows, in memory that is given back afterwards; `staging` is for more of it.
  */
 function withStored<T>(
-  backend: WasmBackend,
+  backend: WasmHost,
   array: HostArray,
   use: (values: number, scales: number, staging: Blocks) => T,
 ): T {
@@ -242,7 +242,7 @@ function withStored<T>(
 
 /** Calls `use` with the address of the array as float32 in memory that is given back afterwards. */
 function withFloats<T>(
-  backend: WasmBackend,
+  backend: WasmHost,
   array: HostArray,
   use: (address: number) => T,
 ): T {
@@ -257,7 +257,7 @@ function withFloats<T>(
 }
 
 /** The array as float32 values of the host's. */
-export function widened(backend: WasmBackend, array: HostArray): Float32Array {
+export function widened(backend: WasmHost, array: HostArray): Float32Array {
   if (array.dtype === "f32") return array.data;
   const count = elementCount(array.shape);
   return withFloats(backend, array, (address) => backend.view("f32", address, count).slice());

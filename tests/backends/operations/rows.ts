@@ -118,6 +118,16 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
     }
   });
 
+  Deno.test(`${name}: Frame.repeat() copies ids bit for bit`, async () => {
+    await using backend = await makeBackend();
+    const ids = [0, 1, 4096, -1, 2 ** 31 - 1, -(2 ** 31), 0x7fc00001];
+    const { shape, dtype, data } = await result(
+      backend,
+      (t) => t.frame.repeat(t.ids(ids, 1, ids.length), 2),
+    );
+    assertEquals([shape, dtype, [...data]], [[2, ids.length], "i32", [...ids, ...ids]]);
+  });
+
   Deno.test(`${name}: Frame.normalizeRows() divides by the norm`, async () => {
     await using backend = await makeBackend();
     for (const [rows, columns] of ROWS) {

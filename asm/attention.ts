@@ -8,17 +8,20 @@ import { ceilDiv, floats, maxLanes, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 import { copyBlock, rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 
+// q is (batch, queries, qStride), k is (batch, keys, kStride), v is (batch, keys, vStride), of which the
+// first heads · headDim columns count; out is (batch, queries, heads · headDim)
 @unmanaged
 export class AttentionCommand {
   opcode: i32;
+  /** First element of the columns that count. */
   q: usize;
   k: usize;
   v: usize;
   out: usize;
-  /** Bytes from row to row. */
-  qStride: usize;
-  kStride: usize;
-  vStride: usize;
+  /** Floats from row to row. */
+  qStride: i32;
+  kStride: i32;
+  vStride: i32;
   batch: i32;
   heads: i32;
   headDim: i32;
@@ -26,7 +29,8 @@ export class AttentionCommand {
   queries: i32;
   keys: i32;
   scale: f32;
-  causal: i32;
+  /** Whether a query sees only the keys up to its own position. */
+  causal: bool;
   /** Rows of q in a chunk; the host chooses it by the number of heads and threads. */
   chunkQueries: i32;
 }
@@ -49,13 +53,15 @@ class Layout {
 }
 
 /** Bytes of scratch for a head of this size. */
-export function attentionScratch(keys: i32, headDim: i32): usize {
+export function attentionScratch(command: AttentionCommand): usize {
+  const keys = command.keys, headDim = command.headDim;
   const paddedKeys = ceilDiv(keys, TILE_COLUMNS) * TILE_COLUMNS;
   const paddedDim = ceilDiv(headDim, TILE_COLUMNS) * TILE_COLUMNS;
   return 512 + floats(paddedKeys * headDim) + floats(paddedDim * keys) +
     floats(BLOCK_ROWS * paddedKeys);
 }
 
+/** out = softmax(scale · q·kᵀ)·v. `attention` of tests/backends/naive/attention.ts. */
 export function attention(command: AttentionCommand, control: Control, scratch: usize): void {
   const keys = command.keys, dim = command.headDim;
   const paddedKeys = ceilDiv(keys, TILE_COLUMNS) * TILE_COLUMNS;
@@ -90,13 +96,14 @@ function packHead(command: AttentionCommand, pair: i32, layout: Layout): void {
   const keys = command.keys, dim = command.headDim;
   const row = <usize> (pair / command.heads) * <usize> keys;
   const column = floats(pair % command.heads * dim);
-  const k = command.k + row * command.kStride + column;
-  const v = command.v + row * command.vStride + column;
+  const kBytes = floats(command.kStride), vBytes = floats(command.vStride);
+  const k = command.k + row * kBytes + column;
+  const v = command.v + row * vBytes + column;
 
   let to = layout.keyPanels;
   for (let key = 0; key < keys; key += TILE_COLUMNS) {
     for (let j = 0; j < TILE_COLUMNS; j++) {
-      const from = k + <usize> (key + j) * command.kStride;
+      const from = k + <usize> (key + j) * kBytes;
       let at = to + floats(j);
       if (key + j < keys) {
         for (let d = 0; d < dim; d++, at += 32) store<f32>(at, load<f32>(from + floats(d)));
@@ -111,7 +118,7 @@ function packHead(command: AttentionCommand, pair: i32, layout: Layout): void {
   for (let d = 0; d < dim; d += TILE_COLUMNS) {
     const columns = smaller(TILE_COLUMNS, dim - d);
     let from = v + floats(d);
-    for (let key = 0; key < keys; key++, to += 32, from += command.vStride) {
+    for (let key = 0; key < keys; key++, to += 32, from += vBytes) {
       if (columns == TILE_COLUMNS) {
         v128.store(to, v128.load(from));
         v128.store(to, v128.load(from, 16), 16);
@@ -134,7 +141,8 @@ function attendBlock(
   const dim = command.headDim, keys = command.keys;
   const row = <usize> (pair / command.heads * command.queries + query);
   const column = floats(pair % command.heads * dim);
-  const q = command.q + row * command.qStride + column;
+  const qBytes = floats(command.qStride);
+  const q = command.q + row * qBytes + column;
   const outStride = floats(command.heads * dim);
   const out = command.out + row * outStride + column;
   const scoreBytes = floats(layout.scoreStride);
@@ -142,12 +150,7 @@ function attendBlock(
   for (let key = 0; key < keys; key += TILE_COLUMNS) {
     const panel = layout.keyPanels + floats(key * dim);
     for (let r = 0; r < rows; r += TILE_ROWS) {
-      rowTable(
-        layout.table,
-        q + <usize> r * command.qStride,
-        command.qStride,
-        smaller(TILE_ROWS, rows - r),
-      );
+      rowTable(layout.table, q + <usize> r * qBytes, qBytes, smaller(TILE_ROWS, rows - r));
       const scores = layout.scores + <usize> r * scoreBytes + floats(key);
       tile(layout.table, 0, 1, dim, panel, layout.zero, 0, scores, scoreBytes);
     }

@@ -3,12 +3,12 @@
 import { floats } from "./simd";
 import { TILE_COLUMNS } from "./tile";
 
-/** How a checkpoint holds numbers; the host numbers them alike. */
+/** How a checkpoint holds numbers, named as the host's arrays. */
 export const enum Format {
-  F32,
-  F16,
-  BF16,
-  I8,
+  f32,
+  f16,
+  bf16,
+  i8,
 }
 
 /** Widens `count` float16 (a multiple of 8, finite) to float32, exactly. */
@@ -49,9 +49,9 @@ function floatToHalf(value: f32): u16 {
 // @ts-ignore: decorator
 @inline
 function read(from: usize, index: usize, format: Format): f32 {
-  if (format == Format.F32) return load<f32>(from + (index << 2));
-  if (format == Format.F16) return halfToFloat(load<u16>(from + (index << 1)));
-  if (format == Format.BF16) return reinterpret<f32>(<u32> load<u16>(from + (index << 1)) << 16);
+  if (format == Format.f32) return load<f32>(from + (index << 2));
+  if (format == Format.f16) return halfToFloat(load<u16>(from + (index << 1)));
+  if (format == Format.bf16) return reinterpret<f32>(<u32> load<u16>(from + (index << 1)) << 16);
   return <f32> load<i8>(from + index);
 }
 
@@ -66,7 +66,7 @@ export function widen(
 ): void {
   for (let i = 0; i < count; i++) {
     let value = read(from, i, format);
-    if (format == Format.I8) value *= load<f32>(scale + floats(i / columns));
+    if (format == Format.i8) value *= load<f32>(scale + floats(i / columns));
     store<f32>(to + floats(i), value);
   }
 }

@@ -2,14 +2,18 @@
 // row table of the tile has one tap for each kernel position, which points at the pixels under it.
 //
 // The weight is packed in panels [outChannels / 8][kernel position][inChannels][8].
+//
+// winograd.ts has the faster way for 3×3 and stride 1.
 
 import { ceilDiv, floats, smaller } from "./simd";
 import { claim, Control } from "./threads";
 import { addBias } from "./linear";
 import { copyBlock, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 
+// x is (batch, height, width, inChannels), out is (batch, outHeight, outWidth, outChannels), bias is
+// (outChannels)
 @unmanaged
-export class ConvCommand {
+export class Conv2dCommand {
   opcode: i32;
   x: usize;
   /** A pixel of zeros, for the padding. */
@@ -26,9 +30,10 @@ export class ConvCommand {
   outChannels: i32;
   kernelSize: i32;
   stride: i32;
-  /** 1 if x is doubled in height and width first. */
-  upsample: i32;
-  add: i32;
+  /** Whether x is doubled in height and width first. */
+  upsample: bool;
+  /** Whether `out` is added to. */
+  add: bool;
 }
 
 /** Result pixels of a chunk. */
@@ -37,11 +42,12 @@ const CHUNK_PIXELS: i32 = 48;
 const CHUNK_CHANNELS: i32 = 128;
 
 /** Bytes of scratch: a tile and the row tables of a chunk (9 taps). */
-export function convScratch(): usize {
+export function conv2dScratch(_command: Conv2dCommand): usize {
   return 256 + <usize> (CHUNK_PIXELS / TILE_ROWS) * 9 * 24;
 }
 
-export function convolution(command: ConvCommand, control: Control, scratch: usize): void {
+/** out (+)= x convolved with the weight, + bias. `conv2d` of tests/backends/naive/convolution.ts. */
+export function conv2d(command: Conv2dCommand, control: Control, scratch: usize): void {
   const pixels = command.batch * command.outHeight * command.outWidth;
   const pixelChunks = ceilDiv(pixels, CHUNK_PIXELS);
   const chunks = pixelChunks * ceilDiv(command.outChannels, CHUNK_CHANNELS);
@@ -70,10 +76,11 @@ export function convolution(command: ConvCommand, control: Control, scratch: usi
 }
 
 /** Addresses of the pixels under each kernel position, for 6 result pixels. */
-function tapTable(command: ConvCommand, table: usize, pixel: i32, count: i32): void {
+function tapTable(command: Conv2dCommand, table: usize, pixel: i32, count: i32): void {
   const size = command.kernelSize, area = command.outHeight * command.outWidth;
   const pixelBytes = floats(command.inChannels);
-  const height = command.height << command.upsample, width = command.width << command.upsample;
+  const doubling = <i32> command.upsample;
+  const height = command.height << doubling, width = command.width << doubling;
   // A stride of 2 pads below and to the right only.
   const padding = command.stride == 1 ? size / 2 : 0;
   for (let r = 0; r < TILE_ROWS; r++) {
@@ -86,7 +93,7 @@ function tapTable(command: ConvCommand, table: usize, pixel: i32, count: i32): v
       let address = command.zero;
       if (v >= 0 && v < height && u >= 0 && u < width) {
         address = base +
-          <usize> ((v >> command.upsample) * command.width + (u >> command.upsample)) * pixelBytes;
+          <usize> ((v >> doubling) * command.width + (u >> doubling)) * pixelBytes;
       }
       store<u32>(table + <usize> (tap * TILE_ROWS + r) * 4, <u32> address);
     }
@@ -94,7 +101,7 @@ function tapTable(command: ConvCommand, table: usize, pixel: i32, count: i32): v
 }
 
 function convTile(
-  command: ConvCommand,
+  command: Conv2dCommand,
   table: usize,
   taps: i32,
   pixel: i32,

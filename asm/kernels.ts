@@ -1,10 +1,9 @@
 // What the Wasm module exports.
 
 export { packPanels, widen } from "./convert";
-export { packPanelsI8, packPanelsQ8 } from "./linear_q8";
+export { packPanelsI8, packPanelsQ8, quantizedRowBytes } from "./linear_q8";
 export { groupNormBlocks } from "./norms";
-export { quantizedRowBytes } from "./linear_q8";
-export { COMMAND_BYTES, run, scratchBytes } from "./program";
+export { run, scratchBytes } from "./program";
 export { packWinograd } from "./winograd";
 
 /** First address behind the static data. */

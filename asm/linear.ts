@@ -1,6 +1,8 @@
 // Linear layers: out = activation(x·Wᵀ + bias), or out += x·Wᵀ + bias.
 //
 // W (n, k) is packed in panels [n / 8][k][8], float32 or float16, columns past n zero.
+//
+// linear_q8.ts has those with int8 weights.
 
 import { activate, Activation } from "./math";
 import { ceilDiv, floats, smaller } from "./simd";
@@ -8,7 +10,7 @@ import { claim, Control } from "./threads";
 import { copyBlock, PANEL_STEP, rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 import { widenHalf } from "./convert";
 
-/** Arguments of a linear layer in float arithmetic. */
+// x is (rows, k), out is (rows, n)
 @unmanaged
 export class LinearCommand {
   opcode: i32;
@@ -24,10 +26,10 @@ export class LinearCommand {
   /** Columns of x. */
   k: i32;
   /** Whether the panels hold float16. */
-  half: i32;
+  half: bool;
   activation: Activation;
   /** Whether `out` is added to. */
-  add: i32;
+  add: bool;
 }
 
 /** k that a pass goes through: the panel's part (16 KiB) stays in the first-level cache. */
@@ -41,10 +43,11 @@ const CHUNK_COLUMNS: i32 = 64;
 const TABLES: usize = <usize> (CHUNK_ROWS / TILE_ROWS) * 24;
 
 /** Bytes of scratch: the row tables, a tile, and a widened panel. */
-export function linearScratch(): usize {
+export function linearScratch(_command: LinearCommand): usize {
   return TABLES + floats(TILE_ROWS * TILE_COLUMNS) + <usize> DEPTH * PANEL_STEP;
 }
 
+/** out = activation(x·Wᵀ + bias), or out += x·Wᵀ + bias. `linear` of tests/backends/naive/linear.ts. */
 export function linear(command: LinearCommand, control: Control, scratch: usize): void {
   const rowChunks = ceilDiv(command.rows, CHUNK_ROWS);
   // Equal shares in whole tiles, so that no thread waits long for the last chunk.
@@ -124,7 +127,7 @@ function linearTile(
   if (resume) tile(table, floats(k0), 1, depth, panel, c, cStride, c, cStride);
   else tile(table, floats(k0), 1, depth, panel, bias, 0, c, cStride);
 
-  if (command.activation != Activation.None && k0 + depth == command.k) {
+  if (command.activation != Activation.none && k0 + depth == command.k) {
     activateTile(c, cStride, command.activation);
   }
   if (!whole) copyBlock(c, cStride, out, outStride, rows, columns);

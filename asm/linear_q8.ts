@@ -23,8 +23,9 @@ export function quantizedRowBytes(k: i32): usize {
   return <usize> ceilDiv(k, GROUP) * 4;
 }
 
+// x is (rows, columns), out is (rows, quantizedRowBytes(columns)) bytes, scales is (rows)
 @unmanaged
-export class QuantizeCommand {
+export class QuantizeRowsCommand {
   opcode: i32;
   x: usize;
   out: usize;
@@ -34,7 +35,8 @@ export class QuantizeCommand {
   columns: i32;
 }
 
-export function quantizeRows(command: QuantizeCommand, control: Control): void {
+/** x ≈ scales ∘ out. The first half of `linear` with int8 weights. */
+export function quantizeRows(command: QuantizeRowsCommand, control: Control): void {
   const columns = command.columns;
   const chunks = ceilDiv(command.rows, 4);
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
@@ -93,6 +95,7 @@ function storeQuantized(out: usize, q: v128): usize {
   return out + 8;
 }
 
+// x is (rows, quantizedRowBytes(k)) bytes, xScales is (rows), out is (rows, n)
 @unmanaged
 export class LinearQ8Command {
   opcode: i32;
@@ -110,14 +113,19 @@ export class LinearQ8Command {
   n: i32;
   k: i32;
   activation: Activation;
-  add: i32;
+  /** Whether `out` is added to. */
+  add: bool;
 }
 
 /** Bytes of scratch: the row table, a tile, and a row of one past the last column. */
-export function linearQ8Scratch(): usize {
+export function linearQ8Scratch(_command: LinearQ8Command): usize {
   return 64 + floats(TILE_ROWS * TILE_COLUMNS) + floats(TILE_COLUMNS);
 }
 
+/**
+ * out = activation(scale ∘ (x·Wᵀ) + bias), or out += scale ∘ (x·Wᵀ) + bias. `linear` of
+ * tests/backends/naive/linear.ts, with the weight that `hold` leaves.
+ */
 export function linearQ8(command: LinearQ8Command, control: Control, scratch: usize): void {
   const rowChunks = ceilDiv(command.rows, CHUNK_ROWS);
   const chunkRows = ceilDiv(ceilDiv(command.rows, TILE_ROWS), rowChunks) * TILE_ROWS;

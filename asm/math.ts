@@ -164,20 +164,20 @@ export function gelu4(x: v128): v128 {
   return fma(half, erf4(f32x4.mul(x, c(27))), half);
 }
 
-// Values of Frame.linear's `activation`; the host numbers them alike.
+/** Elementwise functions that may follow a linear layer, named as the host's. */
 export const enum Activation {
-  None,
-  QuickGelu,
-  Silu,
-  Gelu,
+  none,
+  quickGelu,
+  silu,
+  gelu,
 }
 
 // @ts-ignore: decorator
 @inline
 export function activate(x: v128, activation: i32): v128 {
-  if (activation == Activation.QuickGelu) return quickGelu4(x);
-  if (activation == Activation.Silu) return silu4(x);
-  if (activation == Activation.Gelu) return gelu4(x);
+  if (activation == Activation.quickGelu) return quickGelu4(x);
+  if (activation == Activation.silu) return silu4(x);
+  if (activation == Activation.gelu) return gelu4(x);
   return x;
 }
 

@@ -1,52 +1,74 @@
-// Layer norms (plain and adaptive), group norm, and L2 normalisation of rows.
+// Layer norms, plain and adaptive, and group norm.
 
 import { silu4 } from "./math";
 import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 
+// x and out are (rows, columns), weight and bias are (columns)
 @unmanaged
 export class LayerNormCommand {
   opcode: i32;
   x: usize;
+  weight: usize;
+  bias: usize;
   out: usize;
   rows: i32;
   columns: i32;
   eps: f32;
-  /** Factor on each column; the adaptive norm's table of (timesteps, 2 · columns). */
-  weight: usize;
-  /** Added to each column; the address of the adaptive norm's timestep. */
-  bias: usize;
-  /** 1 for the adaptive norm, whose factor is 1 + scale. */
-  adaptive: i32;
-  /** Rows of the adaptive norm's table: a timestep outside is taken as the nearest inside. */
-  timesteps: i32;
 }
 
+/** Normalizes each row. `layerNorm` of tests/backends/naive/norms.ts. */
+export function layerNorm(command: LayerNormCommand, control: Control): void {
+  const x = command.x, out = command.out, rows = command.rows, columns = command.columns;
+  normRows(control, x, out, rows, columns, command.eps, command.weight, command.bias, 0);
+}
+
+// x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is (1)
+// int32
+@unmanaged
+export class AdaLayerNormCommand {
+  opcode: i32;
+  x: usize;
+  table: usize;
+  /** The row of the table to use: one outside is taken as the nearest inside. */
+  timestep: usize;
+  out: usize;
+  rows: i32;
+  columns: i32;
+  timesteps: i32;
+  eps: f32;
+}
+
+/** Normalizes each row by factors 1 + scale. `adaLayerNorm` of tests/backends/naive/norms.ts. */
+export function adaLayerNorm(command: AdaLayerNormCommand, control: Control): void {
+  const x = command.x, out = command.out, rows = command.rows, columns = command.columns;
+  const timestep = min(max(load<i32>(command.timestep), 0), command.timesteps - 1);
+  const scales = command.table + <usize> timestep * floats(2 * columns);
+  const shifts = scales + floats(columns);
+  normRows(control, x, out, rows, columns, command.eps, scales, shifts, 1);
+}
+
+/** Rows of a chunk. */
 const NORM_ROWS: i32 = 8;
 
-export function layerNorm(command: LayerNormCommand, control: Control): void {
-  let weight = command.weight, bias = command.bias;
-  if (command.adaptive) {
-    const timestep = min(max(load<i32>(command.bias), 0), command.timesteps - 1);
-    weight = command.weight + <usize> timestep * floats(2 * command.columns);
-    bias = weight + floats(command.columns);
-  }
-  const rowBytes = floats(command.columns);
-  const chunks = ceilDiv(command.rows, NORM_ROWS);
+/** normRow of all rows that this thread claims. */
+function normRows(
+  control: Control,
+  x: usize,
+  out: usize,
+  rows: i32,
+  columns: i32,
+  eps: f32,
+  weight: usize,
+  bias: usize,
+  offset: f32,
+): void {
+  const chunks = ceilDiv(rows, NORM_ROWS);
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const first = chunk * NORM_ROWS;
-    const last = smaller(command.rows, first + NORM_ROWS);
+    const first = chunk * NORM_ROWS, last = smaller(rows, first + NORM_ROWS);
     for (let row = first; row < last; row++) {
-      const at = <usize> row * rowBytes;
-      normRow(
-        command.x + at,
-        command.out + at,
-        command.columns,
-        command.eps,
-        weight,
-        bias,
-        <f32> command.adaptive,
-      );
+      const at = <usize> row * floats(columns);
+      normRow(x + at, out + at, columns, eps, weight, bias, offset);
     }
   }
 }
@@ -96,12 +118,15 @@ function normRow(
   }
 }
 
+/** Both passes of a group norm. */
+// x and out are (batch, pixels, channels), sums is (batch, groupNormBlocks(pixels), 2, channels) float64,
+// weight and bias are (channels)
 @unmanaged
 export class GroupNormCommand {
   opcode: i32;
   x: usize;
   out: usize;
-  /** (batch, blocks, 2, channels) doubles: sums and sums of squares over a block of pixels. */
+  /** Sums and sums of squares over a block of pixels. */
   sums: usize;
   weight: usize;
   bias: usize;
@@ -110,17 +135,22 @@ export class GroupNormCommand {
   channels: i32;
   groups: i32;
   eps: f32;
-  silu: i32;
+  /** Whether SiLU follows. */
+  silu: bool;
 }
 
 /** Pixels of a block: fixed, so that sums are the same for any number of threads. */
 const BLOCK_PIXELS: i32 = 128;
 
+/** Blocks of an image's pixels. */
 export function groupNormBlocks(pixels: i32): i32 {
   return ceilDiv(pixels, BLOCK_PIXELS);
 }
 
-/** First pass: sums of each channel over blocks of pixels; in float64, as mean² may dwarf the variance. */
+/**
+ * First pass: sums of each channel over blocks of pixels; in float64, as mean² may dwarf the variance.
+ * `groupNorm` of tests/backends/naive/norms.ts.
+ */
 export function groupNormSums(command: GroupNormCommand, control: Control): void {
   const channels = command.channels;
   const blocks = groupNormBlocks(command.pixels);
@@ -149,26 +179,26 @@ export function groupNormSums(command: GroupNormCommand, control: Control): void
   }
 }
 
-/** Bytes of scratch: a factor and a summand for each channel. */
-export function groupNormScratch(channels: i32): usize {
-  return floats(2 * channels);
+/** Bytes of scratch: a factor and a shift for each channel. */
+export function groupNormScratch(command: GroupNormCommand): usize {
+  return floats(2 * command.channels);
 }
 
-/** Second pass: normalises a block of pixels by factor and summand of each channel. */
+/** Second pass: normalizes a block of pixels by factor and shift of each channel. */
 export function groupNormApply(command: GroupNormCommand, control: Control, scratch: usize): void {
   const channels = command.channels;
   const blocks = groupNormBlocks(command.pixels);
   const chunks = command.batch * blocks;
-  const factors = scratch, summands = scratch + floats(channels);
+  const factors = scratch, shifts = scratch + floats(channels);
   let prepared = -1;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
     const image = chunk / blocks;
-    if (image != prepared) prepareGroups(command, image, blocks, factors, summands);
+    if (image != prepared) prepareGroups(command, image, blocks, factors, shifts);
     prepared = image;
     const first = chunk % blocks * BLOCK_PIXELS;
     const pixels = smaller(command.pixels, first + BLOCK_PIXELS) - first;
     const at = <usize> (image * command.pixels + first) * floats(channels);
-    applyGroups(command, command.x + at, command.out + at, pixels, factors, summands);
+    applyGroups(command, command.x + at, command.out + at, pixels, factors, shifts);
   }
 }
 
@@ -177,7 +207,7 @@ function prepareGroups(
   image: i32,
   blocks: i32,
   factors: usize,
-  summands: usize,
+  shifts: usize,
 ): void {
   const channels = command.channels, size = channels / command.groups;
   const sums = command.sums + <usize> (image * blocks) * <usize> channels * 16;
@@ -197,7 +227,7 @@ function prepareGroups(
       const factor = inverse * <f64> load<f32>(command.weight + floats(c));
       store<f32>(factors + floats(c), <f32> factor);
       store<f32>(
-        summands + floats(c),
+        shifts + floats(c),
         <f32> (<f64> load<f32>(command.bias + floats(c)) - mean * factor),
       );
     }
@@ -210,43 +240,18 @@ function applyGroups(
   out: usize,
   pixels: i32,
   factors: usize,
-  summands: usize,
+  shifts: usize,
 ): void {
   const channels = command.channels, silu = command.silu;
   for (let pixel = 0; pixel < pixels; pixel++, x += floats(channels), out += floats(channels)) {
     let c: usize = 0;
     for (const end = floats(channels & ~3); c < end; c += 16) {
-      const value = fma(v128.load(x + c), v128.load(factors + c), v128.load(summands + c));
+      const value = fma(v128.load(x + c), v128.load(factors + c), v128.load(shifts + c));
       v128.store(out + c, silu ? silu4(value) : value);
     }
     for (; c < floats(channels); c += 4) {
-      const value = splat(load<f32>(x + c) * load<f32>(factors + c) + load<f32>(summands + c));
+      const value = splat(load<f32>(x + c) * load<f32>(factors + c) + load<f32>(shifts + c));
       store<f32>(out + c, f32x4.extract_lane(silu ? silu4(value) : value, 0));
     }
-  }
-}
-
-@unmanaged
-export class RowsCommand {
-  opcode: i32;
-  x: usize;
-  out: usize;
-  rows: i32;
-  columns: i32;
-}
-
-/** Divides each row by its L2 norm. */
-export function normalizeRows(command: RowsCommand, control: Control): void {
-  const columns = command.columns;
-  for (let row = claim(control); row < command.rows; row = claim(control)) {
-    const x = command.x + <usize> row * floats(columns),
-      out = command.out + <usize> row * floats(columns);
-    let sum: f64 = 0;
-    for (let c = 0; c < columns; c++) {
-      const value = <f64> load<f32>(x + floats(c));
-      sum += value * value;
-    }
-    const norm = <f32> sqrt<f64>(sum);
-    for (let c = 0; c < columns; c++) store<f32>(out + floats(c), load<f32>(x + floats(c)) / norm);
   }
 }

@@ -2,7 +2,25 @@
 // thread goes through the whole list; each command shares its chunks among them.
 
 import { attention, AttentionCommand, attentionScratch } from "./attention";
-import { ConvCommand, convolution, convScratch } from "./convolution";
+import { conv2d, Conv2dCommand, conv2dScratch } from "./convolution";
+import { linear, LinearCommand, linearScratch } from "./linear";
+import {
+  linearQ8,
+  LinearQ8Command,
+  linearQ8Scratch,
+  quantizeRows,
+  QuantizeRowsCommand,
+} from "./linear_q8";
+import {
+  adaLayerNorm,
+  AdaLayerNormCommand,
+  groupNormApply,
+  GroupNormCommand,
+  groupNormScratch,
+  groupNormSums,
+  layerNorm,
+  LayerNormCommand,
+} from "./norms";
 import {
   embedding,
   EmbeddingCommand,
@@ -10,56 +28,25 @@ import {
   logSoftmax,
   nearestCode,
   NearestCodeCommand,
+  normalizeRows,
   repeat,
+  RepeatCommand,
+  RowsCommand,
   transpose,
   TransposeCommand,
-} from "./elementwise";
-import { linear, LinearCommand, linearScratch } from "./linear";
+} from "./rows";
 import {
-  linearQ8,
-  LinearQ8Command,
-  linearQ8Scratch,
-  QuantizeCommand,
-  quantizeRows,
-} from "./linear_q8";
-import {
-  groupNormApply,
-  GroupNormCommand,
-  groupNormScratch,
-  groupNormSums,
-  layerNorm,
-  LayerNormCommand,
-  normalizeRows,
-  RowsCommand,
-} from "./norms";
-import { posterior, PosteriorCommand, posteriorScratch } from "./posterior";
-import { SampleCommand, sampleScratch, sampleStep } from "./sampling";
+  posterior,
+  PosteriorCommand,
+  posteriorScratch,
+  sampleStep,
+  SampleStepCommand,
+  sampleStepScratch,
+} from "./sampling";
 import { barrier, Control } from "./threads";
 import { winograd, WinogradCommand, winogradScratch } from "./winograd";
 
-/** Kinds of commands; the host numbers them alike. */
-const enum Opcode {
-  Linear,
-  QuantizeRows,
-  LinearQ8,
-  Attention,
-  LayerNorm,
-  GroupNormSums,
-  GroupNormApply,
-  Convolution,
-  Embedding,
-  Geglu,
-  Transpose,
-  Repeat,
-  NormalizeRows,
-  NearestCode,
-  LogSoftmax,
-  Posterior,
-  SampleStep,
-  Winograd,
-}
-
-/** Bytes of a command. */
+/** Bytes of a command, and from one to the next. */
 export const COMMAND_BYTES: i32 = 96;
 
 /**
@@ -78,77 +65,87 @@ export function run(
 ): bool {
   const shared = changetype<Control>(control);
   for (let i = 0; i < count; i++, program += COMMAND_BYTES) {
-    execute(program, shared, scratch);
+    perform(program, shared, scratch);
     if (!barrier(shared, threads)) return false;
   }
   return true;
 }
 
-function execute(command: usize, control: Control, scratch: usize): void {
+/** Bytes of scratch that a command needs for each thread. */
+export function scratchBytes(command: usize): usize {
+  return perform(command, changetype<Control>(0), 0);
+}
+
+/**
+ * Runs a command; without `control` it only returns the bytes of scratch that the command needs.
+ *
+ * This is the list of all operations: `deno task build` reads the number, the class and the name of each
+ * from it, and makes `wasm/commands.ts` of them.
+ */
+function perform(command: usize, control: Control, scratch: usize): usize {
   switch (load<i32>(command)) {
-    case Opcode.Linear:
-      return linear(changetype<LinearCommand>(command), control, scratch);
-    case Opcode.QuantizeRows:
-      return quantizeRows(changetype<QuantizeCommand>(command), control);
-    case Opcode.LinearQ8:
-      return linearQ8(changetype<LinearQ8Command>(command), control, scratch);
-    case Opcode.Attention:
-      return attention(changetype<AttentionCommand>(command), control, scratch);
-    case Opcode.LayerNorm:
-      return layerNorm(changetype<LayerNormCommand>(command), control);
-    case Opcode.GroupNormSums:
-      return groupNormSums(changetype<GroupNormCommand>(command), control);
-    case Opcode.GroupNormApply:
-      return groupNormApply(changetype<GroupNormCommand>(command), control, scratch);
-    case Opcode.Convolution:
-      return convolution(changetype<ConvCommand>(command), control, scratch);
-    case Opcode.Embedding:
-      return embedding(changetype<EmbeddingCommand>(command), control);
-    case Opcode.Geglu:
-      return geglu(changetype<RowsCommand>(command), control);
-    case Opcode.Transpose:
-      return transpose(changetype<TransposeCommand>(command), control);
-    case Opcode.Repeat:
-      return repeat(changetype<RowsCommand>(command), control);
-    case Opcode.NormalizeRows:
-      return normalizeRows(changetype<RowsCommand>(command), control);
-    case Opcode.NearestCode:
-      return nearestCode(changetype<NearestCodeCommand>(command), control);
-    case Opcode.LogSoftmax:
-      return logSoftmax(changetype<RowsCommand>(command), control);
-    case Opcode.Posterior:
-      return posterior(changetype<PosteriorCommand>(command), control, scratch);
-    case Opcode.SampleStep:
-      return sampleStep(changetype<SampleCommand>(command), control, scratch);
-    case Opcode.Winograd:
-      return winograd(changetype<WinogradCommand>(command), control, scratch);
+    case 0:
+      return inScratch<LinearCommand>(command, control, scratch, linear, linearScratch);
+    case 1:
+      return plain<QuantizeRowsCommand>(command, control, quantizeRows);
+    case 2:
+      return inScratch<LinearQ8Command>(command, control, scratch, linearQ8, linearQ8Scratch);
+    case 3:
+      return inScratch<AttentionCommand>(command, control, scratch, attention, attentionScratch);
+    case 4:
+      return plain<LayerNormCommand>(command, control, layerNorm);
+    case 5:
+      return plain<AdaLayerNormCommand>(command, control, adaLayerNorm);
+    case 6:
+      return plain<GroupNormCommand>(command, control, groupNormSums);
+    case 7:
+      return inScratch<GroupNormCommand>(command, control, scratch, groupNormApply, groupNormScratch);
+    case 8:
+      return inScratch<Conv2dCommand>(command, control, scratch, conv2d, conv2dScratch);
+    case 9:
+      return inScratch<WinogradCommand>(command, control, scratch, winograd, winogradScratch);
+    case 10:
+      return plain<EmbeddingCommand>(command, control, embedding);
+    case 11:
+      return plain<RowsCommand>(command, control, geglu);
+    case 12:
+      return plain<TransposeCommand>(command, control, transpose);
+    case 13:
+      return plain<RepeatCommand>(command, control, repeat);
+    case 14:
+      return plain<RowsCommand>(command, control, normalizeRows);
+    case 15:
+      return plain<NearestCodeCommand>(command, control, nearestCode);
+    case 16:
+      return plain<RowsCommand>(command, control, logSoftmax);
+    case 17:
+      return inScratch<PosteriorCommand>(command, control, scratch, posterior, posteriorScratch);
+    case 18:
+      return inScratch<SampleStepCommand>(command, control, scratch, sampleStep, sampleStepScratch);
     default:
-      unreachable();
+      return unreachable();
   }
 }
 
-/** Bytes of scratch that a command needs for each thread. */
-export function scratchBytes(command: usize): usize {
-  switch (load<i32>(command)) {
-    case Opcode.Linear:
-      return linearScratch();
-    case Opcode.LinearQ8:
-      return linearQ8Scratch();
-    case Opcode.Attention: {
-      const attention = changetype<AttentionCommand>(command);
-      return attentionScratch(attention.keys, attention.headDim);
-    }
-    case Opcode.GroupNormApply:
-      return groupNormScratch(changetype<GroupNormCommand>(command).channels);
-    case Opcode.Convolution:
-      return convScratch();
-    case Opcode.Posterior:
-      return posteriorScratch(changetype<PosteriorCommand>(command).classes);
-    case Opcode.SampleStep:
-      return sampleScratch(changetype<SampleCommand>(command).classes);
-    case Opcode.Winograd:
-      return winogradScratch(changetype<WinogradCommand>(command).inChannels);
-    default:
-      return 0;
-  }
+type Kernel<C> = (command: C, control: Control) => void;
+type KernelInScratch<C> = (command: C, control: Control, scratch: usize) => void;
+type Scratch<C> = (command: C) => usize;
+
+/** An operation that needs no scratch memory. */
+function plain<C>(command: usize, control: Control, kernel: Kernel<C>): usize {
+  if (changetype<usize>(control)) kernel(changetype<C>(command), control);
+  return 0;
+}
+
+/** An operation in scratch memory of as many bytes as `bytes` returns. */
+function inScratch<C>(
+  command: usize,
+  control: Control,
+  scratch: usize,
+  kernel: KernelInScratch<C>,
+  bytes: Scratch<C>,
+): usize {
+  if (!changetype<usize>(control)) return bytes(changetype<C>(command));
+  kernel(changetype<C>(command), control, scratch);
+  return 0;
 }

@@ -13,6 +13,8 @@ import { ceilDiv, floats, fma, smaller, splat } from "./simd";
 import { claim, Control } from "./threads";
 import { rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 
+// x is (batch, height, width, inChannels), out is (batch, outHeight, outWidth, outChannels), bias is
+// (outChannels)
 @unmanaged
 export class WinogradCommand {
   opcode: i32;
@@ -31,9 +33,10 @@ export class WinogradCommand {
   outWidth: i32;
   /** A multiple of 8. */
   outChannels: i32;
-  /** 1 if x is doubled in height and width first. */
-  upsample: i32;
-  add: i32;
+  /** Whether x is doubled in height and width first. */
+  upsample: bool;
+  /** Whether `out` is added to. */
+  add: bool;
 }
 
 /** Side of a tile of x, and of its part of the result. */
@@ -60,10 +63,11 @@ const PRODUCTS: usize = 896;
 const TRANSFORMED: usize = PRODUCTS + floats(POINTS * CHUNK_TILES * TILE_COLUMNS);
 
 /** Bytes of scratch. */
-export function winogradScratch(inChannels: i32): usize {
-  return TRANSFORMED + floats(POINTS * CHUNK_TILES * inChannels);
+export function winogradScratch(command: WinogradCommand): usize {
+  return TRANSFORMED + floats(POINTS * CHUNK_TILES * command.inChannels);
 }
 
+/** out (+)= x convolved with the weight, + bias. `conv2d` of tests/backends/naive/convolution.ts. */
 export function winograd(command: WinogradCommand, control: Control, scratch: usize): void {
   const tiles = command.batch * ceilDiv(command.outHeight, OUT) * ceilDiv(command.outWidth, OUT);
   const chunks = ceilDiv(tiles, CHUNK_TILES);
@@ -119,7 +123,7 @@ function pixelTable(command: WinogradCommand, index: i32, table: usize): void {
   const across = ceilDiv(command.outWidth, OUT);
   const perImage = across * ceilDiv(command.outHeight, OUT);
   const top = index % perImage / across * OUT - 1, left = index % across * OUT - 1;
-  const pixelBytes = floats(command.inChannels), upsample = command.upsample;
+  const pixelBytes = floats(command.inChannels), upsample = <i32> command.upsample;
   const pixel = index / perImage * command.height * command.width;
   const image = command.x + <usize> pixel * pixelBytes;
   for (let i = 0; i < IN; i++) {

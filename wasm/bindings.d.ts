@@ -52,22 +52,17 @@ declare namespace __AdaptedExports {
    */
   export function packPanelsQ8(from: number, rows: number, k: number, to: number, first: number, scales: number, offsets: number): void;
   /**
-   * norms/groupNormBlocks
-   * @param pixels `i32`
-   * @returns `i32`
-   */
-  export function groupNormBlocks(pixels: number): number;
-  /**
    * linear_q8/quantizedRowBytes
    * @param k `i32`
    * @returns `usize`
    */
   export function quantizedRowBytes(k: number): number;
-  /** program/COMMAND_BYTES */
-  export const COMMAND_BYTES: {
-    /** @type `i32` */
-    get value(): number
-  };
+  /**
+   * norms/groupNormBlocks
+   * @param pixels `i32`
+   * @returns `i32`
+   */
+  export function groupNormBlocks(pixels: number): number;
   /**
    * program/run
    * @param program `usize`

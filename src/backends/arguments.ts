@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Backend, Columns, DType, Tensor } from "./backend.ts";
+import type { Backend, Columns, ConvWeight, DType, LinearWeight, Tensor } from "./backend.ts";
 import { formatShape } from "../base/format.ts";
 import { columnsOf, elementCount, fitsShape, rowsOf, type ShapePattern } from "../base/shapes.ts";
 
@@ -68,8 +68,34 @@ export function expectCount(task: string, values: number, shape: readonly number
   if (values !== count) refuse(task, `${count} values for shape ${formatShape(shape)}`, values);
 }
 
-/** Checks the arguments of one call of an operation: `F` and `I` are the backend's tensors. */
-export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
+/** The types of a backend's own that its frames deal with. */
+export interface Device {
+  /** Tensors of floats. */
+  readonly floats: OwnTensor<"f32">;
+  /** Tensors of ids or indices. */
+  readonly ints: OwnTensor<"i32">;
+  /** Weights of linear layers. */
+  readonly linear: OwnWeight & LinearWeight;
+  /** Weights of convolutions. */
+  readonly conv: OwnWeight & ConvWeight;
+  /** What operations are recorded to. */
+  readonly recorder: unknown;
+}
+
+/** The classes that a backend's arguments have to be of. */
+export interface OwnClasses<D extends Device> {
+  /** Of its tensors. */
+  readonly tensor: Class<OwnTensor>;
+  /** Of the weights of linear layers. */
+  readonly linear: Class<D["linear"]>;
+  /** Of the weights of convolutions. */
+  readonly conv: Class<D["conv"]>;
+  /** Most columns of rows whose exponentials are summed. Default: any number. */
+  readonly mostSummed?: number;
+}
+
+/** Checks the arguments of one call of an operation. */
+export class Arguments<D extends Device> {
   readonly #task: string;
   readonly #backend: Backend;
   readonly #tensor: Class<OwnTensor>;
@@ -94,35 +120,45 @@ export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
     if (!holds) refuse(this.#task, expected, given);
   }
 
+  /** A tensor of this backend. */
+  tensor(name: string, tensor: Tensor<DType>): D["floats"] | D["ints"] {
+    return this.#own(name, tensor, tensor?.dtype, undefined) as D["floats"] | D["ints"];
+  }
+
   /** A tensor of floats of this backend, of a shape if one is given. */
-  floats(name: string, tensor: Tensor, shape?: ShapePattern): F {
-    return this.#own(name, tensor, "f32", shape) as unknown as F;
+  floats(name: string, tensor: Tensor, shape?: ShapePattern): D["floats"] {
+    return this.#own(name, tensor, "f32", shape) as D["floats"];
   }
 
   /** A tensor of ids of this backend, of a shape if one is given. */
-  ints(name: string, tensor: Tensor<"i32">, shape?: ShapePattern): I {
-    return this.#own(name, tensor, "i32", shape) as unknown as I;
+  ints(name: string, tensor: Tensor<"i32">, shape?: ShapePattern): D["ints"] {
+    return this.#own(name, tensor, "i32", shape) as D["ints"];
   }
 
   /** A tensor of floats with so many elements, in any shape. */
-  vector(name: string, tensor: Tensor, size: number): F {
+  vector(name: string, tensor: Tensor, size: number): D["floats"] {
     const own = this.floats(name, tensor);
     this.expect(own.size === size, `${name} with ${size} elements`, own.shape);
     return own;
   }
 
   /** A tensor of one id. */
-  scalar(name: string, tensor: Tensor<"i32">): I {
+  scalar(name: string, tensor: Tensor<"i32">): D["ints"] {
     const own = this.ints(name, tensor);
     this.expect(own.size === 1, `${name} with one element`, own.shape);
     return own;
   }
 
   /** A tensor of floats with so many columns. */
-  rows(name: string, tensor: Tensor, columns: number): F {
+  rows(name: string, tensor: Tensor, columns: number): D["floats"] {
     const own = this.floats(name, tensor);
     this.expect(columnsOf(own) === columns, `${name} with ${columns} columns`, own.shape);
     return own;
+  }
+
+  /** Fails if a tensor has too many columns. */
+  expectColumns(name: string, tensor: D["floats"], most = Infinity): void {
+    this.expect(columnsOf(tensor) <= most, `${name} with at most ${most} columns`, tensor.shape);
   }
 
   /** Columns of a tensor that hold `width` columns, of a number of rows divisible by `batch`. */
@@ -136,7 +172,7 @@ export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
   }
 
   /** What an operation adds to: so many elements that are not those it reads. */
-  target(tensor: Tensor, shape: readonly number[], read: F): F {
+  target(tensor: Tensor, shape: readonly number[], read: D["floats"]): D["floats"] {
     const own = this.vector("addTo", tensor, elementCount(shape));
     this.expect(own.memory !== read.memory, "addTo to be another tensor than x", "x itself");
     return own;
@@ -167,10 +203,10 @@ export class Arguments<F extends OwnTensor<"f32">, I extends OwnTensor<"i32">> {
     return checkedCount(this.#task, shape);
   }
 
-  #own<D extends DType>(
+  #own<T extends DType>(
     name: string,
-    tensor: Tensor<D>,
-    dtype: D,
+    tensor: Tensor<T>,
+    dtype: T,
     shape: ShapePattern | undefined,
   ): OwnTensor {
     const what = `Cannot ${this.#task}: ${name}`;

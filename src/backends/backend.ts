@@ -57,6 +57,7 @@ export interface Tensor<D extends DType = "f32"> extends Disposable {
    * Reads the elements once all work submitted so far has been done, into an array of the caller's.
    *
    * @throws {ReferenceError} If the tensor was disposed of.
+   * @throws The error of its frame's last run, if that failed.
    */
   data(): Promise<DataOf<D>>;
   /**
@@ -66,7 +67,7 @@ export interface Tensor<D extends DType = "f32"> extends Disposable {
    * @throws {RangeError} If the number of values is not the number of elements.
    */
   write(values: DataOf<D>): void;
-  /** Gives the memory back. Tensors of a frame go with the frame and need no call. */
+  /** Gives the memory back. Tensors of a frame go with the frame and need no call, unless they are kept. */
   dispose(): void;
 }
 
@@ -237,7 +238,8 @@ export interface RunOptions {
  *
  * Calling an operation checks its arguments, reserves the result and records it; nothing is computed
  * before {@linkcode Frame.run}, which can be called as often as wanted, with inputs changed by
- * {@linkcode Tensor.write} in between. Disposing of the frame gives back everything made by it.
+ * {@linkcode Tensor.write} in between. Disposing of the frame gives back everything made by it but
+ * what {@linkcode Frame.keep} made, which stays.
  *
  * Every operation throws a `TypeError` or `RangeError` that names it if the arguments do not fit.
  */
@@ -249,6 +251,11 @@ export interface Frame extends Disposable {
    * of the frame. (Those run later, so earlier operations are not harmed.)
    */
   scope(): Disposable;
+  /**
+   * Copies a tensor to memory of its own, of just its size, that belongs to the caller: the frame can be
+   * disposed of as soon as its run is submitted. Without a run after this call it goes with the frame.
+   */
+  keep<D extends DType>(x: Tensor<D>): Tensor<D>;
   /** Runs all recorded operations, in order, after the runs submitted before. */
   run(options?: RunOptions): Promise<void>;
   /** Gives all memory back, after the runs submitted before. */

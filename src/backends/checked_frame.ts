@@ -5,120 +5,124 @@
  * @module
  */
 
-import { Arguments, type Class, type OwnTensor, type OwnWeight } from "./arguments.ts";
-import {
-  type AdaLayerNormOptions,
-  type AttentionOptions,
-  type Backend,
-  type Columns,
-  type ConvOptions,
-  type ConvWeight,
-  type DType,
-  type Frame,
-  type GroupNormOptions,
-  type LayerNormOptions,
-  type LinearOptions,
-  type LinearWeight,
-  type PosteriorOptions,
-  type RunOptions,
-  type SampleStepOptions,
-  SCHEDULE_COLUMNS,
-  type Tensor,
+import { Arguments, type Device, type OwnClasses } from "./arguments.ts";
+import type {
+  AdaLayerNormOptions,
+  AttentionOptions,
+  Columns,
+  ConvOptions,
+  ConvWeight,
+  DType,
+  Frame,
+  GroupNormOptions,
+  LayerNormOptions,
+  LinearOptions,
+  LinearWeight,
+  PosteriorOptions,
+  RunOptions,
+  SampleStepOptions,
+  Tensor,
 } from "./backend.ts";
+import { attentionInputs, convGeometry, IMAGES, posteriorInputs } from "./checked_inputs.ts";
 import type {
   AttentionInputs,
   Checked,
   ConvGeometry,
   Epilogue,
+  FrameRecorder,
   PosteriorInputs,
   SampleStepInputs,
 } from "./recording.ts";
 import { columnsOf } from "../base/shapes.ts";
 
-/** The classes that a backend's arguments have to be of. */
-export interface OwnClasses<L, C> {
-  /** Of its tensors. */
-  readonly tensor: Class<OwnTensor>;
-  /** Of the weights of linear layers. */
-  readonly linear: Class<L>;
-  /** Of the weights of convolutions. */
-  readonly conv: Class<C>;
-  /** Most columns of rows whose exponentials are summed. Default: any number. */
-  readonly mostSummed?: number;
+/** What each operation computes: a result `y` of the right shape, of arguments that fit. */
+export interface Operations<D extends Device> {
+  embedding(
+    ids: D["ints"],
+    table: D["floats"],
+    position: D["floats"] | undefined,
+    y: D["floats"],
+  ): void;
+  linear(x: D["floats"], weight: D["linear"], y: D["floats"], epilogue: Epilogue): void;
+  geglu(x: D["floats"], y: D["floats"]): void;
+  attention(inputs: AttentionInputs<D>, y: D["floats"]): void;
+  layerNorm(x: D["floats"], options: Checked<LayerNormOptions, D>, y: D["floats"]): void;
+  adaLayerNorm(x: D["floats"], options: Checked<AdaLayerNormOptions, D>, y: D["floats"]): void;
+  groupNorm(
+    x: D["floats"],
+    options: Required<Checked<GroupNormOptions, D>>,
+    y: D["floats"],
+  ): void;
+  conv2d(x: D["floats"], weight: D["conv"], y: D["floats"], geometry: ConvGeometry): void;
+  transpose(x: D["floats"], y: D["floats"]): void;
+  /** Copies bits, whatever they stand for. */
+  repeat(x: D["floats"] | D["ints"], times: number, y: D["floats"] | D["ints"]): void;
+  normalizeRows(x: D["floats"], y: D["floats"]): void;
+  nearestCode(x: D["floats"], codebook: D["floats"], y: D["ints"]): void;
+  logSoftmax(x: D["floats"], y: D["floats"]): void;
+  posterior(inputs: PosteriorInputs<D>, y: D["floats"]): void;
+  sampleStep(inputs: SampleStepInputs<D>): void;
 }
 
-/**
- * A frame of a backend with tensors `F` (floats) and `I` (ids) and weights `L` (linear) and `C`
- * (convolution). What is left to the backend is to reserve memory and to record operations on
- * arguments that fit, into results of the right shape.
- */
-export abstract class CheckedFrame<
-  F extends OwnTensor<"f32">,
-  I extends OwnTensor<"i32">,
-  L extends OwnWeight & LinearWeight,
-  C extends OwnWeight & ConvWeight,
-> implements Frame {
-  readonly #backend: Backend;
-  readonly #classes: OwnClasses<L, C>;
+/** A function for each operation that records it. */
+export type Kernels<D extends Device> = {
+  readonly [K in keyof Operations<D>]: (
+    recorder: D["recorder"],
+    ...inputs: Parameters<Operations<D>[K]>
+  ) => void;
+};
 
-  /** A frame for arguments of a backend. */
-  constructor(backend: Backend, classes: OwnClasses<L, C>) {
-    this.#backend = backend;
+/**
+ * A frame of any backend. What is left to the backend is to reserve memory and to record operations
+ * on arguments that fit, into results of the right shape.
+ */
+export class CheckedFrame<D extends Device> implements Frame {
+  readonly #recorder: D["recorder"] & FrameRecorder<D>;
+  readonly #kernels: Kernels<D>;
+  readonly #classes: OwnClasses<D>;
+
+  /** A frame without operations. */
+  constructor(
+    recorder: D["recorder"] & FrameRecorder<D>,
+    kernels: Kernels<D>,
+    classes: OwnClasses<D>,
+  ) {
+    this.#recorder = recorder;
+    this.#kernels = kernels;
     this.#classes = classes;
   }
 
-  abstract scope(): Disposable;
-  abstract run(options?: RunOptions): Promise<void>;
-  abstract dispose(): void;
+  scope(): Disposable {
+    this.#recorder.life.assertAlive();
+    return this.#recorder.life.scopes.open();
+  }
 
-  /**
-   * Calls what records an operation.
-   *
-   * @throws {ReferenceError} If the frame or its backend was disposed of.
-   */
-  protected abstract operation<T>(name: string, record: () => T): T;
-  /** Memory of its own, that keeps what is written to it. */
-  protected abstract input<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
-  /** Memory of a result, which serves later operations once its scope has closed. */
-  protected abstract floats(shape: readonly number[]): F;
-  /** Memory of a result that holds ids. */
-  protected abstract ints(shape: readonly number[]): I;
-  /** The memory of a tensor in another shape. */
-  protected abstract view(x: F, shape: readonly number[]): F;
+  run(options?: RunOptions): Promise<void> {
+    return this.#recorder.run(options);
+  }
 
-  protected abstract recordEmbedding(ids: I, table: F, position: F | undefined, y: F): void;
-  protected abstract recordLinear(x: F, weight: L, y: F, epilogue: Epilogue): void;
-  protected abstract recordGeglu(x: F, y: F): void;
-  protected abstract recordAttention(inputs: AttentionInputs<F>, y: F): void;
-  protected abstract recordLayerNorm(x: F, options: Checked<LayerNormOptions, F, I>, y: F): void;
-  protected abstract recordAdaLayerNorm(
-    x: F,
-    options: Checked<AdaLayerNormOptions, F, I>,
-    y: F,
-  ): void;
-  protected abstract recordGroupNorm(
-    x: F,
-    options: Required<Checked<GroupNormOptions, F, I>>,
-    y: F,
-  ): void;
-  protected abstract recordConv2d(x: F, weight: C, y: F, geometry: ConvGeometry): void;
-  protected abstract recordTranspose(x: F, y: F): void;
-  protected abstract recordRepeat(x: F | I, times: number, y: F | I): void;
-  protected abstract recordNormalizeRows(x: F, y: F): void;
-  protected abstract recordNearestCode(x: F, codebook: F, y: I): void;
-  protected abstract recordLogSoftmax(x: F, y: F): void;
-  protected abstract recordPosterior(inputs: PosteriorInputs<F, I>, y: F): void;
-  protected abstract recordSampleStep(inputs: SampleStepInputs<F, I>): void;
+  dispose(): void {
+    this.#recorder.dispose();
+  }
 
   /** Gives all memory back. */
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
+  empty<T extends DType>(shape: readonly number[], dtype: T): Tensor<T> {
     return this.#checked("empty", (args) => {
       args.count(shape);
-      return this.input(shape, dtype);
+      return this.#recorder.input(shape, dtype);
+    });
+  }
+
+  keep<T extends DType>(x: Tensor<T>): Tensor<T> {
+    return this.#checked("keep", (args) => {
+      const input = args.tensor("x", x);
+      const y = this.#recorder.kept(x.shape, x.dtype);
+      this.#kernels.repeat(this.#recorder, input, 1, y as Tensor<DType> as D["floats"]);
+      return y;
     });
   }
 
@@ -128,8 +132,8 @@ export abstract class CheckedFrame<
       const rows = args.floats("table", table, ["rows", "columns"]);
       const columns = columnsOf(rows);
       const added = position && args.floats("position", position, ["positions", columns]);
-      const y = this.floats([...indices.shape, columns]);
-      this.recordEmbedding(indices, rows, added, y);
+      const y = this.#recorder.result([...indices.shape, columns]);
+      this.#kernels.embedding(this.#recorder, indices, rows, added, y);
       return y;
     });
   }
@@ -142,8 +146,8 @@ export abstract class CheckedFrame<
       const fits = addTo === undefined || activation === "none";
       args.expect(fits, "no activation beside addTo", activation);
       const shape = [...input.shape.slice(0, -1), own.outFeatures];
-      const y = addTo ? args.target(addTo, shape, input) : this.floats(shape);
-      this.recordLinear(input, own, y, { activation, add: addTo !== undefined });
+      const y = addTo ? args.target(addTo, shape, input) : this.#recorder.result(shape);
+      this.#kernels.linear(this.#recorder, input, own, y, { activation, add: addTo !== undefined });
       return y;
     });
   }
@@ -153,33 +157,18 @@ export abstract class CheckedFrame<
       const input = args.floats("x", x);
       const columns = columnsOf(input);
       args.expect(columns % 2 === 0, "x with an even number of columns", input.shape);
-      const y = this.floats([...input.shape.slice(0, -1), columns / 2]);
-      this.recordGeglu(input, y);
+      const y = this.#recorder.result([...input.shape.slice(0, -1), columns / 2]);
+      this.#kernels.geglu(this.#recorder, input, y);
       return y;
     });
   }
 
   attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor {
     return this.#checked("attention", (args) => {
-      const { batch, heads, headDim, scale, causal = false } = options;
-      args.natural("batch", batch);
-      args.natural("heads", heads);
-      args.natural("headDim", headDim);
-      args.expect(scale > 0 && scale < Infinity, "scale to be positive and finite", scale);
-      const width = heads * headDim;
-      const inputs = {
-        ...{ batch, heads, headDim, scale, causal },
-        q: args.columns("q", q, width, batch),
-        k: args.columns("k", k, width, batch),
-        v: args.columns("v", v, width, batch),
-      };
-      const [queries, keys, values] = [inputs.q.rows, inputs.k.rows, inputs.v.rows];
-      args.expect(keys > 0, "k with at least one row a sequence", keys);
-      args.expect(values === keys, `v with ${keys} rows a sequence, as k`, values);
-      const aligned = !causal || queries === keys;
-      args.expect(aligned, `q with ${keys} rows a sequence, as k, to be causal`, queries);
-      const y = this.floats([batch, queries, width]);
-      this.recordAttention(inputs, y);
+      const inputs = attentionInputs(args, q, k, v, options);
+      const { batch, heads, headDim } = inputs;
+      const y = this.#recorder.result([batch, inputs.q.rows, heads * headDim]);
+      this.#kernels.attention(this.#recorder, inputs, y);
       return y;
     });
   }
@@ -193,8 +182,8 @@ export abstract class CheckedFrame<
         bias: args.vector("bias", bias, columns),
         eps,
       };
-      const y = this.floats(input.shape);
-      this.recordLayerNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.layerNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -207,8 +196,8 @@ export abstract class CheckedFrame<
         timestep: args.scalar("timestep", timestep),
         eps,
       };
-      const y = this.floats(input.shape);
-      this.recordAdaLayerNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.adaLayerNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -225,8 +214,8 @@ export abstract class CheckedFrame<
         bias: args.vector("bias", bias, channels),
         ...{ groups, eps, silu },
       };
-      const y = this.floats(input.shape);
-      this.recordGroupNorm(input, own, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.groupNorm(this.#recorder, input, own, y);
       return y;
     });
   }
@@ -235,18 +224,11 @@ export abstract class CheckedFrame<
     return this.#checked("conv2d", (args) => {
       const own = args.weight(weight, this.#classes.conv);
       const input = args.floats("x", x, [...IMAGES.slice(0, 3), own.inChannels]);
-      const { stride = 1, upsample = false, addTo } = options;
-      const possible = stride === 1 || (stride === 2 && own.kernelSize === 3 && !upsample);
-      args.expect(possible, "stride 1, or 2 for a 3×3 kernel without upsample", stride);
-      const [batch, height, width] = input.shape as [number, number, number];
-      const large = stride === 1 || Math.min(height, width) >= 2;
-      args.expect(large, "x of at least 2×2 pixels for stride 2", input.shape);
-      // With stride 2 the padding is one row below and one column to the right.
-      const side = (length: number) =>
-        stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
-      const shape = [batch, side(height), side(width), own.outChannels];
-      const y = addTo ? args.target(addTo, shape, input) : this.floats(shape);
-      this.recordConv2d(input, own, y, { shape, stride, upsample, add: addTo !== undefined });
+      const geometry = convGeometry(args, input, own, options);
+      const { shape } = geometry;
+      const { addTo } = options;
+      const y = addTo ? args.target(addTo, shape, input) : this.#recorder.result(shape);
+      this.#kernels.conv2d(this.#recorder, input, own, y, geometry);
       return y;
     });
   }
@@ -255,8 +237,8 @@ export abstract class CheckedFrame<
     return this.#checked("transpose", (args) => {
       const input = args.floats("x", x, ["batch", "rows", "columns"]);
       const [batch, rows, columns] = input.shape as [number, number, number];
-      const y = this.floats([batch, columns, rows]);
-      this.recordTranspose(input, y);
+      const y = this.#recorder.result([batch, columns, rows]);
+      this.#kernels.transpose(this.#recorder, input, y);
       return y;
     });
   }
@@ -266,19 +248,20 @@ export abstract class CheckedFrame<
       const input = args.floats("x", x);
       const fits = args.count(shape) === input.size;
       args.expect(fits, `a shape of ${input.size} elements`, shape);
-      return this.view(input, shape);
+      return this.#recorder.view(input, shape);
     });
   }
 
-  repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D>;
-  repeat(x: Tensor | Tensor<"i32">, times: number): Tensor | Tensor<"i32"> {
+  repeat<T extends DType>(x: Tensor<T>, times: number): Tensor<T>;
+  repeat(x: Tensor<DType>, times: number): Tensor<DType> {
     return this.#checked("repeat", (args) => {
-      const input = x?.dtype === "i32" ? args.ints("x", x) : args.floats("x", x);
+      const input = args.tensor("x", x);
       args.natural("times", times);
-      const [first, ...rest] = input.shape;
-      const shape = [first! * times, ...rest];
-      const y = input.dtype === "i32" ? this.ints(shape) : this.floats(shape);
-      this.recordRepeat(input, times, y);
+      const shape = [input.shape[0]! * times, ...input.shape.slice(1)];
+      const y = x.dtype === "i32"
+        ? this.#recorder.result(shape, "i32")
+        : this.#recorder.result(shape);
+      this.#kernels.repeat(this.#recorder, input, times, y);
       return y;
     });
   }
@@ -286,8 +269,8 @@ export abstract class CheckedFrame<
   normalizeRows(x: Tensor): Tensor {
     return this.#checked("normalizeRows", (args) => {
       const input = args.floats("x", x);
-      const y = this.floats(input.shape);
-      this.recordNormalizeRows(input, y);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.normalizeRows(this.#recorder, input, y);
       return y;
     });
   }
@@ -296,8 +279,8 @@ export abstract class CheckedFrame<
     return this.#checked("nearestCode", (args) => {
       const codes = args.floats("codebook", codebook, ["codes", "columns"]);
       const input = args.rows("x", x, columnsOf(codes));
-      const y = this.ints(input.shape.slice(0, -1));
-      this.recordNearestCode(input, codes, y);
+      const y = this.#recorder.result(input.shape.slice(0, -1), "i32");
+      this.#kernels.nearestCode(this.#recorder, input, codes, y);
       return y;
     });
   }
@@ -305,18 +288,19 @@ export abstract class CheckedFrame<
   logSoftmax(x: Tensor): Tensor {
     return this.#checked("logSoftmax", (args) => {
       const input = args.floats("x", x);
-      this.#expectSummable(args, "x", input);
-      const y = this.floats(input.shape);
-      this.recordLogSoftmax(input, y);
+      args.expectColumns("x", input, this.#classes.mostSummed);
+      const y = this.#recorder.result(input.shape);
+      this.#kernels.logSoftmax(this.#recorder, input, y);
       return y;
     });
   }
 
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
     return this.#checked("posterior", (args) => {
-      const inputs = this.#posteriorInputs(args, logProbs, latents, options, 1);
-      const y = this.floats([inputs.batch, inputs.pixels, inputs.classes]);
-      this.recordPosterior(inputs, y);
+      const inputs = posteriorInputs(args, logProbs, latents, options);
+      args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
+      const y = this.#recorder.result([inputs.batch, inputs.pixels, inputs.classes]);
+      this.#kernels.posterior(this.#recorder, inputs, y);
       return y;
     });
   }
@@ -325,12 +309,13 @@ export abstract class CheckedFrame<
     this.#checked("sampleStep", (args) => {
       const { latents, guidanceScale, truncationRate } = options;
       const copies = guidanceScale === undefined ? 1 : 2;
-      const inputs = this.#posteriorInputs(args, logProbs, latents, options, copies);
+      const inputs = posteriorInputs(args, logProbs, latents, options, copies);
+      args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const { batch, classes, pixels } = inputs;
       const noise = args.floats("noise", options.noise, [batch, classes, pixels]);
       if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
       if (truncationRate !== undefined) args.finite("truncationRate", truncationRate);
-      this.recordSampleStep({
+      this.#kernels.sampleStep(this.#recorder, {
         ...inputs,
         noise,
         ...(guidanceScale !== undefined && { guidanceScale }),
@@ -339,47 +324,11 @@ export abstract class CheckedFrame<
     });
   }
 
-  /** @param copies Predictions of an image: two with guidance. */
-  #posteriorInputs(
-    args: Arguments<F, I>,
-    logProbs: Tensor,
-    latents: Tensor<"i32">,
-    { schedule, row }: PosteriorOptions,
-    copies: number,
-  ): PosteriorInputs<F, I> {
-    const tokens = args.ints("latents", latents, ["batch", "pixels"]);
-    const [batch, pixels] = tokens.shape as [number, number];
-    const predictions = args.floats("logProbs", logProbs, [copies * batch, pixels, "classes"]);
-    this.#expectSummable(args, "logProbs", predictions);
-    const table = args.floats("schedule", schedule, ["timesteps", SCHEDULE_COLUMNS.length]);
-    return {
-      logProbs: predictions,
-      latents: tokens,
-      schedule: table,
-      row: args.scalar("row", row),
-      batch,
-      pixels,
-      classes: columnsOf(predictions) + 1,
-      timesteps: table.shape[0]! - 1,
-    };
-  }
-
-  #expectSummable(args: Arguments<F, I>, name: string, tensor: F): void {
-    const { mostSummed = Infinity } = this.#classes;
-    args.expect(
-      columnsOf(tensor) <= mostSummed,
-      `${name} with at most ${mostSummed} columns`,
-      tensor.shape,
-    );
-  }
-
-  #checked<T>(operation: string, record: (args: Arguments<F, I>) => T): T {
-    return this.operation(
+  #checked<T>(operation: string, record: (args: Arguments<D>) => T): T {
+    const { backend } = this.#recorder;
+    return this.#recorder.operation(
       operation,
-      () => record(new Arguments<F, I>(operation, this.#backend, this.#classes.tensor)),
+      () => record(new Arguments<D>(operation, backend, this.#classes.tensor)),
     );
   }
 }
-
-/** Names of the lengths of images. */
-const IMAGES = ["batch", "height", "width", "channels"];

@@ -1,5 +1,5 @@
 /**
- * What a caller of the WebGPU backend may want to catch.
+ * Errors of backends.
  *
  * @module
  */
@@ -11,4 +11,13 @@
 export class DeviceLostError extends Error {
   /** Name of the class. */
   override readonly name = "DeviceLostError";
+}
+
+/**
+ * The error for the use of something that was disposed of.
+ *
+ * @param what Such as `the frame`.
+ */
+export function disposedError(what: string): ReferenceError {
+  return new ReferenceError(`Cannot use ${what}: it was disposed of`);
 }

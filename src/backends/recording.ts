@@ -1,23 +1,64 @@
 /**
- * What a {@linkcode CheckedFrame} hands to its backend: arguments that fit, and their sizes. `F` and
- * `I` are the backend's tensors of floats and of ids.
+ * What a {@linkcode CheckedFrame} asks of its backend: memory and runs, and operations on arguments
+ * that fit.
  *
  * @module
  */
 
+import type { Device } from "./arguments.ts";
 import type {
   Activation,
   AttentionOptions,
+  Backend,
   ConvOptions,
+  DType,
   PosteriorOptions,
+  RunOptions,
   SampleStepOptions,
   Tensor,
 } from "./backend.ts";
+import type { FrameLife } from "./frame_life.ts";
+
+/** Memory of the tensors of a frame, and the list of what it runs. */
+export interface FrameRecorder<D extends Device> {
+  /** Backend of the frame. */
+  readonly backend: Backend;
+  /** How long the frame and its tensors live. */
+  readonly life: FrameLife;
+  /**
+   * Calls what records an operation.
+   *
+   * @throws {ReferenceError} If the frame or its backend was disposed of.
+   */
+  operation<T>(name: string, record: () => T): T;
+  /** Memory of its own, that keeps what is written to it. */
+  input<T extends DType>(shape: readonly number[], dtype: T): Tensor<T>;
+  /** Memory of a result, which serves later operations once its scope has closed. */
+  result(shape: readonly number[]): D["floats"];
+  /** Memory of a result that holds ids. */
+  result(shape: readonly number[], dtype: "i32"): D["ints"];
+  /** Memory that outlives the frame. */
+  kept<T extends DType>(shape: readonly number[], dtype: T): Tensor<T>;
+  /** The memory of a tensor in another shape. */
+  view(x: D["floats"], shape: readonly number[]): D["floats"];
+  /** Runs what was recorded. */
+  run(options?: RunOptions): Promise<void>;
+  /** Gives all memory back, after the runs submitted before. */
+  dispose(): void;
+}
+
+/** The types of a backend's tensors. */
+export interface OwnTensors {
+  /** Of floats. */
+  readonly floats: unknown;
+  /** Of ids or indices. */
+  readonly ints: unknown;
+}
 
 /** Options of an operation with tensors of the backend's own. */
-export type Checked<Options, F, I> = {
-  readonly [K in keyof Options]: Options[K] extends Tensor ? F
-    : Options[K] extends Tensor<"i32"> ? I
+export type Checked<Options, D extends OwnTensors> = {
+  readonly [K in keyof Options]: Options[K] extends Tensor ? D["floats"]
+    : Options[K] extends Tensor<"i32"> ? D["ints"]
     : Options[K];
 };
 
@@ -30,9 +71,9 @@ export interface Epilogue {
 }
 
 /** Columns `offset …` of a tensor's rows. */
-export interface CheckedColumns<F> {
+export interface CheckedColumns<D extends OwnTensors> {
   /** The tensor. */
-  readonly tensor: F;
+  readonly tensor: D["floats"];
   /** First column. */
   readonly offset: number;
   /** Rows of each sequence. */
@@ -40,13 +81,13 @@ export interface CheckedColumns<F> {
 }
 
 /** Arguments of an attention. */
-export interface AttentionInputs<F> extends Required<AttentionOptions> {
+export interface AttentionInputs<D extends OwnTensors> extends Required<AttentionOptions> {
   /** Queries. */
-  readonly q: CheckedColumns<F>;
+  readonly q: CheckedColumns<D>;
   /** Keys. */
-  readonly k: CheckedColumns<F>;
+  readonly k: CheckedColumns<D>;
   /** Values, as many as keys. */
-  readonly v: CheckedColumns<F>;
+  readonly v: CheckedColumns<D>;
 }
 
 /** How a convolution is done. */
@@ -58,22 +99,22 @@ export interface ConvGeometry extends Required<Omit<ConvOptions, "addTo">> {
 }
 
 /** Arguments of `posterior`. */
-export interface PosteriorInputs<F, I> extends Checked<PosteriorOptions, F, I> {
+export interface PosteriorInputs<D extends OwnTensors> extends Checked<PosteriorOptions, D> {
   /** (batch, pixels, classes − 1); of twice the batch with guidance. */
-  readonly logProbs: F;
+  readonly logProbs: D["floats"];
   /** (batch, pixels). */
-  readonly latents: I;
+  readonly latents: D["ints"];
   /** Number of images. */
   readonly batch: number;
   /** Latent pixels of an image. */
   readonly pixels: number;
   /** Number of classes, the mask included. */
   readonly classes: number;
-  /** Timesteps of the schedule. */
-  readonly timesteps: number;
+  /** Last row of the schedule. */
+  readonly lastRow: number;
 }
 
 /** Arguments of `sampleStep`. */
-export type SampleStepInputs<F, I> =
-  & PosteriorInputs<F, I>
-  & Checked<Omit<SampleStepOptions, keyof PosteriorOptions | "latents">, F, I>;
+export type SampleStepInputs<D extends OwnTensors> =
+  & PosteriorInputs<D>
+  & Checked<Omit<SampleStepOptions, keyof PosteriorOptions | "latents">, D>;

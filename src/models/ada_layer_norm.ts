@@ -15,7 +15,8 @@ import type { Parameter, ParameterScope } from "./parameters.ts";
  * and embedding and projection need not be kept.
  */
 export class AdaLayerNorm {
-  readonly #table: Parameter<Table>;
+  /** (timesteps, 2 · columns): scales and shifts. */
+  readonly #table: Parameter<Tensor>;
 
   /** @param numEmbeddings Number of timesteps. */
   constructor({ parameters, name }: ParameterScope, embeddingDim: number, numEmbeddings: number) {
@@ -37,17 +38,8 @@ export class AdaLayerNorm {
    * @param timestep One element: the timestep of all rows.
    */
   forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
-    return frame.adaLayerNorm(x, {
-      table: this.#table.value.tensor,
-      timestep,
-      eps: LAYER_NORM_EPS,
-    });
+    return frame.adaLayerNorm(x, { table: this.#table.value, timestep, eps: LAYER_NORM_EPS });
   }
-}
-
-/** (numEmbeddings, 2 · embeddingDim): scales and shifts, in the memory of a frame. */
-interface Table extends Disposable {
-  readonly tensor: Tensor;
 }
 
 async function makeTable(
@@ -55,17 +47,17 @@ async function makeTable(
   embedding: HostArray,
   weight: HostArray,
   bias: HostArray,
-): Promise<Table> {
+): Promise<Tensor> {
   // The product is taken once, so that it may as well be exact.
   using linear = backend.linearWeight([weight], [bias], "fp32");
   using input = backend.tensor(float32Values(embedding).map(silu), embedding.shape);
-  const frame = backend.frame();
+  using frame = backend.frame();
+  const table = frame.keep(frame.linear(input, linear));
   try {
-    const tensor = frame.linear(input, linear);
     await frame.run();
-    return { tensor, [Symbol.dispose]: () => frame.dispose() };
+    return table;
   } catch (error) {
-    frame.dispose();
+    table.dispose();
     throw error;
   }
 }

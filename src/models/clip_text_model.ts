@@ -6,7 +6,7 @@
 
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
-import { submit } from "../backends/submit.ts";
+import { evaluate } from "../backends/evaluate.ts";
 import { refuseRange } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
@@ -107,8 +107,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
    * @throws {RangeError} If `ids` is of another shape, or longer than `maxPositionEmbeddings`.
    */
   forward(ids: Tensor<"i32">, { signal }: CLIPTextForwardOptions = {}): Tensor {
-    const record = (frame: Frame) => ({ result: this.record(frame, ids) });
-    return submit(this.backend, record, signal).result;
+    return evaluate(this.backend, (frame) => frame.keep(this.record(frame, ids)), { signal });
   }
 
   /** Records {@linkcode CLIPTextModel.forward} on a frame of the caller's. */

@@ -6,7 +6,7 @@
 
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
-import { submit } from "../backends/submit.ts";
+import { evaluate } from "../backends/evaluate.ts";
 import { checkInteger, refuseRange, refuseType } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
@@ -139,9 +139,9 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
       step.write(Int32Array.of(timestep));
       const context = this.recordContext(frame, encoderHiddenStates);
       const logProbs = this.record(frame, { sample, context, timestep: step });
-      return { result: frame.transpose(logProbs) };
+      return frame.keep(frame.transpose(logProbs));
     };
-    return submit(this.backend, record, signal).result;
+    return evaluate(this.backend, record, { signal });
   }
 
   /** Records what all steps with the same context share. */

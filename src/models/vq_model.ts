@@ -6,7 +6,7 @@
 
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
-import { submit } from "../backends/submit.ts";
+import { evaluate } from "../backends/evaluate.ts";
 import { refuseRange } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
@@ -148,9 +148,9 @@ export class VQModel extends Model<VQConfig> {
     }
     const record = (frame: Frame) => {
       const encoded = this.#encoder.forward(frame, channelsLast(frame, images));
-      return { result: channelsFirst(frame, this.#quantConv.forward(frame, encoded)) };
+      return frame.keep(channelsFirst(frame, this.#quantConv.forward(frame, encoded)));
     };
-    return submit(this.backend, record, signal).result;
+    return evaluate(this.backend, record, { signal });
   }
 
   /**
@@ -166,9 +166,9 @@ export class VQModel extends Model<VQConfig> {
       const pixels = channelsLast(frame, latents);
       const indices = this.#quantize.nearest(frame, pixels);
       const codes = frame.reshape(this.#quantize.codes(frame, indices), pixels.shape);
-      return { latents: channelsFirst(frame, codes), indices };
+      return { latents: frame.keep(channelsFirst(frame, codes)), indices: frame.keep(indices) };
     };
-    return submit(this.backend, record, signal);
+    return evaluate(this.backend, record, { signal });
   }
 
   /**
@@ -188,9 +188,9 @@ export class VQModel extends Model<VQConfig> {
         this.#quantize.codes(frame, this.#quantize.nearest(frame, pixels)),
         pixels.shape,
       );
-      return { result: channelsFirst(frame, this.#recordDecode(frame, codes)) };
+      return frame.keep(channelsFirst(frame, this.#recordDecode(frame, codes)));
     };
-    return submit(this.backend, record, signal).result;
+    return evaluate(this.backend, record, { signal });
   }
 
   /**
@@ -204,10 +204,9 @@ export class VQModel extends Model<VQConfig> {
    * @throws {RangeError} If `indices` is of another shape, or height and width do not fit it.
    */
   decodeIndices(indices: Tensor<"i32">, options: VQDecodeIndicesOptions = {}): Tensor {
-    const record = (frame: Frame) => ({
-      result: channelsFirst(frame, this.recordDecodeIndices(frame, indices, options)),
-    });
-    return submit(this.backend, record, options.signal).result;
+    const record = (frame: Frame) =>
+      frame.keep(channelsFirst(frame, this.recordDecodeIndices(frame, indices, options)));
+    return evaluate(this.backend, record, options);
   }
 
   /**

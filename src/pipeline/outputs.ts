@@ -4,6 +4,7 @@
  * @module
  */
 
+import { evaluate } from "../backends/evaluate.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
 import { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
@@ -68,11 +69,11 @@ export async function decodeTokens(
   signal?: AbortSignal,
 ): Promise<DecodedImages> {
   const images = tokens.length / pixels;
-  using frame = vqvae.backend.frame();
-  const indices = frame.empty([images, pixels], "i32");
-  indices.write(tokens);
-  const decoded = vqvae.recordDecodeIndices(frame, indices);
-  await frame.run({ signal });
+  using decoded = evaluate(vqvae.backend, (frame) => {
+    const indices = frame.empty([images, pixels], "i32");
+    indices.write(tokens);
+    return frame.keep(vqvae.recordDecodeIndices(frame, indices));
+  }, { signal });
   const values = await decoded.data();
   const [, height, width, channels] = decoded.shape as [number, number, number, number];
   for (let i = 0; i < values.length; i++) {

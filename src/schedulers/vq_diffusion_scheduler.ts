@@ -6,7 +6,7 @@
 
 import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
-import { submit } from "../backends/submit.ts";
+import { evaluate } from "../backends/evaluate.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
@@ -262,9 +262,9 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       const options = recordSchedule(frame, this.#ordinaryStep(t));
       options.row.write(Int32Array.of(t));
       const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
-      return { result: frame.transpose(logProbs) };
+      return frame.keep(frame.transpose(logProbs));
     };
-    return submit(logPX0.backend, record).result;
+    return evaluate(logPX0.backend, record);
   }
 
   /**
@@ -297,9 +297,9 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       const logProbs = frame.transpose(logPX0);
       const recorded = this.recordStep(frame, { plan, logProbs, tokens: prevSample });
       recorded.write(step, this.drawNoise(step, { batch, pixels }, generator));
-      return { prevSample };
+      return { prevSample: frame.keep(prevSample) };
     };
-    return submit(logPX0.backend, record);
+    return evaluate(logPX0.backend, record);
   }
 
   get #currentPlan(): SamplingPlan {

@@ -13,6 +13,7 @@ import type {
   MemoryUse,
   Tensor,
 } from "../../src/backends/backend.ts";
+import { CheckedFrame } from "../../src/backends/checked_frame.ts";
 import { expectCount } from "../../src/backends/arguments.ts";
 import {
   checkConvWeight,
@@ -20,67 +21,17 @@ import {
   defaultDType,
   expectArray,
 } from "../../src/backends/host_arrays.ts";
-import type { Convolution } from "./naive/convolution.ts";
-import { hold, type Linear, widen } from "./naive/linear.ts";
-import { OracleFrame } from "./oracle_frame.ts";
+import { hold, widen } from "./naive/linear.ts";
 import { OracleMemory, OracleTensor } from "./oracle_memory.ts";
+import { KERNELS, type OracleDevice, OracleRecorder } from "./oracle_recorder.ts";
+import { OracleConvWeight, OracleLinearWeight } from "./oracle_weights.ts";
 
 /** Makes an oracle backend, as `createBackend` makes others. */
 export function createOracle(): Promise<Backend> {
   return Promise.resolve(new OracleBackend());
 }
 
-/** Memory of a weight, which is only counted. */
-class OracleWeight {
-  disposed = false;
-
-  constructor(readonly backend: Backend, readonly release: () => void) {}
-
-  dispose(): void {
-    this.disposed = true;
-    this.release();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-}
-
-/** A weight of the oracle's linear layers: the widened values. */
-export class OracleLinearWeight extends OracleWeight implements LinearWeight, Linear {
-  constructor(
-    backend: Backend,
-    release: () => void,
-    readonly weight: Float32Array,
-    readonly bias: Float32Array,
-    readonly inFeatures: number,
-    readonly dtype: WeightDType,
-  ) {
-    super(backend, release);
-  }
-
-  get outFeatures(): number {
-    return this.bias.length;
-  }
-}
-
-/** A weight of the oracle's convolutions. */
-export class OracleConvWeight extends OracleWeight implements ConvWeight, Convolution {
-  constructor(
-    backend: Backend,
-    release: () => void,
-    readonly weight: Float32Array,
-    readonly bias: Float32Array,
-    readonly inChannels: number,
-    readonly kernelSize: number,
-  ) {
-    super(backend, release);
-  }
-
-  get outChannels(): number {
-    return this.bias.length;
-  }
-}
+const CLASSES = { tensor: OracleTensor, linear: OracleLinearWeight, conv: OracleConvWeight };
 
 class OracleBackend implements Backend {
   readonly device: DeviceInfo = {
@@ -140,7 +91,8 @@ class OracleBackend implements Backend {
   }
 
   frame(): Frame {
-    return new OracleFrame(this, this.#memory);
+    const recorder = new OracleRecorder(this, this.#memory);
+    return new CheckedFrame<OracleDevice>(recorder, KERNELS, CLASSES);
   }
 
   memoryUse(): MemoryUse {

@@ -1,6 +1,8 @@
 // Memory of the oracle: tensors that know when they were given back, and the queue of work.
 
 import { expectCount, type OwnTensor } from "../../src/backends/arguments.ts";
+import { disposedError } from "../../src/backends/errors.ts";
+import type { LastRun } from "../../src/backends/frame_life.ts";
 import { elementCount } from "../../src/base/shapes.ts";
 import type { Backend, DataOf, DType } from "../../src/backends/backend.ts";
 
@@ -31,6 +33,16 @@ export class OracleMemory {
   }
 }
 
+/** Where a tensor's memory and content come from. */
+export interface OracleOrigin<D extends DType> {
+  /** Tensor of the same type and size whose memory it shares. */
+  readonly viewed?: OracleTensor<D>;
+  /** Gives memory back that is counted already. */
+  readonly release?: () => void;
+  /** The last run of the frame that computes it. */
+  readonly lastRun?: LastRun;
+}
+
 /** A tensor in an array of JavaScript's. */
 export class OracleTensor<D extends DType> implements OwnTensor<D> {
   readonly backend: Backend;
@@ -40,24 +52,25 @@ export class OracleTensor<D extends DType> implements OwnTensor<D> {
   readonly values: DataOf<D>;
   readonly #memory: OracleMemory;
   readonly #release: () => void;
-  readonly #viewed: OracleTensor<D> | undefined;
+  readonly #origin: OracleOrigin<D>;
   #disposed = false;
 
-  /** @param viewed Tensor of the same type and size whose memory it shares. */
   constructor(
     backend: Backend,
     memory: OracleMemory,
     shape: readonly number[],
     dtype: D,
-    viewed?: OracleTensor<D>,
+    origin: OracleOrigin<D> = {},
   ) {
     this.backend = backend;
     this.shape = [...shape];
     this.dtype = dtype;
     this.#memory = memory;
-    this.#viewed = viewed;
+    this.#origin = origin;
+    const { viewed, release } = origin;
     this.values = viewed?.values ?? undefinedValues(elementCount(shape), dtype);
-    this.#release = viewed === undefined ? memory.reserve(this.values.byteLength) : () => {};
+    this.#release = release ??
+      (viewed === undefined ? memory.reserve(this.values.byteLength) : () => {});
   }
 
   get size(): number {
@@ -70,22 +83,24 @@ export class OracleTensor<D extends DType> implements OwnTensor<D> {
 
   /** Whether its memory was given back. */
   get disposed(): boolean {
-    return this.#disposed || (this.#viewed?.disposed ?? false);
+    return this.#disposed || (this.#origin.viewed?.disposed ?? false);
   }
 
   data(): Promise<DataOf<D>> {
-    if (this.disposed) return Promise.reject(new ReferenceError("The tensor was disposed of"));
-    return this.#memory.submit(() => this.values.slice() as DataOf<D>);
+    if (this.disposed) return Promise.reject(disposedError("the tensor"));
+    const values = this.#memory.submit(() => this.values.slice() as DataOf<D>);
+    return this.#origin.lastRun?.read(values) ?? values;
   }
 
   write(values: DataOf<D>): void {
-    if (this.disposed) throw new ReferenceError("The tensor was disposed of");
+    if (this.disposed) throw disposedError("the tensor");
     expectCount("write to a tensor", values.length, this.shape);
     const copy = values.slice();
     this.#memory.submit(() => this.values.set(copy));
   }
 
   dispose(): void {
+    if (this.#disposed) return;
     this.#disposed = true;
     this.#release();
   }

@@ -1,6 +1,7 @@
 // The oracle itself, on values worked out by hand: the other backends are compared with it.
 
 import { assertEquals } from "@std/assert";
+import { computed, floats, ints } from "./naive/arrays.ts";
 import { activate, hold, widen } from "./naive/linear.ts";
 import { conv2d } from "./naive/convolution.ts";
 import { attention } from "./naive/attention.ts";
@@ -71,10 +72,10 @@ Deno.test("oracle's Frame.linear() joins, activates and adds", async () => {
 });
 
 Deno.test("attention() averages values by the softmax of scores, causal or not", () => {
-  const q = { data: Float32Array.of(1, 1), columns: 1, offset: 0 };
-  const kv = { data: Float32Array.of(0, 10, Math.log(3), 20), columns: 2, offset: 0 };
-  const sizes = { batch: 1, queries: 2, keys: 2, heads: 1, headDim: 1, scale: 1 };
-  const run = (causal: boolean) => attention(q, kv, { ...kv, offset: 1 }, { ...sizes, causal });
+  const q = { tensor: floats([1, 1], 2, 1), offset: 0, rows: 2 };
+  const k = { tensor: floats([0, 10, Math.log(3), 20], 2, 2), offset: 0, rows: 2 };
+  const inputs = { q, k, v: { ...k, offset: 1 }, batch: 1, heads: 1, headDim: 1, scale: 1 };
+  const run = (causal: boolean) => computed([2, 1], (y) => attention({ ...inputs, causal }, y));
   assertClose(run(false), [17.5, 17.5], TOLERANCE, "all keys");
   assertClose(run(true), [10, 17.5], TOLERANCE, "causal");
 });
@@ -84,11 +85,12 @@ Deno.test("conv2d() pads, strides and doubles", () => {
   const weight = Float32Array.of(0, 0, 0, 0, 0, 0, 0, 0, 1);
   const bias = Float32Array.of(0.5);
   const layer = { weight, bias, outChannels: 1, inChannels: 1, kernelSize: 3 };
-  const x = Float32Array.of(1, 2, 3, 4);
-  const size = { batch: 1, height: 2, width: 2 };
-  const run = (stride: 1 | 2, upsample: boolean) => [
-    ...conv2d(x, layer, { ...size, stride, upsample }),
-  ];
+  const x = floats([1, 2, 3, 4], 1, 2, 2, 1);
+  const run = (stride: 1 | 2, upsample: boolean) => {
+    const side = stride === 2 ? 1 : upsample ? 4 : 2;
+    const options = { stride, upsample, add: false };
+    return [...computed([1, side, side, 1], (y) => conv2d(x, layer, y, options))];
+  };
   assertEquals(run(1, false), [4.5, 0.5, 0.5, 0.5]);
   assertEquals(run(2, false), [0.5]);
   const rows = [1.5, 2.5, 2.5, 0.5, 3.5, 4.5, 4.5, 0.5, 3.5, 4.5, 4.5, 0.5, 0.5, 0.5, 0.5, 0.5];
@@ -96,24 +98,33 @@ Deno.test("conv2d() pads, strides and doubles", () => {
 });
 
 Deno.test("norms have mean 0 and deviation 1 before their parameters", () => {
-  const x = Float32Array.of(1, 3, 5, 9);
-  const [weight, bias] = [Float32Array.of(2, 3), Float32Array.of(10, 20)];
-  assertClose(layerNorm(x, weight, bias, 0), [8, 23, 8, 23], TOLERANCE, "layerNorm");
-  const table = Float32Array.of(0, 0, 0, 0, 1, 2, 10, 20);
-  const row = x.subarray(0, 2);
-  assertClose(adaLayerNorm(row, 2, table, 1, 3), [9, 21.5], TOLERANCE, "adaLayerNorm");
-  const shape = { batch: 1, pixels: 2, channels: 2 };
-  const options = { weight, bias, groups: 2, eps: 0, silu: false };
-  assertClose(groupNorm(x, shape, options), [8, 17, 12, 23], TOLERANCE, "groupNorm");
-  const both = groupNorm(Float32Array.of(0, 4, 4, 0), shape, { ...options, groups: 1, silu: true });
+  const x = floats([1, 3, 5, 9], 2, 2);
+  const parameters = { weight: floats([2, 3], 2), bias: floats([10, 20], 2), eps: 0 };
+  const normed = computed(x.shape, (y) => layerNorm(x, parameters, y));
+  assertClose(normed, [8, 23, 8, 23], TOLERANCE, "layerNorm");
+  const table = floats([0, 0, 0, 0, 1, 2, 10, 20], 2, 4);
+  const adaptive = { table, timestep: ints([1], 1), eps: 3 };
+  const row = floats([1, 3], 1, 2);
+  const adapted = computed(row.shape, (y) => adaLayerNorm(row, adaptive, y));
+  assertClose(adapted, [9, 21.5], TOLERANCE, "adaLayerNorm");
+  const grouped = (values: number[], groups: number, silu: boolean) => {
+    const image = floats(values, 1, 2, 1, 2);
+    return computed(image.shape, (y) => groupNorm(image, { ...parameters, groups, silu }, y));
+  };
+  assertClose(grouped([1, 3, 5, 9], 2, false), [8, 17, 12, 23], TOLERANCE, "groupNorm");
+  const both = grouped([0, 4, 4, 0], 1, true);
   const silu = (y: number) => activate(y, "silu");
   assertClose(both, [silu(8), silu(23), silu(12), silu(17)], TOLERANCE, "with silu");
 });
 
 Deno.test("normalizeRows() and nearestCode() measure rows", () => {
-  assertClose(normalizeRows(Float32Array.of(3, 4, 0, -2), 2), [0.6, 0.8, 0, -1], TOLERANCE, "norm");
-  const codebook = Float32Array.of(9, 9, 1, 1, 3, 4, 1, 1);
-  assertEquals([...nearestCode(Float32Array.of(3, 3, 0, 1), codebook, 2).indices], [2, 1]);
+  const x = floats([3, 4, 0, -2], 2, 2);
+  const normed = computed(x.shape, (y) => normalizeRows(x, y));
+  assertClose(normed, [0.6, 0.8, 0, -1], TOLERANCE, "norm");
+  const codebook = floats([9, 9, 1, 1, 3, 4, 1, 1], 4, 2);
+  const nearest = ints([-1, -1], 2);
+  nearestCode(floats([3, 3, 0, 1], 2, 2), codebook, nearest);
+  assertEquals([...nearest.values], [2, 1]);
 });
 
 Deno.test("guide() extrapolates from the unconditional and normalises", () => {
@@ -139,15 +150,17 @@ Deno.test("truncate() keeps up to the class that reaches the rate", () => {
 const STEP = [0.8, 0.05, 0.1];
 const BEFORE = [0.6, 0.1, 0.2];
 const TOGETHER = [0.48, 0.6 * 0.05 + 0.1 * 0.9, 0.28];
-const SCHEDULE = Float32Array.from(
-  [[1, 1, 1, ...BEFORE], [...STEP, ...TOGETHER], [1, 1, 1, 1, 0, 0]].flat(),
-  Math.log,
+const SCHEDULE = floats(
+  [[1, 1, 1, ...BEFORE], [...STEP, ...TOGETHER], [1, 1, 1, 1, 0, 0]].flat().map(Math.log),
+  ...[3, 6],
 );
+const SIZES = { schedule: SCHEDULE, lastRow: 2, batch: 1, pixels: 2, classes: 3 };
 
 Deno.test("posterior() is Bayes' rule for a masked and for a visible token", () => {
   const p = [0.7, 0.3];
-  const logs = Float32Array.from([...p, ...p], Math.log);
-  const out = posterior(logs, Int32Array.of(2, 0), { classes: 3, schedule: SCHEDULE, row: 1 });
+  const logProbs = floats([...p, ...p].map(Math.log), 1, 2, 2);
+  const inputs = { ...SIZES, logProbs, latents: ints([2, 0], 1, 2), row: ints([1], 1) };
+  const out = computed([1, 2, 3], (y) => posterior(inputs, y));
   const [keep, swap, masked] = BEFORE as [number, number, number];
   // Masked: whatever x0 is, it is masked with 0.28 by now, with 0.1 in this step if not before.
   const fromMask = p.map((pk) => (keep * pk + swap) * 0.1 / 0.28).concat(masked / 0.28);
@@ -164,19 +177,17 @@ Deno.test("posterior() is Bayes' rule for a masked and for a visible token", () 
 });
 
 Deno.test("sampleStep() skips the posterior at row 0", () => {
-  const logProbs = Float32Array.from([0.6, 0.4, 0.6, 0.4], Math.log);
-  const step = (noise: Float32Array, row: number) =>
-    sampleStep(logProbs, Int32Array.of(2, 2), {
-      classes: 3,
-      pixels: 2,
-      schedule: SCHEDULE,
-      row,
-      noise,
-    }).tokens;
+  const logProbs = floats([0.6, 0.4, 0.6, 0.4].map(Math.log), 1, 2, 2);
+  const step = (noise: number[], row: number) => {
+    const latents = ints([2, 2], 1, 2);
+    const inputs = { ...SIZES, logProbs, latents, row: ints([row], 1) };
+    sampleStep({ ...inputs, noise: floats(noise, 1, 3, 2) });
+    return [...latents.values];
+  };
   // (classes, pixels): the second pixel has more noise on class 1.
-  assertEquals([...step(Float32Array.of(0.5, 0.5, 0.5, 0.9, 0, 0), 0)], [0, 1]);
+  assertEquals(step([0.5, 0.5, 0.5, 0.9, 0, 0], 0), [0, 1]);
   // From the mask, the mask has probability 0.71; class 0 needs the noise of 0.99 to win.
-  assertEquals([...step(Float32Array.of(0.5, 0.99, 0.5, 0.5, 0.5, 0.5), 1)], [2, 0]);
+  assertEquals(step([0.5, 0.99, 0.5, 0.5, 0.5, 0.5], 1), [2, 0]);
 });
 
 Deno.test("oracle's operations are those of the naive functions", async () => {

@@ -27,11 +27,14 @@ function recordChain(backend: WasmBackend) {
   return { input, frame, output };
 }
 
-/** Enough work that an abort after a millisecond falls into it. */
+/** Enough work, a second or more, that an abort falls into it even if its timer is late. */
 function recordLongWork(backend: WasmBackend) {
   const frame = backend.frame();
-  let x = frame.empty([64, 256], "f32");
-  for (let i = 0; i < 400; i++) x = frame.logSoftmax(x);
+  const x = frame.empty([64, 256], "f32");
+  for (let i = 0; i < 20_000; i++) {
+    using _scope = frame.scope();
+    frame.logSoftmax(x);
+  }
   return frame;
 }
 

@@ -52,6 +52,10 @@ export class KeepingFrame implements Frame {
     return { [Symbol.dispose]: () => {} };
   }
 
+  keep<D extends DType>(x: Tensor<D>): Tensor<D> {
+    return this.#frame.keep(x);
+  }
+
   run(options?: RunOptions): Promise<void> {
     return this.#frame.run(options);
   }

@@ -5,6 +5,7 @@ import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { tableShape } from "../../src/schedulers/sampling_plan.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { BACKENDS } from "../backends/backends.ts";
+import { computed, floats } from "../backends/naive/arrays.ts";
 import { truncate } from "../backends/naive/sampling.ts";
 import { transpose } from "../backends/naive/rows.ts";
 import { createOracle } from "../backends/oracle_backend.ts";
@@ -91,8 +92,13 @@ for (const path of goldenCases("scheduler")) {
     const { golden } = await load(path);
     const { shape: [batch, classes, pixels], data } = golden.floats("truncate_in");
     for (const rate of ["0.5", "0.86", "1.0"]) {
-      const rows = transpose(data, batch!, classes!, pixels!);
-      const kept = transpose(truncate(rows, classes!, Number(rate)), batch!, pixels!, classes!);
+      const given = floats(data, batch!, classes!, pixels!);
+      const rows = computed([batch!, pixels!, classes!], (y) => transpose(given, y));
+      const truncated = floats(
+        truncate(rows, classes!, Number(rate)),
+        ...[batch!, pixels!, classes!],
+      );
+      const kept = computed(given.shape, (y) => transpose(truncated, y));
       const expected = golden.floats(`truncate_${rate}_out`).data;
       kept.forEach((value, i) => {
         // At rate 1 the rounding of exp decides about classes below −14.

@@ -12,10 +12,17 @@ const ALIGNMENT = 64;
 /** Vector loops may read a little past the end of an array. */
 const PADDING = 64;
 
-/** A range of bytes in use. */
-export interface Block {
+/** Something in Wasm memory. */
+export interface Addressed {
   /** First byte. */
   readonly address: number;
+}
+
+/** Stands where an operation can do without an array. */
+export const NULL: Addressed = { address: 0 };
+
+/** A range of bytes in use. */
+export interface Block extends Addressed {
   /** Length in bytes, padding included. */
   readonly bytes: number;
 }

@@ -1,91 +1,56 @@
 /**
- * The commands of a program, as words in Wasm memory. Numbers and layouts are those of `asm/`: the
- * opcode, then the fields of the command's class in order.
+ * The commands of a program, as bytes in Wasm memory: `wasm/commands.ts`, made from `asm/`, says which
+ * operations there are and where their fields lie.
  *
  * @module
  */
 
-import type { Activation } from "../backend.ts";
+import { COMMAND_BYTES, COMMANDS } from "../../../wasm/commands.ts";
+import type { Addressed } from "./allocator.ts";
 
-/** Kinds of commands: `Opcode` of `asm/program.ts`. */
-export const Opcode = {
-  linear: 0,
-  quantizeRows: 1,
-  linearQ8: 2,
-  attention: 3,
-  layerNorm: 4,
-  groupNormSums: 5,
-  groupNormApply: 6,
-  convolution: 7,
-  embedding: 8,
-  geglu: 9,
-  transpose: 10,
-  repeat: 11,
-  normalizeRows: 12,
-  nearestCode: 13,
-  logSoftmax: 14,
-  posterior: 15,
-  sampleStep: 16,
-  winograd: 17,
-} as const;
+type Commands = typeof COMMANDS;
 
-/** `Activation` of `asm/math.ts`. */
-export const ACTIVATIONS: Readonly<Record<Activation, number>> = {
-  none: 0,
-  quickGelu: 1,
-  silu: 2,
-  gelu: 3,
+/** Name of an operation of the kernels. */
+export type Operation = keyof Commands;
+
+/** What can be given for each kind of field. */
+interface Values {
+  readonly address: Addressed;
+  readonly int: number;
+  readonly float: number;
+  readonly bool: boolean;
+}
+
+type Kind = keyof Values;
+
+type Layout<O extends Operation> = Commands[O]["fields"];
+
+type KindOf<Field> = Field extends readonly [infer K extends Kind, number] ? K : never;
+
+/** The fields of an operation's command, by name. */
+export type Fields<O extends Operation> = {
+  readonly [Name in keyof Layout<O>]: Values[KindOf<Layout<O>[Name]>];
 };
 
-/** A field that holds a float32 rather than an integer. */
-export interface Float {
-  /** The value. */
-  readonly f32: number;
+/** Writes a value of one kind at a byte of a command; Wasm memory is little-endian. */
+const WRITERS: { readonly [K in Kind]: (to: DataView, at: number, value: Values[K]) => void } = {
+  address: (to, at, { address }) => to.setUint32(at, address, true),
+  int: (to, at, value) => to.setInt32(at, value, true),
+  float: (to, at, value) => to.setFloat32(at, value, true),
+  bool: (to, at, value) => to.setUint8(at, Number(value)),
+};
+
+/** The bytes of a command. */
+export function encodeCommand<O extends Operation>(operation: O, fields: Fields<O>): Uint8Array {
+  const command = new DataView(new ArrayBuffer(COMMAND_BYTES));
+  const { opcode, fields: layout } = COMMANDS[operation];
+  command.setInt32(0, opcode, true);
+  for (const [name, [kind, offset]] of Object.entries<readonly [Kind, number]>(layout)) {
+    writeField(command, offset, kind, fields[name as keyof Fields<O>] as Values[Kind]);
+  }
+  return new Uint8Array(command.buffer);
 }
 
-/** Marks a field as float32. */
-export function float(value: number): Float {
-  return { f32: value };
-}
-
-/** A field of a command. */
-export type Field = number | boolean | Float;
-
-/** The growing list of commands of a frame. */
-export class Program {
-  readonly #words: number[] = [];
-  readonly #wordsPerCommand: number;
-  readonly #float = new Float32Array(1);
-  readonly #bits = new Int32Array(this.#float.buffer);
-
-  /** Commands of `commandBytes` each. */
-  constructor(commandBytes: number) {
-    this.#wordsPerCommand = commandBytes / 4;
-  }
-
-  /** Number of commands. */
-  get length(): number {
-    return this.#words.length / this.#wordsPerCommand;
-  }
-
-  /** All commands, as words. */
-  get words(): readonly number[] {
-    return this.#words;
-  }
-
-  /** Appends a command. */
-  push(opcode: number, ...fields: Field[]): void {
-    this.#words.push(opcode);
-    for (const field of fields) {
-      if (typeof field === "object") {
-        this.#float[0] = field.f32;
-        this.#words.push(this.#bits[0]!);
-      } else {
-        // Addresses above 2 GiB wrap to negative numbers: the same 32 bits.
-        this.#words.push(Number(field) | 0);
-      }
-    }
-    const rest = this.#wordsPerCommand - 1 - fields.length;
-    for (let i = 0; i < rest; i++) this.#words.push(0);
-  }
+function writeField<K extends Kind>(to: DataView, at: number, kind: K, value: Values[K]): void {
+  WRITERS[kind](to, at, value);
 }

@@ -4,21 +4,18 @@
  * @module
  */
 
-import { Scopes } from "../scopes.ts";
 import { Allocator, type Block } from "./allocator.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** Hands out blocks, of which those given back serve later operations. */
 export class FrameMemory {
-  readonly #backend: WasmBackend;
+  readonly #backend: WasmHost;
   readonly #blocks = new Set<Block>();
   /** Blocks that no living tensor uses. */
   readonly #spare: Block[] = [];
-  /** What was made in the frame and its scopes. */
-  readonly scopes: Scopes = new Scopes();
 
   /** Takes memory from `backend` as it is needed. */
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.#backend = backend;
   }
 
@@ -51,7 +48,6 @@ export class FrameMemory {
 
   /** Gives all memory back to the backend. */
   dispose(): void {
-    this.scopes.dispose();
     for (const block of this.#blocks) this.free(block);
     this.#spare.length = 0;
   }

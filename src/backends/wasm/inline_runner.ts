@@ -4,6 +4,7 @@
  * @module
  */
 
+import { COMMAND_BYTES } from "../../../wasm/commands.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Job, Runner } from "./runner.ts";
 
@@ -15,13 +16,11 @@ export class InlineRunner implements Runner {
   readonly threads = 1;
   readonly #kernels: Kernels;
   readonly #control: number;
-  readonly #commandBytes: number;
 
   /** @param control Address of the control block, all zeros. */
   constructor(kernels: Kernels, control: number) {
     this.#kernels = kernels;
     this.#control = control;
-    this.#commandBytes = kernels.COMMAND_BYTES.value;
   }
 
   async run({ program, count, scratch }: Job, signal?: AbortSignal): Promise<boolean> {
@@ -32,7 +31,7 @@ export class InlineRunner implements Runner {
         sliceEnd = performance.now() + SLICE;
       }
       if (signal?.aborted) return false;
-      this.#kernels.run(program + i * this.#commandBytes, 1, this.#control, 1, scratch);
+      this.#kernels.run(program + i * COMMAND_BYTES, 1, this.#control, 1, scratch);
     }
     return true;
   }

@@ -6,11 +6,13 @@
 
 import type { DType, RunOptions } from "../backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import type { Block } from "./allocator.ts";
-import { type Field, Program } from "./commands.ts";
+import { COMMAND_BYTES } from "../../../wasm/commands.ts";
+import { FrameLife } from "../frame_life.ts";
+import type { Addressed, Block } from "./allocator.ts";
+import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** A program as it lies in Wasm memory. */
 interface StoredProgram {
@@ -22,29 +24,28 @@ interface StoredProgram {
 /** Records commands and runs them. */
 export class Recorder {
   /** Backend of the frame. */
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
+  /** How long the frame and its tensors live. */
+  readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
-  readonly #program: Program;
+  readonly #commands: Uint8Array[] = [];
   #stored: StoredProgram | undefined;
-  /** Why the last run failed, if it did: then results mean nothing. */
-  #failure: unknown;
-  #disposed = false;
 
   /** Begins with an empty program. */
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.backend = backend;
     this.#memory = new FrameMemory(backend);
-    this.#program = new Program(backend.kernels.COMMAND_BYTES.value);
   }
 
-  /** @throws {ReferenceError} If the frame was disposed of. */
-  assertAlive(): void {
-    if (this.#disposed) throw new ReferenceError("Cannot use the frame: it was disposed of");
+  /** Calls what records an operation. */
+  operation<T>(_name: string, record: () => T): T {
+    this.life.assertAlive();
+    return record();
   }
 
   /** Appends a command. */
-  push(opcode: number, ...fields: Field[]): void {
-    this.#program.push(opcode, ...fields);
+  push<O extends Operation>(operation: O, fields: Fields<O>): void {
+    this.#commands.push(encodeCommand(operation, fields));
   }
 
   /** Reserves memory of an input, that keeps its content from run to run. */
@@ -61,58 +62,67 @@ export class Recorder {
     return this.#tensor(shape, dtype, block, () => this.#memory.giveBack(block));
   }
 
+  /** Reserves memory that outlives the frame. */
+  kept<D extends DType>(shape: readonly number[], dtype: D): WasmTensor<D> {
+    const { backend, life } = this;
+    const block = backend.allocator.allocate(bytesOf(shape));
+    return life.keep(
+      (release) =>
+        new WasmTensor(backend, shape, dtype, block.address, release, { lastRun: life.lastRun }),
+      () => backend.release(block),
+    );
+  }
+
+  /** Memory for what only the next commands need: it goes with the innermost open scope. */
+  scratch(bytes: number): Addressed {
+    const block = this.#memory.take(bytes);
+    this.life.scopes.own({ dispose: () => this.#memory.giveBack(block) });
+    return block;
+  }
+
   /** A tensor in another shape, which goes with its scope. */
   view<D extends DType>(tensor: WasmTensor<D>, shape: readonly number[]): WasmTensor<D> {
     const view = tensor.view(shape);
-    this.#memory.scopes.own(view);
+    this.life.scopes.own(view);
     return view;
   }
 
   /** Opens a scope of memory. */
   scope(): Disposable {
-    this.assertAlive();
-    return this.#memory.scopes.open();
+    return this.life.scopes.open();
   }
 
   /** Runs what was recorded. */
-  async run({ signal }: RunOptions = {}): Promise<void> {
-    this.assertAlive();
-    signal?.throwIfAborted();
-    try {
+  run({ signal }: RunOptions = {}): Promise<void> {
+    return this.life.run(async () => {
+      signal?.throwIfAborted();
       const { block, commands, scratchBytes } = this.#store();
       const ended = await this.backend.run(
         { program: block.address, count: commands, scratchBytes },
         signal,
       );
       if (!ended) throw signal?.reason;
-      this.#failure = undefined;
-    } catch (error) {
-      this.#failure = error;
-      throw error;
-    }
+    });
   }
 
   /** Gives all memory back, after the runs asked for. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    this.#memory.dispose();
+    if (this.life.dispose()) this.#memory.dispose();
   }
 
   /** Copies the commands recorded so far to Wasm memory, unless they are there. */
   #store(): StoredProgram {
-    const commands = this.#program.length;
+    const commands = this.#commands.length;
     if (this.#stored?.commands === commands) return this.#stored;
     if (this.#stored) this.#memory.free(this.#stored.block);
     this.#stored = undefined;
-    const { words } = this.#program;
-    const block = this.#memory.reserve(4 * words.length);
-    this.backend.view("i32", block.address, words.length).set(words);
-    const { kernels } = this.backend;
+    const block = this.#memory.reserve(COMMAND_BYTES * commands);
+    const program = this.backend.bytes(block.address, COMMAND_BYTES * commands);
     let scratchBytes = 0;
-    for (let i = 0; i < commands; i++) {
-      const command = block.address + i * kernels.COMMAND_BYTES.value;
-      scratchBytes = Math.max(scratchBytes, kernels.scratchBytes(command));
+    for (const [i, command] of this.#commands.entries()) {
+      program.set(command, COMMAND_BYTES * i);
+      const needed = this.backend.kernels.scratchBytes(block.address + COMMAND_BYTES * i);
+      scratchBytes = Math.max(scratchBytes, needed);
     }
     return this.#stored = { block, commands, scratchBytes };
   }
@@ -124,9 +134,9 @@ export class Recorder {
     release: () => void,
   ): WasmTensor<D> {
     const { backend } = this;
-    const failure = () => this.#failure;
-    const tensor = new WasmTensor(backend, shape, dtype, block.address, release, { failure });
-    this.#memory.scopes.own(tensor);
+    const origin = { lastRun: this.life.lastRun };
+    const tensor = new WasmTensor(backend, shape, dtype, block.address, release, origin);
+    this.life.scopes.own(tensor);
     return tensor;
   }
 }

@@ -6,21 +6,23 @@
 
 import { expectCount, type OwnTensor } from "../arguments.ts";
 import type { DataOf, DType } from "../backend.ts";
+import { disposedError } from "../errors.ts";
+import type { LastRun } from "../frame_life.ts";
 import { formatShape } from "../../base/format.ts";
 import { elementCount } from "../../base/shapes.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import type { WasmHost } from "./host.ts";
 
 /** Where the content of a tensor comes from. */
 export interface TensorOrigin {
-  /** Why the last run of the frame that computes it failed, if it did. */
-  readonly failure?: () => unknown;
+  /** The last run of the frame that computes it. */
+  readonly lastRun?: LastRun;
   /** Tensor whose memory this is, if not its own. */
   readonly owner?: WasmTensor<DType>;
 }
 
 /** An array in Wasm memory. */
 export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly shape: readonly number[];
   readonly dtype: D;
   /** Number of elements. */
@@ -37,7 +39,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
    * @param release Takes the memory back when the tensor is disposed of.
    */
   constructor(
-    backend: WasmBackend,
+    backend: WasmHost,
     shape: readonly number[],
     dtype: D,
     address: number,
@@ -60,9 +62,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
    */
   get address(): number {
     if (this.disposed) {
-      throw new ReferenceError(
-        `Cannot use a tensor of shape ${formatShape(this.shape)}: it was disposed of`,
-      );
+      throw disposedError(`a tensor of shape ${formatShape(this.shape)}`);
     }
     return this.#address;
   }
@@ -83,13 +83,9 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
     return new WasmTensor(this.backend, shape, this.dtype, this.#address, () => {}, origin);
   }
 
-  async data(): Promise<DataOf<D>> {
-    const { address } = this;
-    return await this.backend.whenIdle(() => {
-      const failure = this.#origin.failure?.();
-      if (failure !== undefined) throw failure;
-      return this.backend.view(this.dtype, address, this.size).slice() as DataOf<D>;
-    });
+  data(): Promise<DataOf<D>> {
+    const values = this.#read();
+    return this.#origin.lastRun?.read(values) ?? values;
   }
 
   write(values: DataOf<D>): void {
@@ -112,6 +108,13 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  async #read(): Promise<DataOf<D>> {
+    const { address } = this;
+    return await this.backend.whenIdle(() =>
+      this.backend.view(this.dtype, address, this.size).slice() as DataOf<D>
+    );
   }
 }
 

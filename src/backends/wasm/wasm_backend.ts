@@ -5,20 +5,13 @@
  */
 
 import type { WeightDType } from "../../base/dtypes.ts";
-import type {
-  Backend,
-  DataOf,
-  DeviceInfo,
-  DType,
-  Frame,
-  HostArray,
-  MemoryUse,
-  Tensor,
-} from "../backend.ts";
+import type { DataOf, DeviceInfo, DType, Frame, HostArray, MemoryUse, Tensor } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
+import { CheckedFrame } from "../checked_frame.ts";
+import { disposedError } from "../errors.ts";
 import { defaultDType, expectArray, float32Values } from "../host_arrays.ts";
 import { Allocator, type Block } from "./allocator.ts";
-import { WasmFrame } from "./frame.ts";
+import type { WasmHost } from "./host.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
@@ -29,6 +22,8 @@ import {
   type Kernels,
   type SimdVariant,
 } from "./kernels.ts";
+import * as operations from "./operations.ts";
+import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
@@ -47,6 +42,8 @@ export interface WasmBackendOptions {
 }
 
 const MOST_THREADS = 16;
+
+const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
 
 /**
  * Makes a CPU backend.
@@ -87,7 +84,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
 }
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
-export class WasmBackend implements Backend {
+export class WasmBackend implements WasmHost {
   readonly device: DeviceInfo;
   readonly memoryLimit: number;
   /** An instance of the kernels on the calling thread. */
@@ -208,7 +205,7 @@ export class WasmBackend implements Backend {
 
   frame(): Frame {
     this.#expectAlive();
-    return new WasmFrame(this);
+    return new CheckedFrame<operations.WasmDevice>(new Recorder(this), operations, CLASSES);
   }
 
   memoryUse(): MemoryUse {
@@ -230,6 +227,6 @@ export class WasmBackend implements Backend {
   }
 
   #expectAlive(): void {
-    if (this.#disposal) throw new ReferenceError("Cannot use the backend: it was disposed of");
+    if (this.#disposal) throw disposedError("the backend");
   }
 }

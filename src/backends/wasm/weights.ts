@@ -13,30 +13,29 @@ import {
   kernelChannelsLast,
 } from "../host_arrays.ts";
 import { elementCount } from "../../base/shapes.ts";
-import type { Block } from "./allocator.ts";
-import type { WasmBackend } from "./wasm_backend.ts";
+import { Format } from "../../../wasm/commands.ts";
+import { type Addressed, type Block, NULL } from "./allocator.ts";
+import type { WasmHost } from "./host.ts";
 
-/** `Format` of `asm/convert.ts`. */
-const FORMATS = { f32: 0, f16: 1, bf16: 2, i8: 3 } as const;
 const PANEL_COLUMNS = 8;
 /** Matrix products of Winograd's convolution, F(4×4, 3×3). */
 const WINOGRAD_POINTS = 36;
 
 /** A set of blocks that are given back together. */
 class Blocks {
-  readonly #backend: WasmBackend;
+  readonly #backend: WasmHost;
   readonly #blocks: Block[] = [];
   /** Whether they were given back. */
   released = false;
 
-  constructor(backend: WasmBackend) {
+  constructor(backend: WasmHost) {
     this.#backend = backend;
   }
 
-  allocate(bytes: number): number {
+  allocate(bytes: number): Block {
     const block = this.#backend.allocator.allocate(bytes);
     this.#blocks.push(block);
-    return block.address;
+    return block;
   }
 
   release(): void {
@@ -47,22 +46,22 @@ class Blocks {
 
 /** Weight of a linear layer. */
 export class WasmLinearWeight implements LinearWeight {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly outFeatures: number;
   readonly inFeatures: number;
   readonly dtype: WeightDType;
-  /** Address of the panels. */
-  readonly panels: number;
-  /** Address of one bias for each column, zeros if there is none. */
-  readonly bias: number;
-  /** Addresses of one scale and one int32 offset for each column; 0 unless int8. */
-  readonly scales: number = 0;
-  readonly offsets: number = 0;
+  /** The weight in panels. */
+  readonly panels: Addressed;
+  /** One bias for each column, zeros if there is none. */
+  readonly bias: Addressed;
+  /** One scale and one int32 offset for each column; null unless int8. */
+  readonly scales: Addressed = NULL;
+  readonly offsets: Addressed = NULL;
   readonly #blocks: Blocks;
 
   /** Packs the matrices below each other. */
   constructor(
-    backend: WasmBackend,
+    backend: WasmHost,
     weights: readonly HostArray[],
     biases: readonly HostArray[],
     dtype: WeightDType,
@@ -84,11 +83,11 @@ export class WasmLinearWeight implements LinearWeight {
       if (dtype === "q8") {
         this.scales = this.#blocks.allocate(4 * columns);
         this.offsets = this.#blocks.allocate(4 * columns);
-        backend.view("f32", this.scales, columns).fill(0);
-        backend.view("i32", this.offsets, columns).fill(0);
+        backend.view("f32", this.scales.address, columns).fill(0);
+        backend.view("i32", this.offsets.address, columns).fill(0);
       }
       // What fills up the last panel, and the last group of an int8 row, is multiplied too.
-      backend.bytes(this.panels, columns * bytesPerColumn).fill(0);
+      backend.bytes(this.panels.address, columns * bytesPerColumn).fill(0);
       this.#packAll(weights, biases, columns);
     } catch (error) {
       this.#blocks.release();
@@ -97,7 +96,7 @@ export class WasmLinearWeight implements LinearWeight {
   }
 
   #packAll(weights: readonly HostArray[], biases: readonly HostArray[], columns: number): void {
-    const bias = this.backend.view("f32", this.bias, columns).fill(0);
+    const bias = this.backend.view("f32", this.bias.address, columns).fill(0);
     let first = 0;
     for (const [i, weight] of weights.entries()) {
       this.#pack(weight, first);
@@ -108,8 +107,8 @@ export class WasmLinearWeight implements LinearWeight {
 
   #pack(weight: HostArray, first: number): void {
     const { kernels } = this.backend;
-    const to = [weight.shape[0]!, this.inFeatures, this.panels, first] as const;
-    const quantized = [this.scales, this.offsets] as const;
+    const to = [weight.shape[0]!, this.inFeatures, this.panels.address, first] as const;
+    const quantized = [this.scales.address, this.offsets.address] as const;
     if (weight.dtype === "i8" && this.dtype === "q8") {
       withStored(
         this.backend,
@@ -144,18 +143,18 @@ export class WasmLinearWeight implements LinearWeight {
 
 /** Weight of a convolution. */
 export class WasmConvWeight implements ConvWeight {
-  readonly backend: WasmBackend;
+  readonly backend: WasmHost;
   readonly outChannels: number;
   readonly inChannels: number;
   readonly kernelSize: number;
   /** The taps of all channels as a matrix. */
   readonly matrix: WasmLinearWeight;
-  /** Address of a pixel of zeros, for the padding. */
-  readonly zero: number;
+  /** A pixel of zeros, for the padding. */
+  readonly zero: Addressed;
   readonly #blocks: Blocks;
-  #winogradPanels: number | undefined;
+  #winogradPanels: Addressed | undefined;
 
-  constructor(backend: WasmBackend, weight: HostArray, bias: HostArray) {
+  constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
     const sizes = checkConvWeight(weight, bias);
     const { outChannels, inChannels, kernelSize } = sizes;
     this.backend = backend;
@@ -172,20 +171,25 @@ export class WasmConvWeight implements ConvWeight {
       this.matrix.dispose();
       throw error;
     }
-    backend.view("f32", this.zero, inChannels).fill(0);
+    backend.view("f32", this.zero.address, inChannels).fill(0);
   }
 
   /**
-   * Address of the weight transformed for Winograd's convolution, which is made when it is first asked
+   * The weight transformed for Winograd's convolution, which is made when it is first asked
    * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
    * does not pay, or does not fit into the memory.
    */
-  winogradPanels(): number | undefined {
+  winogradPanels(): Addressed | undefined {
     if (this.#winogradPanels === undefined && suitsWinograd(this)) {
       const { backend, matrix, outChannels, inChannels } = this;
       try {
         const panels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
-        backend.kernels.packWinograd(matrix.panels, outChannels, inChannels, panels);
+        backend.kernels.packWinograd(
+          matrix.panels.address,
+          outChannels,
+          inChannels,
+          panels.address,
+        );
         this.#winogradPanels = panels;
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
@@ -224,17 +228,17 @@ function bytesOf(data: ArrayBufferView): Uint8Array {
  * int8 rows, in memory that is given back afterwards; `staging` is for more of it.
  */
 function withStored<T>(
-  backend: WasmBackend,
+  backend: WasmHost,
   array: HostArray,
   use: (values: number, scales: number, staging: Blocks) => T,
 ): T {
   const staging = new Blocks(backend);
   try {
     const { byteLength } = array.data;
-    const values = staging.allocate(byteLength);
+    const values = staging.allocate(byteLength).address;
     backend.bytes(values, byteLength).set(bytesOf(array.data));
     const { scale } = array.dtype === "i8" ? array : { scale: new Float32Array() };
-    const scales = staging.allocate(scale.byteLength);
+    const scales = staging.allocate(scale.byteLength).address;
     backend.view("f32", scales, scale.length).set(scale);
     return use(values, scales, staging);
   } finally {
@@ -244,16 +248,16 @@ function withStored<T>(
 
 /** Calls `use` with the address of the array as float32 in memory that is given back afterwards. */
 function withFloats<T>(
-  backend: WasmBackend,
+  backend: WasmHost,
   array: HostArray,
   use: (address: number) => T,
 ): T {
   return withStored(backend, array, (values, scales, staging) => {
     if (array.dtype === "f32") return use(values);
     const count = elementCount(array.shape);
-    const floats = staging.allocate(4 * count);
+    const floats = staging.allocate(4 * count).address;
     const columns = count / (array.shape[0] ?? 1);
-    backend.kernels.widen(values, FORMATS[array.dtype], floats, count, scales, columns);
+    backend.kernels.widen(values, Format[array.dtype], floats, count, scales, columns);
     return use(floats);
   });
 }

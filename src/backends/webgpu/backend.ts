@@ -18,12 +18,15 @@ import type {
   Tensor,
 } from "../backend.ts";
 import { expectCount } from "../arguments.ts";
+import { CheckedFrame } from "../checked_frame.ts";
 import { expectArray, float32Values } from "../host_arrays.ts";
 import { Device, type GpuStats } from "./device.ts";
-import { WebGpuFrame } from "./frame.ts";
+import { EXACT_SUM_TERMS } from "./kernels/math.ts";
+import { OPERATIONS } from "./kernels/operations.ts";
 import { describeAdapter, isSoftwareAdapter, probeWebGpu, requestDevice } from "./probe.ts";
 import { Recorder, type Tuning } from "./recorder.ts";
 import { STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
+import type { WebGpuDevice } from "./types.ts";
 import { WebGpuConvWeight, WebGpuLinearWeight } from "./weights.ts";
 
 /** Options of {@linkcode createWebGpuBackend}. */
@@ -41,6 +44,13 @@ export interface WebGpuOptions {
   /** How kernels are cut. */
   readonly tuning?: Partial<Tuning>;
 }
+
+const CLASSES = {
+  tensor: WebGpuTensor,
+  linear: WebGpuLinearWeight,
+  conv: WebGpuConvWeight,
+  mostSummed: EXACT_SUM_TERMS,
+};
 
 const DEFAULT_TUNING: Tuning = {
   dispatchesPerSubmission: Infinity,
@@ -101,7 +111,8 @@ export class WebGpuBackend implements Backend {
 
   frame(): Frame {
     this.#device.assertUsable();
-    return new WebGpuFrame(new Recorder(this, this.#device, this.#tuning));
+    const recorder = new Recorder(this, this.#device, this.#tuning);
+    return new CheckedFrame<WebGpuDevice>(recorder, OPERATIONS, CLASSES);
   }
 
   memoryUse(): MemoryUse {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { DeviceLostError } from "../errors.ts";
+import { DeviceLostError, disposedError } from "../errors.ts";
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
 import { formatBytes } from "../../base/format.ts";
 import type { Kernel } from "./kernels/kernel.ts";
@@ -94,7 +94,7 @@ export class Device {
    * @throws {ReferenceError} If the backend was disposed of.
    */
   assertUsable(): void {
-    if (this.#closed) throw new ReferenceError("The WebGPU backend was disposed of");
+    if (this.#closed) throw disposedError("the backend");
     if (this.#lost !== undefined) throw this.#lost;
   }
 
@@ -272,7 +272,7 @@ export class Device {
     }
     this.#closed = true;
     this.#buffers.forEach((buffer) => this.free(buffer));
-    this.#waiters.forEach((reject) => reject(new ReferenceError("The backend was disposed of")));
+    this.#waiters.forEach((reject) => reject(disposedError("the backend")));
     if (this.#owned) this.gpu.destroy();
   }
 

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { Scopes } from "../scopes.ts";
 import type { Device } from "./device.ts";
 import { STORAGE_USAGE } from "./tensor.ts";
 
@@ -13,8 +12,6 @@ export class FrameMemory {
   readonly #device: Device;
   readonly #buffers: GPUBuffer[] = [];
   readonly #free: GPUBuffer[] = [];
-  /** What was made in the frame and its scopes. */
-  readonly scopes: Scopes = new Scopes();
 
   /** Takes memory from `device` as it is needed. */
   constructor(device: Device) {
@@ -44,7 +41,6 @@ export class FrameMemory {
 
   /** Gives all memory back to the device. */
   dispose(): void {
-    this.scopes.dispose();
     this.#buffers.splice(0).forEach((buffer) => this.#device.free(buffer));
     this.#free.length = 0;
   }

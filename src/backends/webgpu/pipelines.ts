@@ -4,9 +4,20 @@
  * @module
  */
 
-import type { Device } from "./device.ts";
 import { COMPUTE_STAGE } from "./flags.ts";
 import { type Kernel, shaderSource } from "./kernels/kernel.ts";
+
+/** What compiling needs of a device. */
+export interface CompilingDevice {
+  /** The device. */
+  readonly gpu: GPUDevice;
+  /** Throws if nothing can be asked of the device any more. */
+  assertUsable(): void;
+  /** Waits for a promise, and no longer once the device is lost. */
+  until<T>(promise: Promise<T>): Promise<T>;
+  /** Does something; the errors of the GPU arrive by the second result. */
+  watch<T>(operation: string, body: () => T): [T, Promise<Error | undefined>];
+}
 
 /** A kernel on its way to a pipeline. Bind groups can be made at once, from its layout. */
 export interface CompiledKernel {
@@ -21,7 +32,7 @@ export interface CompiledKernel {
 }
 
 /** Starts to compile a kernel. */
-export function compileKernel(device: Device, kernel: Kernel): CompiledKernel {
+export function compileKernel(device: CompilingDevice, kernel: Kernel): CompiledKernel {
   const { gpu } = device;
   const types: GPUBufferBindingType[] = [
     ...Object.keys(kernel.inputs).map(() => "read-only-storage" as const),
@@ -50,7 +61,7 @@ export function compileKernel(device: Device, kernel: Kernel): CompiledKernel {
 }
 
 async function compile(
-  device: Device,
+  device: CompilingDevice,
   kernel: Kernel,
   layout: GPUBindGroupLayout,
 ): Promise<GPUComputePipeline> {

@@ -5,13 +5,14 @@
  */
 
 import type { Backend, DType, RunOptions } from "../backend.ts";
+import { FrameLife } from "../frame_life.ts";
 import { formatBytes } from "../../base/format.ts";
 import { elementCount } from "../../base/shapes.ts";
 import type { Device } from "./device.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import type { Kernel, Workgroups } from "./kernels/kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
-import { type BufferSlice, WebGpuTensor } from "./tensor.ts";
+import { type BufferSlice, STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
 import { Uniforms } from "./uniforms.ts";
 
 /** How kernels are cut; what the bench sweeps. */
@@ -60,6 +61,8 @@ export class Recorder {
   readonly device: Device;
   /** How kernels are cut. */
   readonly tuning: Tuning;
+  /** How long the frame and its tensors live. */
+  readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
   readonly #uniforms: Uniforms;
   readonly #dispatches: Dispatch[] = [];
@@ -67,7 +70,6 @@ export class Recorder {
   readonly #unprepared: Promise<Error | undefined>[] = [];
   #failure: Error | undefined;
   #operation = "frame";
-  #disposed = false;
 
   /** Begins with an empty list. */
   constructor(backend: Backend, device: Device, tuning: Tuning) {
@@ -80,7 +82,7 @@ export class Recorder {
 
   /** Records an operation: errors of what `record` does will name it. */
   operation<T>(name: string, record: () => T): T {
-    this.#assertAlive();
+    this.life.assertAlive();
     this.device.assertUsable();
     this.#operation = name;
     const [result, failure] = this.device.watch(name, record);
@@ -101,17 +103,27 @@ export class Recorder {
     return this.#tensor(shape, dtype, false);
   }
 
+  /** Reserves memory that outlives the frame. */
+  kept<D extends DType>(shape: readonly number[], dtype: D): WebGpuTensor<D> {
+    const { backend, device, life } = this;
+    const buffer = device.allocate(elementCount(shape) * 4, STORAGE_USAGE, this.#operation);
+    const origin = { lastRun: life.lastRun };
+    return life.keep(
+      (release) => new WebGpuTensor(backend, device, buffer, shape, dtype, release, origin),
+      () => device.free(buffer),
+    );
+  }
+
   /** A tensor in another shape, which goes with its scope. */
   view<D extends DType>(tensor: WebGpuTensor<D>, shape: readonly number[]): WebGpuTensor<D> {
     const view = tensor.view(shape);
-    this.#memory.scopes.own(view);
+    this.life.scopes.own(view);
     return view;
   }
 
   /** Opens a scope of memory. */
   scope(): Disposable {
-    this.#assertAlive();
-    return this.#memory.scopes.open();
+    return this.life.scopes.open();
   }
 
   /**
@@ -165,8 +177,11 @@ export class Recorder {
   }
 
   /** Runs what was recorded. */
-  async run({ signal }: RunOptions = {}): Promise<void> {
-    this.#assertAlive();
+  run({ signal }: RunOptions = {}): Promise<void> {
+    return this.life.run(() => this.#run(signal));
+  }
+
+  async #run(signal: AbortSignal | undefined): Promise<void> {
     this.device.assertUsable();
     signal?.throwIfAborted();
     this.#uniforms.flush();
@@ -185,8 +200,7 @@ export class Recorder {
 
   /** Gives all memory back, after the runs asked for. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (!this.life.dispose()) return;
     this.#memory.dispose();
     this.#uniforms.dispose();
   }
@@ -234,13 +248,10 @@ export class Recorder {
     const operation = this.#operation;
     const buffer = own ? memory.reserve(bytes, operation) : memory.take(bytes, operation);
     const giveBack = own ? () => {} : () => memory.giveBack(buffer);
-    const { backend, device } = this;
-    const tensor = new WebGpuTensor(backend, device, buffer, shape, dtype, giveBack);
-    memory.scopes.own(tensor);
+    const { backend, device, life } = this;
+    const origin = { lastRun: life.lastRun };
+    const tensor = new WebGpuTensor(backend, device, buffer, shape, dtype, giveBack, origin);
+    life.scopes.own(tensor);
     return tensor;
-  }
-
-  #assertAlive(): void {
-    if (this.#disposed) throw new ReferenceError("The frame was disposed of");
   }
 }

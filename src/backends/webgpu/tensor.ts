@@ -6,6 +6,9 @@
 
 import type { Backend, DataOf, DType } from "../backend.ts";
 import { expectCount, type OwnTensor } from "../arguments.ts";
+import { disposedError } from "../errors.ts";
+import type { LastRun } from "../frame_life.ts";
+import { formatShape } from "../../base/format.ts";
 import { elementCount } from "../../base/shapes.ts";
 import type { Device } from "./device.ts";
 import { BUFFER_USAGE } from "./flags.ts";
@@ -24,6 +27,14 @@ export interface BufferSlice {
 export const STORAGE_USAGE: GPUBufferUsageFlags = BUFFER_USAGE.storage |
   BUFFER_USAGE.copySource | BUFFER_USAGE.copyDestination;
 
+/** Where the content of a tensor comes from. */
+export interface TensorOrigin {
+  /** The last run of the frame that computes it. */
+  readonly lastRun?: LastRun;
+  /** Tensor whose memory this is, if not its own. */
+  readonly owner?: WebGpuTensor;
+}
+
 /** A tensor in a buffer. */
 export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, BufferSlice {
   /** Backend whose memory it lies in. */
@@ -38,14 +49,13 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
   readonly size: number;
   readonly #device: Device;
   readonly #release: () => void;
-  readonly #owner: WebGpuTensor | undefined;
+  readonly #origin: TensorOrigin;
   #disposed = false;
 
   /**
    * Takes over a buffer.
    *
    * @param release Takes the buffer back.
-   * @param owner Tensor whose memory this is, if not its own.
    */
   constructor(
     backend: Backend,
@@ -54,7 +64,7 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
     shape: readonly number[],
     dtype: D,
     release: () => void,
-    owner?: WebGpuTensor,
+    origin: TensorOrigin = {},
   ) {
     this.backend = backend;
     this.#device = device;
@@ -63,7 +73,7 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
     this.size = elementCount(shape);
     this.dtype = dtype;
     this.#release = release;
-    this.#owner = owner;
+    this.#origin = origin;
   }
 
   /** Number of bytes. */
@@ -78,13 +88,14 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
 
   /** Whether its memory was given back. */
   get disposed(): boolean {
-    return this.#disposed || this.#owner?.disposed === true;
+    return this.#disposed || this.#origin.owner?.disposed === true;
   }
 
   /** The same memory in another shape; it stays this tensor's. */
   view(shape: readonly number[]): WebGpuTensor<D> {
     const { backend, buffer, dtype } = this;
-    return new WebGpuTensor(backend, this.#device, buffer, shape, dtype, () => {}, this);
+    const origin = { ...this.#origin, owner: this };
+    return new WebGpuTensor(backend, this.#device, buffer, shape, dtype, () => {}, origin);
   }
 
   /**
@@ -93,18 +104,16 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
    * @throws {ReferenceError} If the tensor or its backend was disposed of.
    * @throws {DeviceLostError} If the GPU was lost.
    */
-  async data(): Promise<DataOf<D>> {
-    this.#assertAlive();
-    const bytes = await this.#device.read(this.buffer, this.bytes);
-    const data = this.dtype === "f32" ? new Float32Array(bytes) : new Int32Array(bytes);
-    return data as DataOf<D>;
+  data(): Promise<DataOf<D>> {
+    const values = this.#read();
+    return this.#origin.lastRun?.read(values) ?? values;
   }
 
-  /** Replaces all elements; without effect on a lost GPU, of which the next run tells. */
+  /** Replaces all elements; without effect on a lost GPU, which the next run reports. */
   write(values: DataOf<D>): void {
     this.#assertAlive();
     expectCount("write to a tensor", values.length, this.shape);
-    if (this.#device.closed) throw new ReferenceError("The WebGPU backend was disposed of");
+    if (this.#device.closed) throw disposedError("the backend");
     this.#device.write(this.buffer, 0, values);
   }
 
@@ -121,7 +130,14 @@ export class WebGpuTensor<D extends DType = DType> implements OwnTensor<D>, Buff
   }
 
   #assertAlive(): void {
-    if (this.disposed) throw new ReferenceError("The tensor was disposed of");
+    if (this.disposed) throw disposedError(`a tensor of shape ${formatShape(this.shape)}`);
+  }
+
+  async #read(): Promise<DataOf<D>> {
+    this.#assertAlive();
+    const bytes = await this.#device.read(this.buffer, this.bytes);
+    const data = this.dtype === "f32" ? new Float32Array(bytes) : new Int32Array(bytes);
+    return data as DataOf<D>;
   }
 }
 

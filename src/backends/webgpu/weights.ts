@@ -42,7 +42,7 @@ export interface Matrix {
   readonly columns: number;
   /** The rows, in order. */
   readonly parts: readonly MatrixPart[];
-  /** One summand for each row. */
+  /** One number for each row. */
   readonly bias: BufferSlice | undefined;
 }
 

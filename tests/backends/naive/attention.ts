@@ -1,35 +1,20 @@
 // Attention, written to be read: float64 inside, rounded to float32 when stored.
 
-/** Rows of a matrix, of which the columns from `offset` are meant. */
-export interface NaiveColumns {
-  readonly data: Float32Array;
-  readonly columns: number;
-  readonly offset: number;
-}
-
-/** Sizes of {@linkcode attention}. */
-export interface NaiveAttentionOptions {
-  readonly batch: number;
-  readonly queries: number;
-  readonly keys: number;
-  readonly heads: number;
-  readonly headDim: number;
-  readonly scale: number;
-  readonly causal: boolean;
-}
+import type { AttentionInputs, CheckedColumns } from "../../../src/backends/recording.ts";
+import { columnsOf } from "../../../src/base/shapes.ts";
+import { type Floats, type Naive, store } from "./arrays.ts";
 
 /** softmax(scale · q·kᵀ)·v: (batch · queries, heads · headDim). */
 export function attention(
-  q: NaiveColumns,
-  k: NaiveColumns,
-  v: NaiveColumns,
-  { batch, queries, keys, heads, headDim, scale, causal }: NaiveAttentionOptions,
-): Float32Array {
+  { q, k, v, batch, heads, headDim, scale, causal }: AttentionInputs<Naive>,
+  y: Floats,
+): void {
+  const [queries, keys] = [q.rows, k.rows];
   const out = new Float32Array(batch * queries * heads * headDim);
   for (let b = 0; b < batch; b++) {
     for (let h = 0; h < heads; h++) {
-      const at = (m: NaiveColumns, row: number, d: number) =>
-        m.data[row * m.columns + m.offset + h * headDim + d]!;
+      const at = ({ tensor, offset }: CheckedColumns<Naive>, row: number, d: number) =>
+        tensor.values[row * columnsOf(tensor) + offset + h * headDim + d]!;
       for (let i = 0; i < queries; i++) {
         const seen = causal ? Math.min(i + 1, keys) : keys;
         const scores = new Float64Array(seen);
@@ -47,7 +32,7 @@ export function attention(
       }
     }
   }
-  return out;
+  store(y, out);
 }
 
 function softmax(scores: Float64Array): Float64Array {

@@ -1,5 +1,8 @@
 // Convolution, written to be read: float64 inside, rounded to float32 when stored.
 
+import type { ConvGeometry } from "../../../src/backends/recording.ts";
+import { type Floats, store } from "./arrays.ts";
+
 /** Weight (outChannels, inChannels, kernelSize, kernelSize) and bias (outChannels). */
 export interface Convolution {
   readonly weight: Float32Array;
@@ -9,29 +12,17 @@ export interface Convolution {
   readonly kernelSize: number;
 }
 
-/** Sizes and options of {@linkcode conv2d}. */
-export interface NaiveConvOptions {
-  readonly batch: number;
-  readonly height: number;
-  readonly width: number;
-  readonly stride: 1 | 2;
-  readonly upsample: boolean;
-}
-
-/** Length of a side of the result for that of the argument. */
-export function convolvedLength(
-  length: number,
-  { stride, upsample }: { stride: 1 | 2; upsample: boolean },
-): number {
-  return stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
-}
-
 /** Convolution of (batch, height, width, inChannels). */
-export function conv2d(x: Float32Array, layer: Convolution, options: NaiveConvOptions) {
-  const { weight, bias, outChannels, inChannels, kernelSize } = layer;
-  const { batch, height, width, stride, upsample } = options;
-  const outHeight = convolvedLength(height, options);
-  const outWidth = convolvedLength(width, options);
+export function conv2d(
+  { values: x, shape }: Floats,
+  { weight, bias, outChannels, inChannels, kernelSize }: Convolution,
+  y: Floats,
+  { stride, upsample, add }: Omit<ConvGeometry, "shape">,
+): void {
+  const [batch, height, width] = shape as [number, number, number];
+  const convolved = (length: number) =>
+    stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
+  const [outHeight, outWidth] = [convolved(height), convolved(width)];
   // Zeros above and to the left; a convolution of stride 2 has them below and to the right only.
   const padding = stride === 2 ? 0 : (kernelSize - 1) / 2;
   const zoom = upsample ? 2 : 1;
@@ -59,5 +50,5 @@ export function conv2d(x: Float32Array, layer: Convolution, options: NaiveConvOp
       }
     }
   }
-  return out;
+  store(y, out, add);
 }

@@ -1,7 +1,9 @@
-// Linear layers and gates, written to be read: float64 inside, rounded to float32 when stored.
+// Linear layers, written to be read: float64 inside, rounded to float32 when stored.
 
 import type { WeightDType } from "../../../src/base/dtypes.ts";
 import type { Activation, HostArray } from "../../../src/backends/backend.ts";
+import type { Epilogue } from "../../../src/backends/recording.ts";
+import { type Floats, store } from "./arrays.ts";
 
 /** Weight (outFeatures, inFeatures) and bias (outFeatures, zeros if there is none). */
 export interface Linear {
@@ -11,9 +13,13 @@ export interface Linear {
   readonly inFeatures: number;
 }
 
-/** activation(x·Wᵀ + b). */
-export function linear(x: Float32Array, layer: Linear, activation: Activation): Float32Array {
-  const { weight, bias, outFeatures, inFeatures } = layer;
+/** activation(x·Wᵀ + b): (rows, inFeatures) → (rows, outFeatures). */
+export function linear(
+  { values: x }: Floats,
+  { weight, bias, outFeatures, inFeatures }: Linear,
+  y: Floats,
+  { activation, add }: Epilogue,
+): void {
   const rows = x.length / inFeatures;
   const out = new Float32Array(rows * outFeatures);
   for (let r = 0; r < rows; r++) {
@@ -25,18 +31,7 @@ export function linear(x: Float32Array, layer: Linear, activation: Activation): 
       out[r * outFeatures + o] = activate(total, activation);
     }
   }
-  return out;
-}
-
-/** a · gelu(b) for rows (a, b). */
-export function geglu(x: Float32Array, columns: number): Float32Array {
-  const half = columns / 2;
-  const out = new Float32Array(x.length / 2);
-  out.forEach((_, i) => {
-    const row = Math.floor(i / half) * columns;
-    out[i] = x[row + i % half]! * activate(x[row + half + i % half]!, "gelu");
-  });
-  return out;
+  store(y, out, add);
 }
 
 /** The activation functions. */

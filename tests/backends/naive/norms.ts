@@ -1,67 +1,64 @@
 // Normalisations, written to be read: float64 inside, rounded to float32 when stored.
 
+import type {
+  AdaLayerNormOptions,
+  GroupNormOptions,
+  LayerNormOptions,
+} from "../../../src/backends/backend.ts";
+import type { Checked } from "../../../src/backends/recording.ts";
+import { columnsOf } from "../../../src/base/shapes.ts";
+import { type Floats, type Naive, store } from "./arrays.ts";
 import { activate } from "./linear.ts";
 import { mapRows, sum } from "./rows.ts";
 
 /** (x − mean) / sqrt(variance + eps) · weight + bias for each row. */
 export function layerNorm(
-  x: Float32Array,
-  weight: Float32Array,
-  bias: Float32Array,
-  eps: number,
-): Float32Array {
-  return mapRows(
-    x,
-    weight.length,
-    (row) => standardize(row, eps).map((value, c) => value * weight[c]! + bias[c]!),
-  );
+  x: Floats,
+  { weight: { values: weight }, bias: { values: bias }, eps }: Checked<LayerNormOptions, Naive>,
+  y: Floats,
+): void {
+  const normalize = (row: Float64Array) =>
+    standardize(row, eps).map((value, c) => value * weight[c]! + bias[c]!);
+  store(y, mapRows(x.values, columnsOf(x), normalize));
 }
 
 /** (x − mean) / sqrt(variance + eps) · (1 + scale) + shift for each row. */
 export function adaLayerNorm(
-  x: Float32Array,
-  columns: number,
-  table: Float32Array,
-  timestep: number,
-  eps: number,
-): Float32Array {
-  const scales = table.subarray(2 * columns * timestep);
+  x: Floats,
+  { table, timestep, eps }: Checked<AdaLayerNormOptions, Naive>,
+  y: Floats,
+): void {
+  const columns = columnsOf(x);
+  const scales = table.values.subarray(2 * columns * timestep.values[0]!);
   const shifts = scales.subarray(columns);
-  return mapRows(
-    x,
-    columns,
-    (row) => standardize(row, eps).map((value, c) => value * (1 + scales[c]!) + shifts[c]!),
-  );
+  const normalize = (row: Float64Array) =>
+    standardize(row, eps).map((value, c) => value * (1 + scales[c]!) + shifts[c]!);
+  store(y, mapRows(x.values, columns, normalize));
 }
 
-/** Normalises groups of channels over all pixels of an image: x is (batch, pixels, channels). */
+/** Normalises groups of channels over all pixels of an image: (batch, height, width, channels). */
 export function groupNorm(
-  x: Float32Array,
-  shape: { batch: number; pixels: number; channels: number },
-  options: {
-    weight: Float32Array;
-    bias: Float32Array;
-    groups: number;
-    eps: number;
-    silu: boolean;
-  },
-): Float32Array {
-  const { batch, pixels, channels } = shape;
-  const size = channels / options.groups;
+  { values: x, shape }: Floats,
+  { weight, bias, groups, eps, silu }: Required<Checked<GroupNormOptions, Naive>>,
+  y: Floats,
+): void {
+  const [batch, height, width, channels] = shape as [number, number, number, number];
+  const pixels = height * width;
+  const size = channels / groups;
   const out = new Float32Array(x.length);
   for (let b = 0; b < batch; b++) {
-    for (let g = 0; g < options.groups; g++) {
+    for (let g = 0; g < groups; g++) {
       const index = (i: number) =>
         (b * pixels + Math.floor(i / size)) * channels + g * size + i % size;
       const group = Float64Array.from({ length: pixels * size }, (_, i) => x[index(i)]!);
-      standardize(group, options.eps).forEach((value, i) => {
+      standardize(group, eps).forEach((value, i) => {
         const c = index(i) % channels;
-        const y = value * options.weight[c]! + options.bias[c]!;
-        out[index(i)] = activate(y, options.silu ? "silu" : "none");
+        const scaled = value * weight.values[c]! + bias.values[c]!;
+        out[index(i)] = activate(scaled, silu ? "silu" : "none");
       });
     }
   }
-  return out;
+  store(y, out);
 }
 
 /** (x − mean) / sqrt(variance + eps). */

@@ -2,44 +2,39 @@
 // Rows are pixels: log p(x0) is (batch · pixels, classes − 1).
 
 import { SCHEDULE_COLUMNS } from "../../../src/backends/backend.ts";
+import type { PosteriorInputs, SampleStepInputs } from "../../../src/backends/recording.ts";
+import { computed, type Floats, type Naive, store } from "./arrays.ts";
 import { logSumExp, mapRows } from "./rows.ts";
 
 /** log of the zero in a one-hot vector, as the reference writes it. */
 const LOG_ZERO = Math.log(1e-30);
 
-/** Arguments of {@linkcode sampleStep}. */
-export interface NaiveSampleStepOptions {
-  readonly classes: number;
-  readonly pixels: number;
-  readonly schedule: Float32Array;
-  readonly row: number;
-  readonly noise: Float32Array;
-  readonly guidanceScale?: number | undefined;
-  readonly truncationRate?: number | undefined;
+/** Replaces the latents by the tokens of t − 1. */
+export function sampleStep(inputs: SampleStepInputs<Naive>): void {
+  inputs.latents.values.set(noisedLogits(inputs).map(argmax));
 }
 
-/** Tokens of t − 1, and the noised logits (batch · pixels, classes or classes − 1) they maximise. */
-export function sampleStep(
-  logProbs: Float32Array,
-  latents: Int32Array,
-  options: NaiveSampleStepOptions,
-): { tokens: Int32Array; noised: Float64Array[] } {
-  const { classes, pixels, schedule, row, noise, guidanceScale, truncationRate } = options;
-  let p = logProbs;
+/** The logits that the tokens of t − 1 maximise: (batch · pixels, classes or classes − 1). */
+export function noisedLogits(inputs: SampleStepInputs<Naive>): Float64Array[] {
+  const { latents, noise, classes, pixels, guidanceScale, truncationRate } = inputs;
+  const isLast = inputs.row.values[0] === 0;
+  let p = inputs.logProbs.values;
   if (guidanceScale !== undefined) p = guide(p, classes - 1, guidanceScale);
   if (truncationRate !== undefined) {
     p = truncate(p, classes - 1, truncationRate).map((value) => Math.max(value, -70));
   }
-  if (row > 0) p = posterior(p, latents, { classes, schedule, row });
-  const columns = row > 0 ? classes : classes - 1;
-  const noised = Array.from(latents, (_, row) => {
+  if (!isLast) {
+    const logProbs = { values: p, shape: [latents.values.length, classes - 1] };
+    p = computed([latents.values.length, classes], (y) => posterior({ ...inputs, logProbs }, y));
+  }
+  const columns = isLast ? classes - 1 : classes;
+  return Array.from(latents.values, (_, row) => {
     const [image, pixel] = [Math.floor(row / pixels), row % pixels];
     return Float64Array.from({ length: columns }, (_, k) => {
-      const u = noise[(image * columns + k) * pixels + pixel]!;
+      const u = noise.values[(image * columns + k) * pixels + pixel]!;
       return p[row * columns + k]! - Math.log(-Math.log(u + 1e-30) + 1e-30);
     });
   });
-  return { tokens: Int32Array.from(noised, argmax), noised };
 }
 
 /** u + s (c − u), normalised, where the first half of the rows is u and the second c. */
@@ -75,24 +70,24 @@ export function truncate(logProbs: Float32Array, columns: number, rate: number):
 
 /** log q(x_{t−1} | x_t, x_0) summed over p(x_0): (batch · pixels, classes). */
 export function posterior(
-  logProbs: Float32Array,
-  latents: Int32Array,
-  { classes, schedule, row }: { classes: number; schedule: Float32Array; row: number },
-): Float32Array {
+  { logProbs, latents, schedule, row, classes, lastRow }: PosteriorInputs<Naive>,
+  y: Floats,
+): void {
   const width = SCHEDULE_COLUMNS.length;
-  const rowOf = (t: number) => schedule.subarray(t * width, (t + 1) * width);
-  const [a, b, c, cumA, cumB, cumC] = rowOf(row) as unknown as Six;
-  const before = row === 0 ? schedule.length / width - 1 : row - 1;
+  const rowOf = (t: number) => schedule.values.subarray(t * width, (t + 1) * width);
+  const t = row.values[0]!;
+  const [a, b, c, cumA, cumB, cumC] = rowOf(t) as unknown as Six;
+  const before = t === 0 ? lastRow : t - 1;
   const [, , , beforeA, beforeB, beforeC] = rowOf(before) as unknown as Six;
   const mask = classes - 1;
-  const out = new Float32Array(latents.length * classes);
-  latents.forEach((token, row) => {
+  const out = new Float32Array(latents.values.length * classes);
+  latents.values.forEach((token, row) => {
     const oneHot = (k: number) => k === token ? 0 : LOG_ZERO;
     const toToken = (k: number) => token === mask ? c : logAddExp(oneHot(k) + a, b);
     const toTokenFrom0 = (k: number) => token === mask ? cumC : logAddExp(oneHot(k) + cumA, cumB);
     const q = Float64Array.from(
       { length: mask },
-      (_, k) => logProbs[row * mask + k]! - toTokenFrom0(k),
+      (_, k) => logProbs.values[row * mask + k]! - toTokenFrom0(k),
     );
     const total = logSumExp(q);
     for (let k = 0; k < mask; k++) {
@@ -100,7 +95,7 @@ export function posterior(
     }
     out[row * classes + mask] = beforeC + oneHot(mask) + total;
   });
-  return out;
+  store(y, out);
 }
 
 type Six = [number, number, number, number, number, number];

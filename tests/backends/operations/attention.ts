@@ -1,6 +1,14 @@
 // Tests of Frame.attention().
 
-import { compare, type MakeBackend, ROUNDOFF, sumTolerance, type Trial } from "./trial.ts";
+import type { Tensor } from "../../../src/backends/backend.ts";
+import {
+  compare,
+  type MakeBackend,
+  type Refusals,
+  ROUNDOFF,
+  sumTolerance,
+  type Trial,
+} from "./trial.ts";
 
 // Sequences, queries, keys, heads, columns of a head.
 const SHAPES: readonly [number, number, number, number, number][] = [
@@ -104,3 +112,41 @@ function tolerance({ keys, headDim, scale }: { keys: number; headDim: number; sc
     absolute: 4 * Math.abs(scale) * sumTolerance(headDim) + ROUNDOFF * (16 + keys),
   };
 }
+
+const attentionOptions = { batch: 2, heads: 2, headDim: 4, scale: 1 };
+
+function columns(tensor: Tensor, offset = 0) {
+  return { tensor, offset };
+}
+
+/** Calls with arguments that do not fit. */
+export const ATTENTION_REFUSALS: Refusals = {
+  attention: [
+    // Columns past the end, rows that are not those of a batch, keys without values.
+    (t, f) => {
+      const x = columns(t.floats(4, 8), 1);
+      return f.attention(x, x, x, attentionOptions);
+    },
+    (t, f) => {
+      const x = columns(t.floats(5, 8));
+      return f.attention(x, x, x, attentionOptions);
+    },
+    (t, f) => {
+      const x = columns(t.floats(4, 8));
+      return f.attention(x, x, columns(t.floats(6, 8)), attentionOptions);
+    },
+    // More keys than queries with a mask, no heads, a scale that turns scores round.
+    (t, f) => {
+      const x = columns(t.floats(6, 8));
+      return f.attention(columns(t.floats(4, 8)), x, x, { ...attentionOptions, causal: true });
+    },
+    (t, f) => {
+      const x = columns(t.floats(4, 8));
+      return f.attention(x, x, x, { ...attentionOptions, heads: 0 });
+    },
+    (t, f) => {
+      const x = columns(t.floats(4, 8));
+      return f.attention(x, x, x, { ...attentionOptions, scale: -1 });
+    },
+  ],
+};

@@ -1,7 +1,7 @@
 // Tests of Frame.conv2d().
 
 import type { ConvOptions } from "../../../src/backends/backend.ts";
-import { compare, type MakeBackend, sumTolerance } from "./trial.ts";
+import { compare, type MakeBackend, type Refusals, sumTolerance } from "./trial.ts";
 
 // Batch, height, width, channels of the argument, channels of the result.
 const SHAPES: readonly [number, number, number, number, number][] = [
@@ -73,3 +73,19 @@ export function testConvolution(name: string, makeBackend: MakeBackend): void {
     }
   });
 }
+
+/** Calls with arguments that do not fit. */
+export const CONVOLUTION_REFUSALS: Refusals = {
+  conv2d: [
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 3), t.conv(2, 4, 3)),
+    (t, f) => f.conv2d(t.floats(16, 4), t.conv(2, 4, 3)),
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 3), { addTo: t.floats(1, 4, 4, 4) }),
+    (t, f) => f.conv2d(t.floats(1, 1, 4, 4), t.conv(2, 4, 3), { stride: 2 }),
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 1), { stride: 2 }),
+    (t, f) => f.conv2d(t.floats(1, 4, 4, 4), t.conv(2, 4, 3), { stride: 2, upsample: true }),
+    (t, f) => {
+      const x = t.floats(1, 4, 4, 4);
+      return f.conv2d(x, t.conv(4, 4, 3), { addTo: x });
+    },
+  ],
+};

@@ -1,8 +1,17 @@
 // Tests of what all operations share: frames, runs, scopes, memory and cancellation.
 
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import type { Backend, Frame, LinearWeight, Tensor } from "../../../src/backends/backend.ts";
-import { assertClose, compare, type MakeBackend, Random, sumTolerance, Trial } from "./trial.ts";
+import type { Frame, LinearWeight, Tensor } from "../../../src/backends/backend.ts";
+import { testKeep } from "./keep.ts";
+import {
+  assertClose,
+  compare,
+  type MakeBackend,
+  Random,
+  settle,
+  sumTolerance,
+  Trial,
+} from "./trial.ts";
 
 /** Registers the tests. */
 export function testFrames(name: string, makeBackend: MakeBackend): void {
@@ -10,6 +19,7 @@ export function testFrames(name: string, makeBackend: MakeBackend): void {
   testRuns(name, makeBackend);
   testScopes(name, makeBackend);
   testMemory(name, makeBackend);
+  testKeep(name, makeBackend);
 }
 
 function testTensors(name: string, makeBackend: MakeBackend): void {
@@ -309,12 +319,4 @@ function asBatch(frame: Frame, table: Tensor): Tensor {
   const ids = frame.empty([1, 96], "i32");
   ids.write(Int32Array.from({ length: 96 }, (_, i) => i));
   return frame.embedding(ids, table);
-}
-
-/** Waits until work submitted so far, and what it frees, is done. */
-async function settle(backend: Backend): Promise<void> {
-  for (let i = 0; i < 3; i++) {
-    using tensor = backend.tensor(Float32Array.of(0), [1]);
-    await tensor.data();
-  }
 }

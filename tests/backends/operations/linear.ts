@@ -1,8 +1,8 @@
-// Tests of Frame.linear() and Frame.geglu().
+// Tests of Frame.linear().
 
 import type { WeightDType } from "../../../src/base/dtypes.ts";
-import type { Activation, HostArray } from "../../../src/backends/backend.ts";
-import { compare, type MakeBackend, ROUNDOFF, sumTolerance } from "./trial.ts";
+import type { Activation, HostArray, Tensor } from "../../../src/backends/backend.ts";
+import { compare, type MakeBackend, type Refusals, ROUNDOFF, sumTolerance } from "./trial.ts";
 
 // Rows, inFeatures, outFeatures: 1, primes, and the sizes around tiles and blocks of products.
 const SHAPES: readonly [number, number, number][] = [
@@ -127,18 +127,6 @@ export function testLinear(name: string, makeBackend: MakeBackend): void {
       { absolute: 0, relative: 2 * ROUNDOFF },
     );
   });
-
-  Deno.test(`${name}: Frame.geglu() gates one half of the columns by the other`, async () => {
-    await using backend = await makeBackend();
-    for (const [rows, half, size] of [[1, 1, 1], [3, 5, 4], [7, 16, 3], [2, 67, 20], [65, 33, 2]]) {
-      await compare(
-        backend,
-        `${rows} × ${half}, up to ${size}`,
-        (t) => t.frame.geglu(t.floatsIn(-size!, size!, rows!, 2 * half!)),
-        { absolute: 16 * ROUNDOFF * size! ** 2, relative: 8 * ROUNDOFF },
-      );
-    }
-  });
 }
 
 const BIASES: readonly [readonly number[], boolean][] = [
@@ -164,3 +152,25 @@ const STORED_SHAPES: readonly [number, number, readonly number[]][] = [
 function q8Tolerance(terms: number): number {
   return 6 * Math.sqrt(terms) * 0.58 / Math.sqrt(12) * Math.hypot(1 / 63, 1 / 127);
 }
+
+/** Calls with arguments that do not fit. */
+export const LINEAR_REFUSALS: Refusals = {
+  linear: [
+    (t, f) => f.linear(t.floats(3, 5), t.linear([2], 4)),
+    (t, f) => f.linear(t.ids([1, 2], 1, 2) as unknown as Tensor, t.linear([2], 2)),
+    (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(3, 3) }),
+    (t, f) => f.linear(t.floats(3, 4), t.linear([2], 4), { addTo: t.floats(2, 2) }),
+    (t, f) => {
+      const options = { addTo: t.floats(3, 2), activation: "silu" } as const;
+      return f.linear(t.floats(3, 4), t.linear([2], 4), options);
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: x });
+    },
+    (t, f) => {
+      const x = t.floats(3, 4);
+      return f.linear(x, t.linear([4], 4), { addTo: f.reshape(x, [12]) });
+    },
+  ],
+};

@@ -1,19 +1,6 @@
-// Tests of Frame.layerNorm(), adaLayerNorm(), groupNorm() and normalizeRows().
+// Tests of Frame.layerNorm(), adaLayerNorm() and groupNorm().
 
-import { compare, type MakeBackend, ROUNDOFF } from "./trial.ts";
-
-const ROWS: readonly [number, number][] = [
-  [1, 1],
-  [1, 2],
-  [3, 5],
-  [7, 8],
-  [5, 17],
-  [33, 31],
-  [2, 64],
-  [65, 88],
-  [4, 129],
-  [1, 1408],
-];
+import { compare, type MakeBackend, type Refusals, ROWS } from "./trial.ts";
 
 // Mean and half-width of the inputs: ordinary ones, ones whose variance is small beside the squared
 // mean, and ones whose variance is small beside eps.
@@ -94,19 +81,36 @@ export function testNorms(name: string, makeBackend: MakeBackend): void {
       }
     }
   });
-
-  Deno.test(`${name}: Frame.normalizeRows() divides by the norm`, async () => {
-    await using backend = await makeBackend();
-    for (const [rows, columns] of ROWS) {
-      for (const size of [1, 1e-4, 1e4]) {
-        await compare(
-          backend,
-          `${rows} × ${columns} up to ${size}`,
-          (t) => t.frame.normalizeRows(t.floatsIn(-size, size, rows, columns)),
-          // Half the relative error of a sum of squares, which are of one sign.
-          { absolute: 0, relative: ROUNDOFF * (8 + Math.sqrt(columns)) },
-        );
-      }
-    }
-  });
 }
+
+/** Calls with arguments that do not fit. */
+export const NORMS_REFUSALS: Refusals = {
+  layerNorm: [
+    (t, f) => f.layerNorm(t.floats(2, 4), { weight: t.floats(3), bias: t.floats(4), eps: 1e-5 }),
+    (t, f) => f.layerNorm(t.floats(2, 4), { weight: t.floats(4), bias: t.floats(5), eps: 1e-5 }),
+  ],
+  adaLayerNorm: [
+    (t, f) =>
+      f.adaLayerNorm(t.floats(2, 4), { table: t.floats(3, 4), timestep: t.ids([0], 1), eps: 1e-5 }),
+    (t, f) =>
+      f.adaLayerNorm(t.floats(2, 4), {
+        table: t.floats(3, 8),
+        timestep: t.ids([0, 1], 2),
+        eps: 1e-5,
+      }),
+  ],
+  groupNorm: [
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(6)];
+      return f.groupNorm(t.floats(1, 2, 2, 6), { weight, bias, groups: 4, eps: 1e-6 });
+    },
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(5)];
+      return f.groupNorm(t.floats(1, 2, 2, 6), { weight, bias, groups: 2, eps: 1e-6 });
+    },
+    (t, f) => {
+      const [weight, bias] = [t.floats(6), t.floats(6)];
+      return f.groupNorm(t.floats(4, 6), { weight, bias, groups: 2, eps: 1e-6 });
+    },
+  ],
+};

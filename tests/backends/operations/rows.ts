@@ -1,9 +1,20 @@
-// Tests of Backend.upload() and of Frame.embedding(), transpose(), reshape(), repeat(),
-// nearestCode() and logSoftmax().
+// Tests of Backend.upload() and of Frame.embedding(), geglu(), transpose(), reshape(), repeat(),
+// normalizeRows(), nearestCode() and logSoftmax().
 
+import type { Tensor } from "../../../src/backends/backend.ts";
 import { assert, assertEquals } from "@std/assert";
-import { nearestCode } from "../naive/rows.ts";
-import { compare, type MakeBackend, Random, result, ROUNDOFF, sumTolerance } from "./trial.ts";
+import { floats } from "../naive/arrays.ts";
+import { codeDistances } from "../naive/rows.ts";
+import {
+  compare,
+  type MakeBackend,
+  Random,
+  type Refusals,
+  result,
+  ROUNDOFF,
+  ROWS,
+  sumTolerance,
+} from "./trial.ts";
 
 const EXACT = { absolute: 0 };
 
@@ -47,6 +58,18 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
           );
         }
       }
+    }
+  });
+
+  Deno.test(`${name}: Frame.geglu() gates one half of the columns by the other`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, half, size] of [[1, 1, 1], [3, 5, 4], [7, 16, 3], [2, 67, 20], [65, 33, 2]]) {
+      await compare(
+        backend,
+        `${rows} × ${half}, up to ${size}`,
+        (t) => t.frame.geglu(t.floatsIn(-size!, size!, rows!, 2 * half!)),
+        { absolute: 16 * ROUNDOFF * size! ** 2, relative: 8 * ROUNDOFF },
+      );
     }
   });
 
@@ -105,6 +128,21 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
     assertEquals([shape, dtype, [...data]], [[2, ids.length], "i32", [...ids, ...ids]]);
   });
 
+  Deno.test(`${name}: Frame.normalizeRows() divides by the norm`, async () => {
+    await using backend = await makeBackend();
+    for (const [rows, columns] of ROWS) {
+      for (const size of [1, 1e-4, 1e4]) {
+        await compare(
+          backend,
+          `${rows} × ${columns} up to ${size}`,
+          (t) => t.frame.normalizeRows(t.floatsIn(-size, size, rows, columns)),
+          // Half the relative error of a sum of squares, which are of one sign.
+          { absolute: 0, relative: ROUNDOFF * (8 + Math.sqrt(columns)) },
+        );
+      }
+    }
+  });
+
   Deno.test(`${name}: Frame.nearestCode() finds the nearest code`, async () => {
     await using backend = await makeBackend();
     for (const [rows, codes, columns] of CODEBOOKS) {
@@ -113,16 +151,17 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
         return t.frame.nearestCode(x, t.floats(codes, columns));
       });
       const random = new Random(1);
-      const x = random.floats(rows * columns);
-      const expected = nearestCode(x, random.floats(codes * columns), columns);
+      const x = floats(random.floats(rows * columns), rows, columns);
+      const codebook = floats(random.floats(codes * columns), codes, columns);
+      const distances = codeDistances(x, codebook);
       assertEquals(shape, [1, rows]);
       data.forEach((code, r) => {
-        const distance = (k: number) => expected.distances[r * codes + k]!;
+        const nearest = Math.min(...distances[r]!);
         // Three sums make a distance; one of them twice.
         const tolerance = 4 * sumTolerance(columns);
         assert(
-          distance(code) - distance(expected.indices[r]!) <= tolerance,
-          `${rows} × ${columns} of ${codes}: row ${r} took ${code} for ${expected.indices[r]}`,
+          distances[r]![code]! - nearest <= tolerance,
+          `${rows} × ${columns} of ${codes}: row ${r} took ${code} for one at ${nearest}`,
         );
       });
     }
@@ -171,3 +210,25 @@ const CODEBOOKS: readonly [number, number, number][] = [
   [17, 1025, 9],
   [3, 40, 130],
 ];
+
+/** Calls with arguments that do not fit. */
+export const ROWS_REFUSALS: Refusals = {
+  embedding: [
+    (t, f) => f.embedding(t.floats(2, 3) as unknown as Tensor<"i32">, t.floats(5, 4)),
+    (t, f) => f.embedding(t.ids([1], 1), t.ids([1, 2], 2, 1) as unknown as Tensor),
+    (t, f) => f.embedding(t.ids([1], 1), t.floats(5, 4), t.floats(1, 3)),
+  ],
+  geglu: [(t, f) => f.geglu(t.floats(3, 5))],
+  transpose: [(t, f) => f.transpose(t.floats(3, 4))],
+  reshape: [
+    (t, f) => f.reshape(t.floats(3, 4), [3, 5]),
+    (t, f) => f.reshape(t.floats(3, 4), [-3, -4]),
+  ],
+  repeat: [
+    (t, f) => f.repeat(t.floats(3, 4), 0),
+    (t, f) => f.repeat(t.floats(3, 4), 1.5),
+  ],
+  normalizeRows: [(t, f) => f.normalizeRows(t.ids([1, 2], 1, 2) as unknown as Tensor)],
+  nearestCode: [(t, f) => f.nearestCode(t.floats(3, 4), t.floats(7, 5))],
+  logSoftmax: [(t, f) => f.logSoftmax(t.ids([1, 2], 1, 2) as unknown as Tensor)],
+};

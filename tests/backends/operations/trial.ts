@@ -16,6 +16,9 @@ import { createOracle } from "../oracle_backend.ts";
 /** Makes the backend under test. */
 export type MakeBackend = () => Promise<Backend>;
 
+/** Calls of operations, by name, that they have to refuse. */
+export type Refusals = Readonly<Record<string, readonly ((t: Trial, frame: Frame) => unknown)[]>>;
+
 /** Unit roundoff of float32: the relative error of one operation. */
 export const ROUNDOFF = 2 ** -24;
 
@@ -27,6 +30,20 @@ export const ROUNDOFF = 2 ** -24;
 export function sumTolerance(terms: number): number {
   return ROUNDOFF * (16 + 2 * terms);
 }
+
+/** Rows and columns of what is normalised: 1, primes, and sizes around vectors and workgroups. */
+export const ROWS: readonly [number, number][] = [
+  [1, 1],
+  [1, 2],
+  [3, 5],
+  [7, 8],
+  [5, 17],
+  [33, 31],
+  [2, 64],
+  [65, 88],
+  [4, 129],
+  [1, 1408],
+];
 
 /** Largest differences allowed: `absolute + relative · |expected|`. */
 export interface Tolerance {
@@ -166,6 +183,14 @@ export async function result(
   const tensor = record(trial);
   await trial.frame.run();
   return { shape: [...tensor.shape], dtype: tensor.dtype, data: await tensor.data() };
+}
+
+/** Waits until work submitted so far, and what it frees, is done. */
+export async function settle(backend: Backend): Promise<void> {
+  for (let i = 0; i < 3; i++) {
+    using tensor = backend.tensor(Float32Array.of(0), [1]);
+    await tensor.data();
+  }
 }
 
 /** Fails at the largest difference, if it is beyond the tolerance; infinities have to be equal. */

@@ -16,6 +16,7 @@ import { type Kernel, unroll } from "./kernel.ts";
 import { multiplyAdd } from "./linear.ts";
 import type { AttentionTile, Recorder } from "../recorder.ts";
 import type { FloatTensor } from "../tensor.ts";
+import type { WebGpuDevice } from "../types.ts";
 
 /** Columns of the result that a workgroup computes at most; wider heads are cut. */
 const MAX_WIDTH = 160;
@@ -309,9 +310,9 @@ function largest(vector: string): string {
 }
 
 /** Records attention into y (batch · queries rows). */
-export function recordAttention(
+export function attention(
   recorder: Recorder,
-  inputs: AttentionInputs<FloatTensor>,
+  inputs: AttentionInputs<WebGpuDevice>,
   y: FloatTensor,
 ): void {
   const { q, k, v, batch, heads, headDim, scale, causal } = inputs;

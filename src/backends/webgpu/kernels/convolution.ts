@@ -65,7 +65,7 @@ fn loadX(row: Row, k: u32) -> vec4f {
 }
 
 /** Records a convolution of x into y. */
-export function recordConvolution(
+export function conv2d(
   recorder: Recorder,
   x: FloatTensor,
   weight: WebGpuConvWeight,

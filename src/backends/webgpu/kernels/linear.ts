@@ -16,7 +16,7 @@ import { type ElementType, type Kernel, unroll } from "./kernel.ts";
 import { GELU, SIGMOID } from "./math.ts";
 import type { MatmulTile, Recorder } from "../recorder.ts";
 import type { FloatTensor } from "../tensor.ts";
-import type { Matrix } from "../weights.ts";
+import type { Matrix, WebGpuLinearWeight } from "../weights.ts";
 
 /** Tiles to choose from, largest first; each fits in the 16 KiB that every GPU has. */
 export const MATMUL_TILES: readonly MatmulTile[] = [
@@ -250,4 +250,16 @@ export function recordMatmul(
       [Math.ceil(part.rows / tile.columns), Math.ceil(rows / tile.rows), 1],
     );
   }
+}
+
+/** Records activation(x·Wᵀ + b) into y, or its addition to y. */
+export function linear(
+  recorder: Recorder,
+  x: FloatTensor,
+  { matrix, inFeatures }: WebGpuLinearWeight,
+  y: FloatTensor,
+  epilogue: Epilogue,
+): void {
+  const left = { factor: denseFactor(inFeatures), params: { inner: inFeatures } };
+  recordMatmul(recorder, left, x, matrix, y, epilogue);
 }

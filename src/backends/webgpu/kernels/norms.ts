@@ -15,7 +15,8 @@ import {
 } from "./kernel.ts";
 import { SIGMOID } from "./math.ts";
 import type { Recorder } from "../recorder.ts";
-import type { BufferSlice, FloatTensor, IntTensor } from "../tensor.ts";
+import type { BufferSlice, FloatTensor } from "../tensor.ts";
+import type { WebGpuDevice } from "../types.ts";
 
 /** Threads for a row: no more than have something to do, as a power of two. */
 export function threadsFor(columns: number): number {
@@ -97,20 +98,20 @@ function recordRows(
 }
 
 /** Records a layer norm of x into y. */
-export function recordLayerNorm(
+export function layerNorm(
   recorder: Recorder,
   x: FloatTensor,
-  { weight, bias, eps }: Checked<LayerNormOptions, FloatTensor, IntTensor>,
+  { weight, bias, eps }: Checked<LayerNormOptions, WebGpuDevice>,
   y: FloatTensor,
 ): void {
   recordRows(recorder, "plain", x, y, { weight, bias }, { eps, lastTimestep: 0 });
 }
 
 /** Records an adaptive layer norm of x into y. */
-export function recordAdaLayerNorm(
+export function adaLayerNorm(
   recorder: Recorder,
   x: FloatTensor,
-  { table, timestep, eps }: Checked<AdaLayerNormOptions, FloatTensor, IntTensor>,
+  { table, timestep, eps }: Checked<AdaLayerNormOptions, WebGpuDevice>,
   y: FloatTensor,
 ): void {
   const lastTimestep = table.shape[0]! - 1;
@@ -222,10 +223,10 @@ fn main(${LINEAR_MAIN_PARAMETERS}) {
 }
 
 /** Records a group norm of x (batch, height, width, channels) into y. */
-export function recordGroupNorm(
+export function groupNorm(
   recorder: Recorder,
   x: FloatTensor,
-  options: Required<Checked<GroupNormOptions, FloatTensor, IntTensor>>,
+  options: Required<Checked<GroupNormOptions, WebGpuDevice>>,
   y: FloatTensor,
 ): void {
   const { weight, bias, groups, eps, silu } = options;

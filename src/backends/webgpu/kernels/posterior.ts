@@ -6,18 +6,14 @@
  */
 
 import { SCHEDULE_COLUMNS } from "../../backend.ts";
-import type { PosteriorInputs } from "../../recording.ts";
-import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
+import { reduction } from "./kernel.ts";
 import { EXACT_SUM, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
-import { forColumns, rowMain } from "./norms.ts";
-import type { Recorder } from "../recorder.ts";
-import type { FloatTensor, IntTensor } from "../tensor.ts";
 
 /** Threads of a pixel. */
 export const PIXEL_THREADS = 256;
 
 /** Anything below stands for −∞, which shaders may not rely on. */
-const LOWEST = "-1e30";
+export const LOWEST = "-1e30";
 
 /** log 1e-30: what the reference has in place of log 0 in a one-hot vector. */
 const LOG_ZERO = "-69.07755279";
@@ -92,53 +88,3 @@ fn previous(s: Transition, k: u32, q: f32, total: f32) -> f32 {
 fn previousMask(s: Transition, total: f32) -> f32 {
   return s.mask + total;
 }`;
-
-/** log p(x_0) (rows, columns) → `y` (rows, columns + 1), as bits: −∞ would not survive arithmetic. */
-const POSTERIOR_KERNEL: Kernel = {
-  name: "posterior",
-  inputs: { logProbs: "f32", latents: "i32", schedule: "f32", scheduleRow: "i32" },
-  outputs: { y: "u32" },
-  params: { rows: "u32", columns: "u32", lastRow: "i32" },
-  body: () => `
-${POSTERIOR}
-fn bits(value: f32) -> u32 {
-  return select(bitcast<u32>(value), 0xff800000u, value < -1e29);
-}
-${rowMain(PIXEL_THREADS)}
-  let s = transitionOf(u32(latents[row]));
-  var highest = ${LOWEST};
-  ${forColumns(PIXEL_THREADS, "highest = max(highest, fromX0(s, i, logProbs[start + i]));")}
-  highest = largest(thread, highest);
-  var sum = vec3u();
-  ${
-    forColumns(
-      PIXEL_THREADS,
-      "sum += digits(preciseExp(fromX0(s, i, logProbs[start + i]) - highest));",
-    )
-  }
-  let all = logSumExp(thread, highest, sum);
-  ${
-    forColumns(
-      PIXEL_THREADS,
-      "y[start + row + i] = bits(previous(s, i, fromX0(s, i, logProbs[start + i]), all));",
-    )
-  }
-  if (thread == 0u) { y[start + row + params.columns] = bits(previousMask(s, all)); }
-}`,
-};
-
-/** Records the posterior into y (batch, pixels, classes). */
-export function recordPosterior(
-  recorder: Recorder,
-  inputs: PosteriorInputs<FloatTensor, IntTensor>,
-  y: FloatTensor,
-): void {
-  const { logProbs, latents, schedule, row, classes, timesteps } = inputs;
-  const rows = latents.size;
-  recorder.dispatch(
-    POSTERIOR_KERNEL,
-    { logProbs, latents, schedule, scheduleRow: row, y },
-    { rows, columns: classes - 1, lastRow: timesteps },
-    linearWorkgroups(rows),
-  );
-}

@@ -14,7 +14,7 @@ import {
 import { EXACT_SUM, GELU, PRECISE_EXP, PRECISE_LOG } from "./math.ts";
 import { forColumns, rowMain, threadsFor } from "./norms.ts";
 import type { Recorder } from "../recorder.ts";
-import type { BufferSlice, FloatTensor, IntTensor } from "../tensor.ts";
+import type { BufferSlice, FloatTensor, IntTensor, WebGpuTensor } from "../tensor.ts";
 
 const THREADS = 256;
 
@@ -65,7 +65,7 @@ function embeddingKernel(positioned: boolean): Kernel {
 }
 
 /** Records table[ids] + position into y; a table too large for one binding is cut into windows. */
-export function recordEmbedding(
+export function embedding(
   recorder: Recorder,
   ids: IntTensor,
   table: FloatTensor,
@@ -113,24 +113,25 @@ ${
 };
 
 /** Records a · gelu(b) for the rows (a, b) of x into y. */
-export function recordGeglu(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function geglu(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordElements(recorder, GEGLU, { x, y }, y.size, { columns: y.shape.at(-1)! });
 }
 
-/** Copies floats as integers, which keep their bits everywhere. */
+/** On bits, whatever they stand for. */
 const REPEAT: Kernel = {
   name: "repeat",
-  inputs: { x: "i32" },
-  outputs: { y: "i32" },
+  inputs: { x: "u32" },
+  outputs: { y: "u32" },
   params: { count: "u32", size: "u32" },
   body: () => elementMain("y[i] = x[i % params.size];"),
 };
 
 /** Records copies of x into y until that is full. */
-export function recordRepeat(
+export function repeat(
   recorder: Recorder,
-  x: FloatTensor | IntTensor,
-  y: FloatTensor | IntTensor,
+  x: WebGpuTensor,
+  _times: number,
+  y: WebGpuTensor,
 ): void {
   recordElements(recorder, REPEAT, { x, y }, y.size, { size: x.size });
 }
@@ -164,7 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 };
 
 /** Records the transposes of the matrices of x (count, rows, columns) into y. */
-export function recordTranspose(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function transpose(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   const [count, rows, columns] = x.shape as [number, number, number];
   const tiles = (length: number) => Math.ceil(length / TRANSPOSE_TILE);
   recorder.dispatch(TRANSPOSE, { x, y }, { rows, columns }, [tiles(columns), tiles(rows), count]);
@@ -222,12 +223,12 @@ function recordEachRow(
 }
 
 /** Records the rows of x, divided by their L2 norms, into y. */
-export function recordNormalizeRows(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function normalizeRows(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, normalizeKernel, x, y);
 }
 
 /** Records x − log Σ exp x for each row into y. */
-export function recordLogSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+export function logSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recordEachRow(recorder, logSoftmaxKernel, x, y);
 }
 
@@ -269,7 +270,7 @@ ${rowMain(CODE_THREADS)}
 };
 
 /** Records the index of the nearest row of the codebook for each row of x into y. */
-export function recordNearestCode(
+export function nearestCode(
   recorder: Recorder,
   x: FloatTensor,
   codebook: FloatTensor,

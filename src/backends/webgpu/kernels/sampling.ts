@@ -1,6 +1,6 @@
 /**
- * The denoising step in one kernel: guidance, truncation, posterior, Gumbel noise and argmax. A
- * workgroup computes one pixel.
+ * The posterior, and the denoising step in one kernel: guidance, truncation, posterior, Gumbel noise
+ * and argmax. A workgroup computes one pixel.
  *
  * Truncation keeps the most probable classes up to the one whose partial sum reaches the rate. Instead
  * of sorting, the least probable class to keep is found digit by digit: four times, the classes that
@@ -11,14 +11,65 @@
  * @module
  */
 
-import type { SampleStepInputs } from "../../recording.ts";
+import type { PosteriorInputs, SampleStepInputs } from "../../recording.ts";
 import { type Kernel, linearWorkgroups, reduction } from "./kernel.ts";
 import { forColumns, rowMain } from "./norms.ts";
-import { PIXEL_THREADS, POSTERIOR } from "./posterior.ts";
+import { LOWEST, PIXEL_THREADS, POSTERIOR } from "./posterior.ts";
 import type { Recorder } from "../recorder.ts";
-import type { FloatTensor, IntTensor } from "../tensor.ts";
+import type { FloatTensor } from "../tensor.ts";
+import type { WebGpuDevice } from "../types.ts";
 
 const THREADS = PIXEL_THREADS;
+
+/** log p(x_0) (rows, columns) → `y` (rows, columns + 1), as bits: −∞ would not survive arithmetic. */
+const POSTERIOR_KERNEL: Kernel = {
+  name: "posterior",
+  inputs: { logProbs: "f32", latents: "i32", schedule: "f32", scheduleRow: "i32" },
+  outputs: { y: "u32" },
+  params: { rows: "u32", columns: "u32", lastRow: "i32" },
+  body: () => `
+${POSTERIOR}
+fn bits(value: f32) -> u32 {
+  return select(bitcast<u32>(value), 0xff800000u, value < -1e29);
+}
+${rowMain(THREADS)}
+  let s = transitionOf(u32(latents[row]));
+  var highest = ${LOWEST};
+  ${forColumns(THREADS, "highest = max(highest, fromX0(s, i, logProbs[start + i]));")}
+  highest = largest(thread, highest);
+  var sum = vec3u();
+  ${
+    forColumns(
+      THREADS,
+      "sum += digits(preciseExp(fromX0(s, i, logProbs[start + i]) - highest));",
+    )
+  }
+  let all = logSumExp(thread, highest, sum);
+  ${
+    forColumns(
+      THREADS,
+      "y[start + row + i] = bits(previous(s, i, fromX0(s, i, logProbs[start + i]), all));",
+    )
+  }
+  if (thread == 0u) { y[start + row + params.columns] = bits(previousMask(s, all)); }
+}`,
+};
+
+/** Records the posterior into y (batch, pixels, classes). */
+export function posterior(
+  recorder: Recorder,
+  inputs: PosteriorInputs<WebGpuDevice>,
+  y: FloatTensor,
+): void {
+  const { logProbs, latents, schedule, row, classes, lastRow } = inputs;
+  const rows = latents.size;
+  recorder.dispatch(
+    POSTERIOR_KERNEL,
+    { logProbs, latents, schedule, scheduleRow: row, y },
+    { rows, columns: classes - 1, lastRow },
+    linearWorkgroups(rows),
+  );
+}
 
 /** A bin of the histogram for each thread. */
 const BINS = THREADS;
@@ -279,12 +330,12 @@ export function truncationBound(rate: number): readonly [number, number, number]
 }
 
 /** Records a denoising step of `latents`. */
-export function recordSampleStep(
+export function sampleStep(
   recorder: Recorder,
-  inputs: SampleStepInputs<FloatTensor, IntTensor>,
+  inputs: SampleStepInputs<WebGpuDevice>,
 ): void {
   const { logProbs, latents, schedule, row, noise } = inputs;
-  const { guidanceScale, truncationRate, pixels, classes, timesteps } = inputs;
+  const { guidanceScale, truncationRate, pixels, classes, lastRow } = inputs;
   const rows = latents.size;
   const columns = classes - 1;
   const [guided, truncated] = [guidanceScale !== undefined, truncationRate !== undefined];
@@ -298,7 +349,7 @@ export function recordSampleStep(
       rows,
       columns,
       pixels,
-      lastRow: timesteps,
+      lastRow,
       guidanceScale: guidanceScale ?? 1,
       bound0,
       bound1,

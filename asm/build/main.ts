@@ -1,14 +1,15 @@
 /**
  * Compiles the kernels to `wasm/`: two variants as base64 in TypeScript modules, so that importing
- * them needs no permission, and the bindings that `asc` generates.
+ * them needs no permission, the bindings that `asc` generates, and the layouts of the commands.
  *
  * Usage: `deno task build` writes them, `deno task build --check` fails if they are not fresh.
  */
 
 import { main as asc } from "npm:assemblyscript@0.28.20/asc";
 import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { readInterface, writeInterface } from "./layouts.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 const options = [
   ["-O3", "--noAssert", "--runtime", "stub", "--bindings", "raw"],
@@ -35,9 +36,20 @@ async function compile(flags: string[]): Promise<Map<string, string | Uint8Array
   return files;
 }
 
+/** Texts of the kernels, by name of the file. */
+async function readSources(): Promise<Map<string, string>> {
+  const folder = new URL("asm/", root);
+  const names = (await Array.fromAsync(Deno.readDir(folder)))
+    .flatMap(({ name, isFile }) => isFile ? [name] : []).sort();
+  const texts = names.map((name) => Deno.readTextFile(new URL(name, folder)));
+  return new Map((await Promise.all(texts)).map((text, i) => [names[i]!, text]));
+}
+
 /** Contents of the files of `wasm/`, by name. */
 async function build(): Promise<Map<string, string>> {
   const outputs = new Map<string, string>();
+  const commands = writeInterface(readInterface(await readSources()));
+  outputs.set("commands.ts", `${header}\n${commands}`);
   for (const [name, flags] of Object.entries(variants)) {
     const files = await compile(flags);
     const base64 = encodeBase64(files.get("out.wasm") as Uint8Array).replace(/.{100}/g, "$&\\\n");

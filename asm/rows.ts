@@ -1,17 +1,30 @@
-// Operations that move or combine elements: embedding, gated GELU, transposition, repetition, nearest
-// code, log-softmax.
+// Operations on rows one by one: embedding, gated GELU, transposition, repetition, L2 normalization,
+// nearest code, log-softmax.
 
 import { exp4, gelu4 } from "./math";
-import { ceilDiv, floats, fma, maxLanes, smaller, splat, sumLanes, sumLanesF64 } from "./simd";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { maxOf } from "./softmax";
 import { claim, Control } from "./threads";
-import { RowsCommand } from "./norms";
 
+/** What needs only rows: logSoftmax, normalizeRows, geglu. */
+// x and out are (rows, columns); for geglu x is (rows, 2 · columns)
+@unmanaged
+export class RowsCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  rows: i32;
+  /** Columns of the result. */
+  columns: i32;
+}
+
+// ids is (count), table is (tableRows, columns), position is (positions, columns), out is (count, columns)
 @unmanaged
 export class EmbeddingCommand {
   opcode: i32;
   ids: usize;
   table: usize;
-  /** 0, or rows that are added in turn. */
+  /** Rows that are added in turn, or null. */
   position: usize;
   out: usize;
   count: i32;
@@ -21,6 +34,7 @@ export class EmbeddingCommand {
   tableRows: i32;
 }
 
+/** out[i] = table[ids[i]] (+ position[i mod positions]). `embedding` of tests/backends/naive/rows.ts. */
 export function embedding(command: EmbeddingCommand, control: Control): void {
   const columns = command.columns, bytes = floats(columns);
   for (let i = claim(control); i < command.count; i = claim(control)) {
@@ -41,7 +55,7 @@ export function embedding(command: EmbeddingCommand, control: Control): void {
   }
 }
 
-/** a · gelu(b) for rows (a, b); `columns` counts those of the result. */
+/** out = a · gelu(b) for rows (a, b) of x. `geglu` of tests/backends/naive/rows.ts. */
 export function geglu(command: RowsCommand, control: Control): void {
   const columns = command.columns, bytes = floats(columns);
   for (let row = claim(control); row < command.rows; row = claim(control)) {
@@ -59,6 +73,7 @@ export function geglu(command: RowsCommand, control: Control): void {
   }
 }
 
+// x is (batch, rows, columns), out is (batch, columns, rows)
 @unmanaged
 export class TransposeCommand {
   opcode: i32;
@@ -72,7 +87,7 @@ export class TransposeCommand {
 /** Side of the square blocks that a transposition moves, so that both sides use whole cache lines. */
 const BLOCK: i32 = 16;
 
-/** (batch, rows, columns) → (batch, columns, rows) */
+/** Exchanges rows and columns of each matrix. `transpose` of tests/backends/naive/rows.ts. */
 export function transpose(command: TransposeCommand, control: Control): void {
   const rows = command.rows, columns = command.columns;
   const perImage = ceilDiv(rows, BLOCK);
@@ -90,14 +105,41 @@ export function transpose(command: TransposeCommand, control: Control): void {
   }
 }
 
-/** Copies x `rows` times in a row; `columns` counts its elements. */
-export function repeat(command: RowsCommand, control: Control): void {
-  const bytes = floats(command.columns);
-  for (let i = claim(control); i < command.rows; i = claim(control)) {
+// x is (size), out is (times, size)
+@unmanaged
+export class RepeatCommand {
+  opcode: i32;
+  x: usize;
+  out: usize;
+  times: i32;
+  size: i32;
+}
+
+/** Copies x `times` times, one after the other. `repeat` of tests/backends/naive/rows.ts. */
+export function repeat(command: RepeatCommand, control: Control): void {
+  const bytes = floats(command.size);
+  for (let i = claim(control); i < command.times; i = claim(control)) {
     memory.copy(command.out + <usize> i * bytes, command.x, bytes);
   }
 }
 
+/** Divides each row by its L2 norm. `normalizeRows` of tests/backends/naive/rows.ts. */
+export function normalizeRows(command: RowsCommand, control: Control): void {
+  const columns = command.columns;
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const x = command.x + <usize> row * floats(columns),
+      out = command.out + <usize> row * floats(columns);
+    let sum: f64 = 0;
+    for (let c = 0; c < columns; c++) {
+      const value = <f64> load<f32>(x + floats(c));
+      sum += value * value;
+    }
+    const norm = <f32> sqrt<f64>(sum);
+    for (let c = 0; c < columns; c++) store<f32>(out + floats(c), load<f32>(x + floats(c)) / norm);
+  }
+}
+
+// x is (rows, columns), codebook is (codes, columns), out is (rows) int32
 @unmanaged
 export class NearestCodeCommand {
   opcode: i32;
@@ -109,7 +151,10 @@ export class NearestCodeCommand {
   codes: i32;
 }
 
-/** Index of the row e of the codebook with the least |z|² + |e|² − 2 z·e; the first of equals. */
+/**
+ * Index of the row e of the codebook with the least |z|² + |e|² − 2 z·e; the first of equals.
+ * `nearestCode` of tests/backends/naive/rows.ts.
+ */
 export function nearestCode(command: NearestCodeCommand, control: Control): void {
   const columns = command.columns;
   for (let row = claim(control); row < command.rows; row = claim(control)) {
@@ -134,7 +179,7 @@ function dot(a: usize, b: usize, count: i32): f32 {
   return total;
 }
 
-/** x − log Σ exp x for each row, the sum in float64. */
+/** x − log Σ exp x for each row, the sum in float64. `logSoftmax` of tests/backends/naive/rows.ts. */
 export function logSoftmax(command: RowsCommand, control: Control): void {
   const columns = command.columns, bytes = floats(columns), vectors = floats(columns & ~3);
   for (let row = claim(control); row < command.rows; row = claim(control)) {
@@ -166,28 +211,4 @@ export function logSoftmax(command: RowsCommand, control: Control): void {
     }
     if (i < bytes) store<f32>(out + i, <f32> (<f64> load<f32>(x + i) - total));
   }
-}
-
-export function maxOf(x: usize, count: i32): f32 {
-  let highest = splat(-Infinity), i: usize = 0;
-  for (const end = floats(count & ~3); i < end; i += 16) {
-    highest = f32x4.max(highest, v128.load(x + i));
-  }
-  let result = maxLanes(highest);
-  for (; i < floats(count); i += 4) result = max(result, load<f32>(x + i));
-  return result;
-}
-
-/** log Σ exp x */
-export function logSumExp(x: usize, count: i32): f32 {
-  const highest = maxOf(x, count), top = splat(highest);
-  let sum = splat(0), i: usize = 0;
-  for (const end = floats(count & ~3); i < end; i += 16) {
-    sum = f32x4.add(sum, exp4(f32x4.sub(v128.load(x + i), top)));
-  }
-  let total = sumLanesF64(sum);
-  for (; i < floats(count); i += 4) {
-    total += <f64> f32x4.extract_lane(exp4(splat(load<f32>(x + i) - highest)), 0);
-  }
-  return highest + <f32> Math.log(total);
 }

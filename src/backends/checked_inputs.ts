@@ -1,0 +1,96 @@
+/**
+ * Checks of operations that take many arguments.
+ *
+ * @module
+ */
+
+import type { Arguments, Device } from "./arguments.ts";
+import {
+  type AttentionOptions,
+  type Columns,
+  type ConvOptions,
+  type ConvWeight,
+  type PosteriorOptions,
+  SCHEDULE_COLUMNS,
+  type Tensor,
+} from "./backend.ts";
+import type { AttentionInputs, ConvGeometry, PosteriorInputs } from "./recording.ts";
+import { columnsOf } from "../base/shapes.ts";
+
+/** Names of the lengths of images. */
+export const IMAGES: readonly string[] = ["batch", "height", "width", "channels"];
+
+/** Arguments of `attention`. */
+export function attentionInputs<D extends Device>(
+  args: Arguments<D>,
+  q: Columns,
+  k: Columns,
+  v: Columns,
+  options: AttentionOptions,
+): AttentionInputs<D> {
+  const { batch, heads, headDim, scale, causal = false } = options;
+  args.natural("batch", batch);
+  args.natural("heads", heads);
+  args.natural("headDim", headDim);
+  args.expect(scale > 0 && scale < Infinity, "scale to be positive and finite", scale);
+  const width = heads * headDim;
+  const inputs = {
+    ...{ batch, heads, headDim, scale, causal },
+    q: args.columns("q", q, width, batch),
+    k: args.columns("k", k, width, batch),
+    v: args.columns("v", v, width, batch),
+  };
+  const [queries, keys, values] = [inputs.q.rows, inputs.k.rows, inputs.v.rows];
+  args.expect(keys > 0, "k with at least one row a sequence", keys);
+  args.expect(values === keys, `v with ${keys} rows a sequence, as k`, values);
+  const aligned = !causal || queries === keys;
+  args.expect(aligned, `q with ${keys} rows a sequence, as k, to be causal`, queries);
+  return inputs;
+}
+
+/** How `conv2d` of x (batch, height, width, channels) is done. */
+export function convGeometry<D extends Device>(
+  args: Arguments<D>,
+  x: D["floats"],
+  { kernelSize, outChannels }: ConvWeight,
+  { stride = 1, upsample = false, addTo }: ConvOptions,
+): ConvGeometry {
+  const possible = stride === 1 || (stride === 2 && kernelSize === 3 && !upsample);
+  args.expect(possible, "stride 1, or 2 for a 3×3 kernel without upsample", stride);
+  const [batch, height, width] = x.shape as [number, number, number];
+  const large = stride === 1 || Math.min(height, width) >= 2;
+  args.expect(large, "x of at least 2×2 pixels for stride 2", x.shape);
+  // With stride 2 the padding is one row below and one column to the right.
+  const side = (length: number) =>
+    stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
+  const shape = [batch, side(height), side(width), outChannels];
+  return { shape, stride, upsample, add: addTo !== undefined };
+}
+
+/**
+ * Arguments of `posterior`, and those that `sampleStep` shares with it.
+ *
+ * @param copies Predictions of an image: two with guidance.
+ */
+export function posteriorInputs<D extends Device>(
+  args: Arguments<D>,
+  logProbs: Tensor,
+  latents: Tensor<"i32">,
+  { schedule, row }: PosteriorOptions,
+  copies = 1,
+): PosteriorInputs<D> {
+  const tokens = args.ints("latents", latents, ["batch", "pixels"]);
+  const [batch, pixels] = tokens.shape as [number, number];
+  const predictions = args.floats("logProbs", logProbs, [copies * batch, pixels, "classes"]);
+  const table = args.floats("schedule", schedule, ["rows", SCHEDULE_COLUMNS.length]);
+  return {
+    logProbs: predictions,
+    latents: tokens,
+    schedule: table,
+    row: args.scalar("row", row),
+    batch,
+    pixels,
+    classes: columnsOf(predictions) + 1,
+    lastRow: table.shape[0]! - 1,
+  };
+}

@@ -1,0 +1,24 @@
+/**
+ * The operations of the WebGPU backend.
+ *
+ * @module
+ */
+
+import type { Kernels } from "../../checked_frame.ts";
+import type { WebGpuDevice } from "../types.ts";
+import * as attention from "./attention.ts";
+import * as convolution from "./convolution.ts";
+import * as linear from "./linear.ts";
+import * as norms from "./norms.ts";
+import * as rows from "./rows.ts";
+import * as sampling from "./sampling.ts";
+
+/** A function for each operation that records it: what the files of kernels export under its name. */
+export const OPERATIONS: Kernels<WebGpuDevice> = {
+  ...attention,
+  ...convolution,
+  ...linear,
+  ...norms,
+  ...rows,
+  ...sampling,
+};

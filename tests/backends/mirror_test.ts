@@ -1,0 +1,40 @@
+// The trees that hold the operations mirror each other: one file name for an operation in all of them.
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { CheckedFrame } from "../../src/backends/checked_frame.ts";
+import { REFUSALS } from "./operations/arguments.ts";
+
+const GROUPS = ["linear", "attention", "norms", "convolution", "rows", "sampling"];
+
+/** Methods of frames that compute nothing. */
+const OTHERS = ["constructor", "scope", "run", "dispose", "empty", "keep", "reshape"];
+
+const OPERATIONS = Object.getOwnPropertyNames(CheckedFrame.prototype)
+  .filter((name) => !OTHERS.includes(name));
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The group whose file in a folder exports a function of this name. */
+async function groupOf(operation: string, folder: string): Promise<string | undefined> {
+  for (const group of GROUPS) {
+    const module = await import(new URL(`${folder}${group}.ts`, ROOT).href);
+    if (typeof module[operation] === "function") return group;
+  }
+  return undefined;
+}
+
+Deno.test("every operation has one file name in all trees", async () => {
+  assert(OPERATIONS.length >= 15, `${OPERATIONS}`);
+  for (const operation of OPERATIONS) {
+    const group = await groupOf(operation, "src/backends/webgpu/kernels/");
+    assert(group !== undefined, `no kernel of ${operation} in webgpu/kernels`);
+    assertEquals(await groupOf(operation, "tests/backends/naive/"), group, operation);
+    const read = (folder: string) => Deno.readTextFile(new URL(`${folder}${group}.ts`, ROOT));
+    assertMatch(await read("asm/"), new RegExp(`^export function ${operation}[A-Z(]`, "m"));
+    assertMatch(await read("tests/backends/operations/"), new RegExp(`Frame\\.${operation}\\(\\)`));
+  }
+});
+
+Deno.test("every operation is called with arguments that do not fit", () => {
+  for (const operation of OPERATIONS) assert(REFUSALS[operation]?.length, operation);
+});

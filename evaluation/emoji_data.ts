@@ -1,9 +1,12 @@
 // The pictures that the embedded model was trained with: `names.json` and `rgba.bin.gz` of one folder.
 
 import { RasterImage } from "../src/images/raster_image.ts";
+import type { Color } from "./image_measures.ts";
 
-/** Side of an emoji in a training picture, of the picture's side, in the middle of its variations. */
-const SCALE = 0.96;
+/** Side of an emoji in a training picture, of the picture's side. */
+const SCALE = 0.97;
+
+const WHITE: Color = [255, 255, 255];
 
 interface Listing {
   /** Side of a picture. */
@@ -19,10 +22,12 @@ export class EmojiData {
   readonly #rgba: Uint8Array;
   /** Numbers of the pictures of each name. */
   readonly #byName: ReadonlyMap<string, readonly number[]>;
+  readonly #styles: readonly string[];
 
   private constructor({ size, names }: Listing, rgba: Uint8Array) {
     this.#size = size;
     this.#rgba = rgba;
+    this.#styles = names.map(({ style }) => style);
     const indices = names.map((_, i) => i);
     this.#byName = Map.groupBy(indices, (i) => names[i]!.name);
   }
@@ -52,17 +57,41 @@ export class EmojiData {
     return found.map(([name]) => name).sort();
   }
 
+  /** Names that there is a picture of in a style, in alphabetical order. */
+  namesIn(style: string): string[] {
+    const found = [...this.#byName].filter(([, indices]) => {
+      return indices.some((i) => this.#styles[i] === style);
+    });
+    return found.map(([name]) => name).sort();
+  }
+
   /**
-   * The pictures of a name as the model saw them, on white.
+   * The pictures of a name as the model saw them, in any style.
    *
    * @param side Pixels of a side.
+   * @param ground Colour of the ground. Default: white.
    */
-  pictures(name: string, side: number): RasterImage[] {
-    return (this.#byName.get(name) ?? []).map((index) => this.#onWhite(index, side));
+  pictures(name: string, side: number, ground: Color = WHITE): RasterImage[] {
+    return (this.#byName.get(name) ?? []).map((index) => this.#onGround(index, side, ground));
+  }
+
+  /**
+   * The picture of a name in a style as the model saw it.
+   *
+   * @param side Pixels of a side.
+   * @param ground Colour of the ground. Default: white.
+   * @throws {RangeError} If there is none.
+   */
+  drawing(name: string, style: string, side: number, ground: Color = WHITE): RasterImage {
+    const index = this.#byName.get(name)?.find((i) => this.#styles[i] === style);
+    if (index === undefined) {
+      throw new RangeError(`Cannot show ${name}: there is no picture in ${style} style`);
+    }
+    return this.#onGround(index, side, ground);
   }
 
   /** Resamples bilinearly, with premultiplied alpha, as the training does. */
-  #onWhite(index: number, side: number): RasterImage {
+  #onGround(index: number, side: number, ground: Color): RasterImage {
     const size = this.#size;
     const source = this.#rgba.subarray(index * size ** 2 * 4, (index + 1) * size ** 2 * 4);
     const lines = sampleLines(side, size);
@@ -71,12 +100,12 @@ export class EmojiData {
       for (const [x, columns] of lines.entries()) {
         const to = (y * side + x) * 4;
         for (let c = 0; c < 3; c++) {
-          let value = 255;
+          let value = ground[c]!;
           for (const row of rows) {
             for (const column of columns) {
               const from = (row.at * size + column.at) * 4;
               const alpha = source[from + 3]! / 255;
-              value += row.weight * column.weight * alpha * (source[from + c]! - 255);
+              value += row.weight * column.weight * alpha * (source[from + c]! - ground[c]!);
             }
           }
           data[to + c] = value;

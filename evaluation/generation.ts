@@ -1,6 +1,7 @@
 // Many pictures, a batch at a time.
 
 import type { RasterImage } from "../src/images/raster_image.ts";
+import type { GenerateOptions } from "../src/pipeline/generate_options.ts";
 import type { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { SeedsGenerator } from "./seeds_generator.ts";
 
@@ -11,6 +12,26 @@ const BATCH = 8;
 export interface Case {
   readonly prompt: string;
   readonly seed: number;
+}
+
+/** How pictures are drawn; what is left out is up to the pipeline. */
+export type DrawOptions = Pick<
+  GenerateOptions,
+  "guidanceScale" | "truncationRate" | "numInferenceSteps"
+>;
+
+/** How the embedded model draws best. */
+export const EMOJI_OPTIONS: DrawOptions = {
+  guidanceScale: 1,
+  truncationRate: 0.8,
+  numInferenceSteps: 100,
+};
+
+/** A picture and what it was decoded from. */
+export interface Drawn {
+  readonly image: RasterImage;
+  /** Tokens, row by row. */
+  readonly tokens: Int32Array;
 }
 
 /** Splits cases into batches. */
@@ -30,15 +51,26 @@ export function batchArguments(
   return [batch.map(({ prompt }) => prompt), { generator: new SeedsGenerator(seeds) }];
 }
 
-/** Draws all cases and says on the standard error output how far it has come. */
+/** Draws all cases and reports on the standard error output how far it has come. */
 export async function drawAll(
   pipe: VQDiffusionPipeline,
   cases: readonly Case[],
-): Promise<RasterImage[]> {
-  const images: RasterImage[] = [];
+  options: DrawOptions = {},
+): Promise<Drawn[]> {
+  const drawn: Drawn[] = [];
   for (const batch of batches(cases)) {
-    images.push(...(await pipe.generate(...batchArguments(batch))).images);
-    console.error(`${images.length} of ${cases.length} pictures`);
+    const [prompts, noise] = batchArguments(batch);
+    let latents: Int32Array = new Int32Array();
+    const { images } = await pipe.generate(prompts, {
+      ...options,
+      ...noise,
+      callback: (_step, _timestep, tokens) => void (latents = tokens),
+    });
+    const size = latents.length / images.length;
+    images.forEach((image, i) => {
+      drawn.push({ image, tokens: latents.subarray(i * size, (i + 1) * size) });
+    });
+    console.error(`${drawn.length} of ${cases.length} pictures`);
   }
-  return images;
+  return drawn;
 }

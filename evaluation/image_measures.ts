@@ -20,6 +20,35 @@ export function meanSquaredDifference(a: RasterImage, b: RasterImage): number {
   return meanOverColors(a, b, (x, y) => (x - y) ** 2);
 }
 
+/** Peak signal-to-noise ratio of pictures of one size, in decibels; infinite for equal ones. */
+export function peakSignalToNoise(a: RasterImage, b: RasterImage): number {
+  return 10 * Math.log10(255 ** 2 / meanSquaredDifference(a, b));
+}
+
+/**
+ * Mean red, green and blue of equal blocks, row by row.
+ *
+ * @param blocks Blocks of a side, a divisor of the picture's.
+ */
+export function blockMeans({ data, width, height }: RasterImage, blocks: number): Float32Array {
+  const [columns, rows] = [width / blocks, height / blocks];
+  if (!Number.isInteger(columns) || !Number.isInteger(rows)) {
+    throw new RangeError(
+      `Cannot divide a picture: blocks is ${blocks}, expected a divisor of ${width} and ${height}`,
+    );
+  }
+  const means = new Float32Array(blocks * blocks * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const block = Math.floor(y / rows) * blocks + Math.floor(x / columns);
+      for (let c = 0; c < 3; c++) {
+        means[block * 3 + c]! += data[(y * width + x) * 4 + c]! / (rows * columns);
+      }
+    }
+  }
+  return means;
+}
+
 /** Median colour, channel by channel, of a border as wide as 1/32 of the picture, at least one pixel. */
 export function borderColor({ data, width, height }: RasterImage): Color {
   const border = Math.max(1, Math.round(Math.min(width, height) / 32));

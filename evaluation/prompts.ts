@@ -25,21 +25,21 @@ export const STYLES: readonly string[] = ["noto", "fluent", "flat"];
 /** What `evaluation/contact_sheet.ts` draws. */
 export const SHEET_PROMPTS: readonly string[] = [
   "red apple",
-  "a cat, flat style",
+  "cat",
   "grinning face",
   "pizza on a blue background",
-  "rocket, fluent style",
+  "rocket",
   "a green apple on a red background",
   "dog face, noto style",
   "tractor on a yellow background",
   "octopus on a light blue background",
   "crown",
-  "a blue book on an orange background",
+  "a mushroom on an orange background",
   "soccer ball on a green background",
   "a tulip on a purple background",
   "a strawberry, flat style on a white background",
-  "hamburger, flat style on a black background",
-  "sun",
+  "hamburger on a black background",
+  "an owl, fluent style",
 ];
 
 /** Names for {@linkcode variedPrompts}: 40, all of them in the training data. */

@@ -3,15 +3,29 @@
 import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
 import type { Backend } from "../src/backends/backend.ts";
 import { createBackend } from "../src/backends/select.ts";
-import { integerOption, type ParsedArguments, UsageError } from "../src/cli/arguments.ts";
+import {
+  choiceOption,
+  integerOption,
+  numberOption,
+  type ParsedArguments,
+  UsageError,
+} from "../src/cli/arguments.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
 import { markdownTable, percent } from "../tools/markdown_table.ts";
 import { choicesOption, runScript } from "../tools/script.ts";
+import { Drawings, tokensOf } from "./drawings.ts";
 import { EmojiData } from "./emoji_data.ts";
-import { type Case, drawAll } from "./generation.ts";
-import { borderColor, meanSquaredDifference, nearestColor } from "./image_measures.ts";
+import { type Case, drawAll, type DrawOptions } from "./generation.ts";
+import {
+  borderColor,
+  countEqual,
+  meanSquaredDifference,
+  nearestColor,
+  peakSignalToNoise,
+} from "./image_measures.ts";
+import { KNOWN_NAMES } from "./known_names.ts";
 import { GROUND_COLORS, GROUNDS, promptOf, STYLES } from "./prompts.ts";
 import { choose } from "./random_choice.ts";
 
@@ -19,22 +33,29 @@ const USAGE = `Scores how well a model of emoji follows prompts.
 
     deno run --allow-all evaluation/score.ts --data folder [options]
 
---data folder   training pictures: names.json and rgba.bin.gz, as the training renders them
---model a,b     folders, URLs or hub ids; default: the embedded model
---dtype a,b     how weights are held: fp32, fp16, q8; default: fp32
---images n      images of each score; default: 200 of grounds, 300 of names
---json file     writes the table as JSON, too`;
+--data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--model a,b       folders, URLs or hub ids; default: the embedded model
+--dtype a,b       how weights are held: fp32, fp16, q8; default: fp32
+--guidance a,b    guidance scales; default: 1
+--truncation r    truncation rate; default: 0.8
+--steps n         inference steps; default: 100
+--style s         noto, fluent or flat, named in the prompts; default: Noto, without naming it
+--images n        images on white, and as many on grounds; default: 200
+--json file       writes the table as JSON, too`;
 
 const EXPLANATION = `
-"ground": share of images of "a <name> on a <colour> background" whose ground, the median colour of
-the border, is nearest to the right one of the twelve colours; by chance 8.3 %.
-"nearest of 21": share of images of "a <name>" that are nearer to a training picture of their own name
-than to those of 20 other names, drawn at random; by chance 4.8 %. "pairs won": share of the 20 other
-names that are farther away than the own, on average; by chance 50 %. The distance to a name is the
-mean squared difference of red, green and blue to the nearest of its pictures in three styles, on white.
+Images of "a <name>" on white, and of "a <name> on a <colour> background" in turn for twelve colours; the
+names are drawn at random from those that the model knows, in weights/names.json.
+"ground": share of images whose ground, the median colour of the border, is nearest to the right one of
+the twelve colours; by chance 8.3 %. "nearest": share of images that are nearer to their own name's
+drawing than to those of all ${KNOWN_NAMES.length} known names in the same style and on the same ground, as
+means of 16 × 16 blocks; by chance 0.1 %. "tokens": share of tokens that are those which the model's encoder
+finds for the drawing, on white. "PSNR": to the drawing, in decibels. "pairs": share of 20 other names,
+drawn at random, whose pictures are farther away than those of the own name; by chance 50 %. That
+distance is the mean squared difference to the nearest of a name's pictures in three styles.
 After ± the standard error.`;
 
-/** Names that a picture's own name competes with. */
+/** Names that a picture's own name competes with in pairs. */
 const RIVALS = 20;
 /** Seeds of the choice of names; those of images are 0, 1, 2 … in each score. */
 const NAME_SEED = 0;
@@ -44,65 +65,102 @@ interface Options {
   readonly data: string;
   readonly models: readonly (string | undefined)[];
   readonly dtypes: readonly WeightDType[];
-  readonly grounds: number;
-  readonly names: number;
+  readonly guidances: readonly number[];
+  readonly draw: Omit<DrawOptions, "guidanceScale">;
+  readonly style: string | undefined;
+  readonly images: number;
   readonly json: string | undefined;
 }
 
-/** A share with its standard error. */
+/** A mean with its standard error. */
 interface Estimate {
   readonly mean: number;
   readonly error: number;
+}
+
+/** The measures of many images. */
+interface Measures {
+  readonly ground: Estimate;
+  readonly nearest: Estimate;
+  /** Of images on white only. */
+  readonly tokens: Estimate | undefined;
+  readonly psnr: Estimate;
+  readonly pairs: Estimate;
 }
 
 /** The scores of one model with weights held in one way. */
 interface Score {
   readonly model: string;
   readonly dtype: WeightDType;
-  readonly ground: Estimate;
-  readonly nearest: Estimate;
-  readonly pairs: Estimate;
+  readonly guidance: number;
+  readonly on: "white" | "grounds";
+  readonly measures: Measures;
 }
 
-/** Share of images with the right ground. */
-async function scoreGrounds(
-  pipe: VQDiffusionPipeline,
-  names: readonly string[],
-): Promise<Estimate> {
-  const grounds = names.map((_, i) => GROUNDS[i % GROUNDS.length]!);
-  const cases = names.map((name, seed): Case => {
-    return { prompt: promptOf({ name, ground: grounds[seed] }), seed };
-  });
-  const images = await drawAll(pipe, cases);
-  const isRight = images.map((image, i) => {
-    return nearestColor(borderColor(image), GROUND_COLORS) === grounds[i] ? 1 : 0;
-  });
-  return estimate(isRight);
+/** What is to be drawn; without a ground the prompt names none, and it is white. */
+interface Subject {
+  readonly name: string;
+  readonly ground?: string;
 }
 
-/** How often images are nearest to their own names. */
-async function scoreNames(
+/** What images are compared with. */
+interface References {
+  readonly data: EmojiData;
+  readonly drawings: Drawings;
+  readonly style: string | undefined;
+}
+
+async function measure(
   pipe: VQDiffusionPipeline,
-  names: readonly string[],
+  subjects: readonly Subject[],
+  options: DrawOptions,
+  { data, drawings, style }: References,
+): Promise<Measures> {
+  const cases = subjects.map((subject, seed): Case => {
+    return { prompt: promptOf({ ...subject, style }), seed };
+  });
+  const rivals = new TorchGenerator(RIVAL_SEED);
+  const [ground, nearest, tokens, psnr, pairs]: number[][] = [[], [], [], [], []];
+  for (const [i, { image, tokens: drawn }] of (await drawAll(pipe, cases, options)).entries()) {
+    const { name, ground: named } = subjects[i]!;
+    const drawing = drawings.of(name, named);
+    ground!.push(Number(nearestColor(borderColor(image), GROUND_COLORS) === (named ?? "white")));
+    nearest!.push(Number(drawings.nearest(image, named) === name));
+    psnr!.push(peakSignalToNoise(image, drawing));
+    pairs!.push(pairsWon(image, subjects[i]!, data, rivals));
+    if (named !== undefined) continue;
+    const right = await tokensOf(pipe.components.vqvae, drawing);
+    tokens!.push(countEqual(drawn, right) / right.length);
+  }
+  return {
+    ground: estimate(ground!),
+    nearest: estimate(nearest!),
+    tokens: tokens!.length > 0 ? estimate(tokens!) : undefined,
+    psnr: estimate(psnr!),
+    pairs: estimate(pairs!),
+  };
+}
+
+/** Share of other names that an image is farther away from than from its own. */
+function pairsWon(
+  image: RasterImage,
+  { name, ground }: Subject,
   data: EmojiData,
-): Promise<Pick<Score, "nearest" | "pairs">> {
-  const images = await drawAll(
-    pipe,
-    names.map((name, seed): Case => ({ prompt: promptOf({ name }), seed })),
-  );
-  const generator = new TorchGenerator(RIVAL_SEED);
-  const all = data.names(STYLES.length);
-  const won = names.map((name, i) => {
-    const rivals = choose(all.filter((other) => other !== name), RIVALS, generator);
-    const own = distance(images[i]!, name, data);
-    return rivals.filter((rival) => distance(images[i]!, rival, data) > own).length / RIVALS;
-  });
-  return { nearest: estimate(won.map((share) => share === 1 ? 1 : 0)), pairs: estimate(won) };
+  generator: TorchGenerator,
+): number {
+  const distance = (other: string) => {
+    const pictures = data.pictures(other, image.width, GROUND_COLORS[ground ?? "white"]);
+    return Math.min(...pictures.map((picture) => meanSquaredDifference(image, picture)));
+  };
+  const own = distance(name);
+  const rivals = choose(namesToDraw(data).filter((other) => other !== name), RIVALS, generator);
+  return rivals.filter((rival) => distance(rival) > own).length / RIVALS;
 }
 
-function distance(image: RasterImage, name: string, data: EmojiData): number {
-  const pictures = data.pictures(name, image.width);
-  return Math.min(...pictures.map((picture) => meanSquaredDifference(image, picture)));
+/** Known names with a picture in every style. */
+function namesToDraw(data: EmojiData): string[] {
+  const known = new Set(KNOWN_NAMES);
+  return data.names(STYLES.length).filter((name) => known.has(name));
 }
 
 function estimate(values: readonly number[]): Estimate {
@@ -116,17 +174,32 @@ async function score(
   model: string | undefined,
   dtype: WeightDType,
   data: EmojiData,
-  { grounds, names }: Options,
-): Promise<Score> {
+  options: Options,
+): Promise<Score[]> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { backend, dtype });
-  const chosen = choose(
-    data.names(STYLES.length),
-    Math.max(grounds, names),
-    new TorchGenerator(NAME_SEED),
-  );
-  const ground = await scoreGrounds(pipe, chosen.slice(0, grounds));
-  const ofNames = await scoreNames(pipe, chosen.slice(0, names), data);
-  return { model: model ?? "embedded", dtype, ground, ...ofNames };
+  const names = choose(namesToDraw(data), options.images, new TorchGenerator(NAME_SEED));
+  const side = pipe.components.vqvae.scaleFactor * pipe.components.transformer.config.sampleSize;
+  const style = options.style ?? STYLES[0]!;
+  const inStyle = new Set(data.namesIn(style));
+  const drawn = KNOWN_NAMES.filter((name) => inStyle.has(name));
+  const references = {
+    data,
+    drawings: new Drawings(data, drawn, style, side),
+    style: options.style,
+  };
+  const sets = {
+    white: names.map((name): Subject => ({ name })),
+    grounds: names.map((name, i): Subject => ({ name, ground: GROUNDS[i % GROUNDS.length]! })),
+  };
+  const scores: Score[] = [];
+  for (const guidance of options.guidances) {
+    for (const on of ["white", "grounds"] as const) {
+      const draw = { ...options.draw, guidanceScale: guidance };
+      const measures = await measure(pipe, sets[on], draw, references);
+      scores.push({ model: model ?? "embedded", dtype, guidance, on, measures });
+    }
+  }
+  return scores;
 }
 
 async function scoreAll(options: Options): Promise<Score[]> {
@@ -135,18 +208,22 @@ async function scoreAll(options: Options): Promise<Score[]> {
   const scores: Score[] = [];
   for (const model of options.models) {
     for (const dtype of options.dtypes) {
-      scores.push(await score(backend, model, dtype, data, options));
+      scores.push(...await score(backend, model, dtype, data, options));
     }
   }
   return scores;
 }
 
 function tableOf(scores: readonly Score[]): string {
-  const cell = ({ mean, error }: Estimate) => `${percent(mean)} ± ${(100 * error).toFixed(1)}`;
+  const share = ({ mean, error }: Estimate) => `${percent(mean)} ± ${(100 * error).toFixed(1)}`;
+  const decibels = ({ mean, error }: Estimate) => `${mean.toFixed(1)} ± ${error.toFixed(1)}`;
   return markdownTable(
-    ["model", "weights", "ground", "nearest of 21", "pairs won"],
-    scores.map(({ model, dtype, ground, nearest, pairs }) => {
-      return [model, dtype, cell(ground), cell(nearest), cell(pairs)];
+    ["model", "weights", "guidance", "on", "ground", "nearest", "tokens", "PSNR", "pairs"],
+    scores.map(({ model, dtype, guidance, on, measures }) => {
+      const { ground, nearest, tokens, psnr, pairs } = measures;
+      const right = tokens === undefined ? "" : share(tokens);
+      const cells = [share(ground), share(nearest), right, decibels(psnr), share(pairs)];
+      return [model, dtype, `${guidance}`, on, ...cells];
     }),
   );
 }
@@ -155,19 +232,27 @@ const OPTIONS = {
   data: { type: "string" },
   model: { type: "string" },
   dtype: { type: "string", default: "fp32" },
-  images: { type: "string" },
+  guidance: { type: "string", default: "1" },
+  truncation: { type: "string", default: "0.8" },
+  steps: { type: "string", default: "100" },
+  style: { type: "string" },
+  images: { type: "string", default: "200" },
   json: { type: "string" },
 } as const;
 
 function readOptions({ values }: ParsedArguments<typeof OPTIONS>): Options {
   if (values.data === undefined) throw new UsageError("Expected --data with a folder of pictures");
-  const images = integerOption("images", values.images);
   return {
     data: values.data,
     models: values.model?.split(",") ?? [undefined],
     dtypes: choicesOption("dtype", values.dtype, WEIGHT_DTYPES)!,
-    grounds: images ?? 200,
-    names: images ?? 300,
+    guidances: values.guidance.split(",").map((text) => numberOption("guidance", text)!),
+    draw: {
+      truncationRate: numberOption("truncation", values.truncation, { min: 0, max: 1 })!,
+      numInferenceSteps: integerOption("steps", values.steps)!,
+    },
+    style: choiceOption("style", values.style, STYLES),
+    images: integerOption("images", values.images)!,
     json: values.json,
   };
 }
@@ -178,11 +263,14 @@ await runScript({
   async run(args) {
     const options = readOptions(args);
     const scores = await scoreAll(options);
-    const { grounds, names, json } = options;
+    const { images, draw, json } = options;
     if (json !== undefined) {
-      await Deno.writeTextFile(json, `${JSON.stringify({ grounds, names, scores }, null, 2)}\n`);
+      await Deno.writeTextFile(json, `${JSON.stringify({ images, draw, scores }, null, 2)}\n`);
     }
-    console.log(`${grounds} images of grounds and ${names} of names, seeds from 0 each\n`);
+    const { truncationRate, numInferenceSteps } = draw;
+    console.log(
+      `${images} images each, seeds from 0, truncation ${truncationRate}, ${numInferenceSteps} steps\n`,
+    );
     console.log(`${tableOf(scores)}\n${EXPLANATION}`);
   },
 });

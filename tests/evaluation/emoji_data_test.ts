@@ -1,20 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { EmojiData } from "../../evaluation/emoji_data.ts";
-
-const SIZE = 8;
-
-/** Writes pictures of one colour each into a folder. */
-async function writeData(
-  folder: string,
-  names: readonly string[],
-  colors: readonly (readonly number[])[],
-): Promise<void> {
-  const listing = { size: SIZE, names: names.map((name) => ({ name, style: "noto" })) };
-  await Deno.writeTextFile(`${folder}/names.json`, JSON.stringify(listing));
-  const rgba = Uint8Array.from(colors.flatMap((color) => Array(SIZE * SIZE).fill(color).flat()));
-  const packed = new Blob([rgba]).stream().pipeThrough(new CompressionStream("gzip"));
-  await Deno.writeFile(`${folder}/rgba.bin.gz`, packed);
-}
+import { writeData } from "./emoji_files.ts";
 
 /** Red, green and blue of a pixel. */
 function pixel(data: Uint8ClampedArray, x: number, y: number, side: number): number[] {
@@ -37,6 +23,24 @@ Deno.test("EmojiData.pictures() puts emoji on white, at the model's size", async
     assert(pixel(opaque!.data, 0, 8, 16)[0]! > 10);
     const [clear] = data.pictures("dog", 16);
     assert(clear!.data.every((value) => value === 255));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("EmojiData.drawing() gives the picture of a style on a ground", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const colors = [[10, 20, 30, 255], [200, 100, 0, 102]];
+    await writeData(folder, ["cat", "cat"], colors, ["noto", "flat"]);
+    const data = await EmojiData.read(folder);
+    assertEquals([data.namesIn("flat"), data.namesIn("fluent")], [["cat"], []]);
+    const noto = data.drawing("cat", "noto", 16, [0, 0, 255]);
+    assertEquals(pixel(noto.data, 8, 8, 16), [10, 20, 30]);
+    // Two fifths of the emoji, three fifths of the ground.
+    const flat = data.drawing("cat", "flat", 16, [100, 0, 250]);
+    assertEquals(pixel(flat.data, 8, 8, 16), [140, 40, 150]);
+    assertThrows(() => data.drawing("cat", "fluent", 16), RangeError, "no picture in fluent style");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,10 +1,12 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
+  blockMeans,
   borderColor,
   countEqual,
   meanDifference,
   meanSquaredDifference,
   nearestColor,
+  peakSignalToNoise,
 } from "../../evaluation/image_measures.ts";
 import { GROUND_COLORS } from "../../evaluation/prompts.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
@@ -50,4 +52,26 @@ Deno.test("nearestColor() names every ground by its own colour and one beside it
   for (const [name, [red, green, blue]] of Object.entries(GROUND_COLORS)) {
     assertEquals(nearestColor([red - 5, green + 5, blue - 5], GROUND_COLORS), name);
   }
+});
+
+Deno.test("peakSignalToNoise() is 20 decibels for an error of a tenth of the range", () => {
+  const [a, b] = [
+    picture(4, () => [0, 100, 255]),
+    picture(4, () => [25.5, 100 + 25.5, 255 - 25.5]),
+  ];
+  // Bytes are whole numbers: 26, 126 (to even) and 230 are 26, 26 and 25 away.
+  const mean = (26 ** 2 + 26 ** 2 + 25 ** 2) / 3;
+  assertAlmostEquals(peakSignalToNoise(a, b), 20 * Math.log10(255 / Math.sqrt(mean)), 1e-9);
+  assertEquals(peakSignalToNoise(a, a), Infinity);
+});
+
+Deno.test("blockMeans() gives the colours of blocks, row by row", () => {
+  const image = picture(4, (x, y) => [x < 2 ? 10 : 20, y < 2 ? 30 : 40, x + 4 * y]);
+  const means = [10, 30, 2.5, 20, 30, 4.5, 10, 40, 10.5, 20, 40, 12.5];
+  assertEquals([...blockMeans(image, 2)], means);
+});
+
+Deno.test("blockMeans() refuses blocks that do not fill the picture", () => {
+  const image = picture(4, () => [0, 0, 0]);
+  assertThrows(() => blockMeans(image, 3), RangeError, "blocks is 3, expected a divisor of 4");
 });

@@ -317,6 +317,17 @@ export interface MemoryUse {
   readonly allocations: number;
 }
 
+/** Memory that a backend has taken from the system, whether it is in use or not. */
+export interface HeldMemory {
+  /**
+   * Bytes now. On Wasm the whole linear memory, which never shrinks; on WebGPU all buffers. What a driver
+   * or a worker needs for itself is not known.
+   */
+  readonly bytes: number;
+  /** The most bytes until now. */
+  readonly peakBytes: number;
+}
+
 /** A device that models run on. Made by `createBackend`. */
 export interface Backend extends AsyncDisposable {
   /** Which device this is, and why it was chosen. */
@@ -352,6 +363,8 @@ export interface Backend extends AsyncDisposable {
   frame(): Frame;
   /** Memory in use now. */
   memoryUse(): MemoryUse;
+  /** Memory taken from the system. */
+  memoryHeld(): HeldMemory;
   /** Frees all memory, threads and devices, after the runs submitted before. */
   dispose(): Promise<void>;
 }

@@ -12,6 +12,7 @@ import type {
   DeviceInfo,
   DType,
   Frame,
+  HeldMemory,
   HostArray,
   LinearWeight,
   MemoryUse,
@@ -118,6 +119,11 @@ export class WebGpuBackend implements Backend {
   memoryUse(): MemoryUse {
     const { bytes, buffers } = this.#device.stats;
     return { bytes, allocations: buffers };
+  }
+
+  memoryHeld(): HeldMemory {
+    const { bytes, peakBytes } = this.#device.stats;
+    return { bytes, peakBytes };
   }
 
   dispose(): Promise<void> {

@@ -21,6 +21,8 @@ export interface GpuStats {
   buffers: number;
   /** Bytes in use. */
   bytes: number;
+  /** The most bytes that were in use. */
+  peakBytes: number;
   /** Pipelines compiled. */
   pipelines: number;
 }
@@ -49,7 +51,14 @@ export class Device {
   /** The device. */
   readonly gpu: GPUDevice;
   /** What was asked of it so far. */
-  readonly stats: GpuStats = { submissions: 0, readbacks: 0, buffers: 0, bytes: 0, pipelines: 0 };
+  readonly stats: GpuStats = {
+    submissions: 0,
+    readbacks: 0,
+    buffers: 0,
+    bytes: 0,
+    peakBytes: 0,
+    pipelines: 0,
+  };
   /** Most bytes of a storage binding. */
   readonly maxBindingBytes: number;
   readonly #owned: boolean;
@@ -118,6 +127,7 @@ export class Device {
     this.#buffers.add(buffer);
     this.stats.buffers++;
     this.stats.bytes += size;
+    this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
     return buffer;
   }
 

@@ -67,7 +67,7 @@ export function quantizeRows(array: HostArray, name: string): HostArray & { read
     const max = greatestMagnitude(part, row, name);
     scale[row] = Math.fround(max / 127) || 1;
     const inverse = max > 0 ? Math.fround(127 / max) : 0;
-    for (let i = 0; i < columns; i++) {
+    for (let i = 0; i < part.length; i++) {
       const steps = roundToEven(Math.fround(part[i]! * inverse));
       data[row * columns + i] = Math.max(-127, Math.min(127, steps));
     }

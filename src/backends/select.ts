@@ -59,6 +59,31 @@ export async function createBackend(options: CreateBackendOptions = {}): Promise
   return await createWasmBackend({ ...options, reason: gpu });
 }
 
+/** Options of {@linkcode createDryBackend}. */
+export interface DryBackendOptions {
+  /** The kind of device whose memory is counted. Default: `"wasm"`. */
+  readonly device?: DeviceType | undefined;
+  /** Threads of a CPU. Default: as many as `createBackend` takes. */
+  readonly threads?: number | undefined;
+  /** Bytes that can be taken of a CPU's memory at most. Default: any number. */
+  readonly memoryLimit?: number | undefined;
+  /** A backend of this kind that is there, which spares making another one's kernels. */
+  readonly like?: Backend | undefined;
+}
+
+/**
+ * Makes a backend that needs no device: it computes nothing and counts the memory that a real one would
+ * take, by the same code. Arrays may come to it without their elements; what is read from it is zero.
+ */
+export async function createDryBackend(options: DryBackendOptions = {}): Promise<Backend> {
+  if (options.device === "webgpu") {
+    const { createDryWebGpuBackend } = await import("./webgpu/dry.ts");
+    return createDryWebGpuBackend();
+  }
+  const { createDryWasmBackend } = await import("./wasm/dry.ts");
+  return await createDryWasmBackend(options);
+}
+
 /** A backend on a GPU that passes the check, or why there is none. */
 async function tryWebGpu(askedFor: boolean): Promise<Backend | string> {
   if (!globalThis.navigator?.gpu) return "no WebGPU in this runtime";

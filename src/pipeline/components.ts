@@ -43,6 +43,12 @@ export interface PipelineParts extends TextComponents {
   readonly vqvae?: VQModel | undefined;
 }
 
+/** Who lends components for tasks. */
+export interface ComponentUser<C extends PipelineParts = PipelineParts> {
+  /** Calls `task` with the components, and again with others if their device is lost. */
+  use<T>(task: (components: C) => Promise<T>): Promise<T>;
+}
+
 /** Where a component lies and what it is. */
 export interface ComponentInfo {
   /** Its folder, which is its name in `model_index.json`. */

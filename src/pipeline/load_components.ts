@@ -8,6 +8,7 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
+import { type MemoryTrial, mostWeightBytes } from "../models/memory_check.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import { Model } from "../models/model.ts";
@@ -17,6 +18,9 @@ import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { checkFit } from "./component_fit.ts";
 import { COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+
+/** What keys, values, texts and the scratch memory of threads take at most. */
+const WORKSPACE_BYTES = 2 ** 28;
 
 /** Options of {@linkcode loadComponents}. */
 export interface LoadComponentsOptions {
@@ -71,7 +75,10 @@ export async function loadComponents(
       learnedClassifierFreeSamplingEmbeddings: embeddings,
     };
     checkFit(components);
-    if (load) await Model.loadAll(folder.description, modelsOf(components), { dtype, signal });
+    if (load) {
+      const trial = firstImageTrial(components);
+      await Model.loadAll(folder.description, modelsOf(components), { dtype, signal }, trial);
+    }
     return components;
   } catch (error) {
     for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
@@ -79,6 +86,28 @@ export async function loadComponents(
     }
     throw error;
   }
+}
+
+/** Making a first image, which takes more memory than the weights. */
+function firstImageTrial(components: PipelineComponents): MemoryTrial {
+  return {
+    what: "its weights and a first image",
+    mostBytes: mostWeightBytes(modelsOf(components)) + mostWorkspaceBytes(components),
+    run: async (backend, dtype) => {
+      const { makeFirstImage } = await import("./first_image.ts");
+      await makeFirstImage(components, backend, dtype);
+    },
+  };
+}
+
+/** Bytes that an image takes at most while it is made: some arrays as large as the largest of all. */
+function mostWorkspaceBytes({ transformer, vqvae }: PipelineComponents): number {
+  const { sampleSize, numAttentionHeads, attentionHeadDim, numVectorEmbeds } = transformer.config;
+  const tokens = sampleSize ** 2;
+  const pixels = tokens * vqvae.scaleFactor ** 2;
+  const channels = Math.max(...vqvae.config.blockOutChannels);
+  const columns = 8 * numAttentionHeads * attentionHeadDim + numVectorEmbeds;
+  return 8 * 4 * (pixels * channels + 2 * tokens * columns) + WORKSPACE_BYTES;
 }
 
 async function checkModelIndex(folder: ModelFolder): Promise<void> {

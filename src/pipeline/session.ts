@@ -9,7 +9,12 @@ import { DeviceLostError } from "../backends/errors.ts";
 import { createBackend } from "../backends/select.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
-import { disposeComponents, type PipelineComponents, type PipelineParts } from "./components.ts";
+import {
+  type ComponentUser,
+  disposeComponents,
+  type PipelineComponents,
+  type PipelineParts,
+} from "./components.ts";
 import { loadComponents } from "./load_components.ts";
 import {
   checkLoadOptions,
@@ -34,7 +39,7 @@ type LoadOnCpu<C> = (reason: string, owned: AsyncDisposableStack) => Promise<C>;
  * Components in use. If they were loaded from a folder and their GPU is lost, they are loaded from there
  * again to compute on the CPU; whoever uses them meanwhile goes on with those.
  */
-export class Session<C extends PipelineParts = PipelineParts> {
+export class Session<C extends PipelineParts = PipelineParts> implements ComponentUser<C> {
   #components: C;
   /** Frees what the session owns. */
   readonly #owned: AsyncDisposableStack;

@@ -33,6 +33,11 @@ export interface DeviceOptions {
   readonly maxBindingBytes?: number;
   /** Whether `close` destroys the device. */
   readonly owned: boolean;
+  /**
+   * Whether nothing that is written stays. Then only the sizes of arrays count, which may come without
+   * their elements. Default false.
+   */
+  readonly hollow?: boolean;
 }
 
 /**
@@ -61,6 +66,8 @@ export class Device {
   };
   /** Most bytes of a storage binding. */
   readonly maxBindingBytes: number;
+  /** Whether only the sizes of arrays count, which may come without their elements. */
+  readonly hollow: boolean;
   readonly #owned: boolean;
   readonly #buffers = new Set<GPUBuffer>();
   readonly #kernels = new Map<string, CompiledKernel>();
@@ -79,6 +86,7 @@ export class Device {
   constructor(gpu: GPUDevice, options: DeviceOptions) {
     this.gpu = gpu;
     this.#owned = options.owned;
+    this.hollow = options.hollow ?? false;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     this.maxBindingBytes = Math.min(options.maxBindingBytes ?? limit, limit);

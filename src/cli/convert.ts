@@ -5,7 +5,7 @@
  */
 
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
-import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
+import { createDryBackend } from "../backends/select.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
 import { disposeComponents } from "../pipeline/components.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
@@ -108,7 +108,7 @@ async function run(request: ConvertArguments, signal: AbortSignal): Promise<void
     onProgress: quiet ? undefined : display.onProgress,
   });
   // Nothing is computed: the models only say what may become int8, and where it is.
-  await using backend = await createWasmBackend({ threads: 1 });
+  await using backend = await createDryBackend();
   const components = await loadComponents(folder, backend, { signal, load: false });
   try {
     await savePipeline(components, out, { dtype, signal });

@@ -88,8 +88,8 @@ export async function loadComponents(
   }
 }
 
-/** Making a first image, which takes more memory than the weights. */
-function firstImageTrial(components: PipelineComponents): MemoryTrial {
+/** Loading components and making a first image, to see whether that fits in the memory of a device. */
+export function firstImageTrial(components: PipelineComponents): MemoryTrial {
   return {
     what: "its weights and a first image",
     mostBytes: mostWeightBytes(modelsOf(components)) + mostWorkspaceBytes(components),

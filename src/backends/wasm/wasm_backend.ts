@@ -38,7 +38,6 @@ import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
-import { WorkerPool } from "./worker_pool.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
 export interface WasmBackendOptions {
@@ -82,6 +81,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   let lack = "";
   if (threads > 1) {
     try {
+      const { WorkerPool } = await import("./worker_pool.ts");
       runner = await WorkerPool.start(module, memory.memory, control, threads);
     } catch (error) {
       lack = `; no threads: ${error instanceof Error ? error.message : error}`;

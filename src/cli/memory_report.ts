@@ -7,7 +7,6 @@
 import type { Backend } from "../backends/backend.ts";
 import { createDryBackend, type DryBackendOptions } from "../backends/select.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
-import { dryCopy } from "../models/dry_copy.ts";
 import type { Model } from "../models/model.ts";
 import { VQModel } from "../models/vq_model.ts";
 import type { PipelineComponents } from "../pipeline/components.ts";
@@ -29,7 +28,7 @@ export interface FirstImageMemory {
 /** Bytes that the weights of a model take on the CPU once it was used. */
 export async function weightsMemory(model: Model): Promise<BytesByDType> {
   return await byDType({}, async (backend, dtype) => {
-    const copy = await dryCopy(model, backend, dtype);
+    const copy = await model.dryCopy(backend, dtype);
     // Convolutions keep more of their weights once they are used.
     if (copy instanceof VQModel) {
       using tokens = backend.tensor(new Int32Array(1), [1, 1]);

@@ -6,21 +6,7 @@
 
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
-
-/** What is to be done in the memory of a device. */
-export interface MemoryTrial {
-  /** What it is, for error messages: `"its weights"`. */
-  readonly what: string;
-  /** Bytes that it takes at most, by a generous estimate. */
-  readonly mostBytes: number;
-  /**
-   * Does it on a backend that only counts memory.
-   *
-   * @param dtype How the weights of linear layers are to be held. Not given: as stored.
-   * @throws {RangeError} If the memory of the backend does not suffice.
-   */
-  run(backend: Backend, dtype: WeightDType | undefined): Promise<void>;
-}
+import type { MemoryTrial } from "./memory_trial.ts";
 
 /**
  * The most bytes that a parameter takes. A convolution's in float32 takes 4, and 9 of them take the 36

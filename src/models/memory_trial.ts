@@ -7,7 +7,21 @@
 import type { Backend } from "../backends/backend.ts";
 import { createDryBackend } from "../backends/select.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
-import type { MemoryTrial } from "./memory_check.ts";
+
+/** What is to be done in the memory of a device. */
+export interface MemoryTrial {
+  /** What it is, for error messages: `"its weights"`. */
+  readonly what: string;
+  /** Bytes that it takes at most, by a generous estimate. */
+  readonly mostBytes: number;
+  /**
+   * Does it on a backend that only counts memory.
+   *
+   * @param dtype How the weights of linear layers are to be held. Not given: as stored.
+   * @throws {RangeError} If the memory of the backend does not suffice.
+   */
+  run(backend: Backend, dtype: WeightDType | undefined): Promise<void>;
+}
 
 /** What is tried, and where. */
 export interface MemoryTrialOptions {

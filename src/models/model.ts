@@ -10,8 +10,9 @@ import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import { quantizationConfig } from "../checkpoints/quantization_config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
-import { checkMemory, type MemoryTrial, mostWeightBytes } from "./memory_check.ts";
-import type { Parameters, ParameterScope } from "./parameters.ts";
+import { checkMemory, mostWeightBytes } from "./memory_check.ts";
+import type { MemoryTrial } from "./memory_trial.ts";
+import { Parameters, ParameterScope } from "./parameters.ts";
 
 /** Options of {@linkcode Model.load}. */
 export interface LoadModelOptions {
@@ -124,6 +125,26 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     for (const model of models) await model.#loadOnce(options);
   }
 
+  /**
+   * Makes a copy with weights that take the memory of the real ones; the checkpoint is not read.
+   *
+   * @ignore For what tells how much memory is needed.
+   * @param backend A backend that only counts memory.
+   * @param dtype How the weights of linear layers are held. Default: as stored.
+   * @throws {RangeError} If the memory of the backend does not suffice.
+   */
+  async dryCopy(backend: Backend, dtype?: WeightDType): Promise<this> {
+    const { hollowArrays } = await import("../checkpoints/hollow_arrays.ts");
+    const owned = new AsyncDisposableStack();
+    const scope = new ParameterScope(owned.use(new Parameters()));
+    const checkpoint = hollowArrays(this.checkpoint);
+    const Class = this.constructor as new (parts: ModelParts<C>) => this;
+    const weightsFile = this.#weightsFile;
+    const copy = new Class({ backend, config: this.config, checkpoint, scope, weightsFile, owned });
+    await copy.#loadOnce({ dtype });
+    return copy;
+  }
+
   async #loadOnce(options: LoadModelOptions): Promise<void> {
     this.#loading ??= this.#load(options);
     try {
@@ -187,8 +208,7 @@ function weightsTrial(models: readonly Model[]): MemoryTrial {
     what: "its weights",
     mostBytes: mostWeightBytes(models),
     run: async (backend, dtype) => {
-      const { dryCopy } = await import("./dry_copy.ts");
-      for (const model of models) await dryCopy(model, backend, dtype);
+      for (const model of models) await model.dryCopy(backend, dtype);
     },
   };
 }

@@ -6,7 +6,6 @@
 
 import type { Backend } from "../backends/backend.ts";
 import type { WeightDType } from "../base/dtypes.ts";
-import { dryCopy } from "../models/dry_copy.ts";
 import type { Model } from "../models/model.ts";
 import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "./components.ts";
 import { generateTokens } from "./generation.ts";
@@ -28,7 +27,8 @@ export async function makeFirstImage(
 ): Promise<void> {
   const copies: PipelineComponents = { ...components };
   for (const name of COMPONENT_NAMES.filter((name) => COMPONENTS[name].hasWeights)) {
-    Object.assign(copies, { [name]: await dryCopy(components[name] as Model, backend, dtype) });
+    const model = components[name] as Model;
+    Object.assign(copies, { [name]: await model.dryCopy(backend, dtype) });
   }
   const session = { use: <T>(task: (parts: PipelineComponents) => Promise<T>) => task(copies) };
   const request = generationRequest(copies, "", { numInferenceSteps: 1, seed: 0 });

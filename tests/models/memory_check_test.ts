@@ -3,8 +3,8 @@ import type { WeightDType } from "../../src/base/dtypes.ts";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createDryBackend } from "../../src/backends/select.ts";
-import { dryCopy } from "../../src/models/dry_copy.ts";
-import { checkMemory, type MemoryTrial, mostWeightBytes } from "../../src/models/memory_check.ts";
+import { checkMemory, mostWeightBytes } from "../../src/models/memory_check.ts";
+import type { MemoryTrial } from "../../src/models/memory_trial.ts";
 import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
 import { Model } from "../../src/models/model.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
@@ -36,7 +36,7 @@ async function reload(model: Model, backend: Backend): Promise<Model> {
 /** Bytes that a backend holds with copies of models. */
 async function heldBy(models: readonly Model[]): Promise<number> {
   await using dry = await createDryBackend({ threads: 1 });
-  for (const model of models) await dryCopy(model, dry, undefined);
+  for (const model of models) await model.dryCopy(dry);
   return dry.memoryHeld().bytes;
 }
 
@@ -84,7 +84,7 @@ Deno.test("checkMemory() tries nothing where memory is plenty, or its limit unkn
   );
 });
 
-Deno.test("dryCopy() takes what loading takes, and at most what mostWeightBytes() says", async () => {
+Deno.test("Model.dryCopy() takes what loading takes, and at most what mostWeightBytes() says", async () => {
   const options = { load: false };
   await using stack = new AsyncDisposableStack();
   await using backend = await createWasmBackend({ threads: 1 });
@@ -100,7 +100,7 @@ Deno.test("dryCopy() takes what loading takes, and at most what mostWeightBytes(
       await using copy = await reload(model, real);
       await copy.load({ dtype });
       const use = real.memoryUse();
-      await dryCopy(model, dry, dtype);
+      await model.dryCopy(dry, dtype);
       assertEquals(dry.memoryUse(), use);
       assertEquals(dry.memoryHeld(), real.memoryHeld());
       assert(use.bytes <= mostWeightBytes([model]));

@@ -8,6 +8,9 @@ import type { Backend, DeviceType } from "./backend.ts";
 import type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
 import { createWasmBackend } from "./wasm/wasm_backend.ts";
 
+export type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
+export { compileKernels } from "./wasm/kernels.ts";
+
 /** Options of {@linkcode createBackend}. */
 export interface CreateBackendOptions {
   /**

@@ -2,6 +2,10 @@
  * Text to image with VQ-Diffusion, for Deno, edge runtimes and browsers: a port of the
  * `VQDiffusionPipeline` of diffusers 0.9.0 that is exact to the token.
  *
+ * This entry has what most programs need. The parts have entries of their own: `./models`,
+ * `./schedulers`, `./tokenizers`, `./backends` (the operations that models are written in),
+ * `./checkpoints` (files, folders and the hub), `./server` (a `fetch` handler) and `./edge`.
+ *
  * @example
  * ```ts
  * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
@@ -14,47 +18,11 @@
  * @module
  */
 
-export * from "./src/backends/backend.ts";
-export * from "./src/backends/select.ts";
-export type { KernelModule, SimdVariant } from "./src/backends/wasm/kernels.ts";
-export { compileKernels } from "./src/backends/wasm/kernels.ts";
-export { DeviceLostError } from "./src/backends/errors.ts";
-
-export { type StoredDType, WEIGHT_DTYPES, type WeightDType } from "./src/base/dtypes.ts";
-
-export type { ArraySource, StoredArray } from "./src/checkpoints/arrays.ts";
-export type { CachedFile, Download, HubCache } from "./src/hub/cache.ts";
-export type { Config } from "./src/checkpoints/config.ts";
-export type { ByteSink, FolderWriter } from "./src/files/folder_writer.ts";
-export {
-  openFolder,
-  type OpenFolderOptions,
-  type OriginalOptions,
-} from "./src/checkpoints/folders.ts";
-export type { HttpOptions } from "./src/files/http.ts";
-export type { HubOptions } from "./src/hub/hub.ts";
-export { memoryFolder } from "./src/files/memory_folder.ts";
-export { MissingFileError } from "./src/files/paths.ts";
+// The pipeline: loading, drawing, saving.
+export { type StreamEvent, VQDiffusionPipeline } from "./src/pipeline/vq_diffusion_pipeline.ts";
+export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
 export type { LoadEvent, OnProgress } from "./src/files/progress.ts";
-export type { FileSource, ModelFolder } from "./src/files/source.ts";
-
-export * from "./src/images/contact_sheet.ts";
-export * from "./src/images/raster_image.ts";
-
-export * from "./src/models/clip_text_config.ts";
-export * from "./src/models/clip_text_model.ts";
-export type { FeedForwardActivation } from "./src/models/feed_forward.ts";
-export * from "./src/models/learned_embeddings.ts";
-export type { CreateModelOptions, ModelFromPretrainedOptions } from "./src/models/load_model.ts";
-export * from "./src/models/model.ts";
-export * from "./src/models/transformer_2d.ts";
-export * from "./src/models/transformer_2d_config.ts";
-export * from "./src/models/vq_config.ts";
-export * from "./src/models/vq_model.ts";
-
-export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
-
-export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
+export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
 export type {
   GenerateOptions,
   GenerateProgress,
@@ -62,27 +30,35 @@ export type {
   StepCallback,
   StreamOptions,
 } from "./src/pipeline/generate_options.ts";
-export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
-export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
+export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
-export * from "./src/pipeline/vq_diffusion_pipeline.ts";
+export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
 
-export * from "./src/random/random_generator.ts";
-export * from "./src/random/torch_generator.ts";
+// Its components.
+export { CLIPTokenizer } from "./src/tokenizers/clip_tokenizer.ts";
+export { CLIPTextModel } from "./src/models/clip_text_model.ts";
+export { Transformer2DModel } from "./src/models/transformer_2d.ts";
+export { VQModel } from "./src/models/vq_model.ts";
+export { LearnedClassifierFreeSamplingEmbeddings } from "./src/models/learned_embeddings.ts";
 
-export type { NoiseScheduleOptions, NoiseSchedules } from "./src/schedulers/noise_schedules.ts";
-export type { SamplingPlan, SamplingStep } from "./src/schedulers/sampling_plan.ts";
-export type {
-  NoiseSizes,
-  RecordedStep,
-  Scheduler,
-  SchedulerConfig,
-  StepInputs,
-} from "./src/schedulers/scheduler.ts";
-export * from "./src/schedulers/vq_diffusion_config.ts";
-export * from "./src/schedulers/vq_diffusion_scheduler.ts";
+// Schedulers, any of which a pipeline takes.
+export type { Scheduler } from "./src/schedulers/scheduler.ts";
+export { VQDiffusionScheduler } from "./src/schedulers/vq_diffusion_scheduler.ts";
 
-export * from "./src/server/handler.ts";
+// Images.
+export { RasterImage } from "./src/images/raster_image.ts";
+export { contactSheet, type ContactSheetOptions } from "./src/images/contact_sheet.ts";
 
-export * from "./src/tokenizers/clip_tokenizer.ts";
+// Random numbers.
+export type { RandomGenerator } from "./src/random/random_generator.ts";
+export { TorchGenerator } from "./src/random/torch_generator.ts";
+
+// Devices.
+export { createBackend, type CreateBackendOptions } from "./src/backends/select.ts";
+export type { Backend, DeviceInfo, DeviceType, Tensor } from "./src/backends/backend.ts";
+export type { WeightDType } from "./src/base/dtypes.ts";
+
+// Errors that a program may want to catch.
+export { DeviceLostError } from "./src/backends/errors.ts";
+export { MissingFileError } from "./src/files/paths.ts";

@@ -20,7 +20,7 @@ const PROMPTS = [
   "a strawberry",
   "a soccer ball on a green background",
   "a mushroom on a light blue background",
-  "a crown on a purple background",
+  "a tractor on a yellow background",
 ];
 
 async function draw(): Promise<void> {

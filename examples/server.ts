@@ -4,7 +4,8 @@
 //
 // Then open http://localhost:8000/generate?prompt=a+red+apple&seed=1
 
-import { createHandler, VQDiffusionPipeline } from "../mod.ts";
+import { VQDiffusionPipeline } from "../mod.ts";
+import { createHandler } from "../src/server/mod.ts";
 
 const [port = "8000"] = Deno.args;
 

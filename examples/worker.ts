@@ -5,7 +5,7 @@
 //
 // Then open http://localhost:8000/generate?prompt=a+red+apple&seed=1
 
-import { compileKernels, createHandler, VQDiffusionPipeline } from "../mod.ts";
+import { compileKernels, createHandler, VQDiffusionPipeline } from "../edge.ts";
 
 const MODEL = new URL("../weights/", import.meta.url);
 

@@ -4,9 +4,13 @@
  * @module
  */
 
+import { checkChoice } from "../base/check.ts";
 import type { Backend, DeviceType } from "./backend.ts";
 import type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
 import { createWasmBackend } from "./wasm/wasm_backend.ts";
+
+export type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
+export { compileKernels } from "./wasm/kernels.ts";
 
 /** Options of {@linkcode createBackend}. */
 export interface CreateBackendOptions {
@@ -45,13 +49,7 @@ export interface CreateBackendOptions {
  */
 export async function createBackend(options: CreateBackendOptions = {}): Promise<Backend> {
   const { device = "auto" } = options;
-  if (device !== "auto" && device !== "wasm" && device !== "webgpu") {
-    throw new RangeError(
-      `Cannot create a backend: device is "auto", "wasm" or "webgpu", got ${
-        JSON.stringify(device)
-      }`,
-    );
-  }
+  checkChoice({ task: "create a backend", name: "device" }, device, ["auto", "wasm", "webgpu"]);
   if (device === "wasm") return await createWasmBackend({ reason: "asked for", ...options });
   const gpu = await tryWebGpu(device === "webgpu");
   if (typeof gpu !== "string") return gpu;

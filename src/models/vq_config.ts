@@ -12,10 +12,17 @@ import {
 } from "../checkpoints/config.ts";
 import { supportOnly } from "./support.ts";
 
-/** Kinds of blocks of the encoder. */
-export const DOWN_BLOCK_TYPES = ["DownEncoderBlock2D", "AttnDownEncoderBlock2D"] as const;
-/** Kinds of blocks of the decoder. */
-export const UP_BLOCK_TYPES = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"] as const;
+/** Kind of a block of the encoder. */
+export type VQDownBlockType = "DownEncoderBlock2D" | "AttnDownEncoderBlock2D";
+
+/** Kind of a block of the decoder. */
+export type VQUpBlockType = "UpDecoderBlock2D" | "AttnUpDecoderBlock2D";
+
+const DOWN_BLOCK_TYPES: readonly VQDownBlockType[] = [
+  "DownEncoderBlock2D",
+  "AttnDownEncoderBlock2D",
+];
+const UP_BLOCK_TYPES: readonly VQUpBlockType[] = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"];
 
 /** Config of a `VQModel`, by the names of diffusers. */
 export interface VQConfig {
@@ -24,9 +31,9 @@ export interface VQConfig {
   /** Channels of a decoded image. */
   readonly outChannels: number;
   /** Kinds of the encoder's blocks, from the image to the latents. */
-  readonly downBlockTypes: readonly (typeof DOWN_BLOCK_TYPES[number])[];
+  readonly downBlockTypes: readonly VQDownBlockType[];
   /** Kinds of the decoder's blocks, from the latents to the image. */
-  readonly upBlockTypes: readonly (typeof UP_BLOCK_TYPES[number])[];
+  readonly upBlockTypes: readonly VQUpBlockType[];
   /** Channels of the blocks, from the image to the latents. */
   readonly blockOutChannels: readonly number[];
   /** Residual blocks in each block of the encoder; the decoder has one more. */

@@ -89,7 +89,8 @@ const CLIENT_CLOSED = 499;
  *
  * @example
  * ```ts
- * import { createHandler, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { createHandler } from "@vq-diffusion/vq-diffusion/server";
  *
  * const pipe = await VQDiffusionPipeline.fromPretrained();
  * Deno.serve(createHandler(pipe, { maxSteps: 50 }));
@@ -97,7 +98,8 @@ const CLIENT_CLOSED = 499;
  *
  * @example In a runtime whose modules export a `fetch` function
  * ```ts
- * import { createHandler, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { createHandler } from "@vq-diffusion/vq-diffusion/server";
  *
  * function load(): Promise<VQDiffusionPipeline> {
  *   return VQDiffusionPipeline.fromPretrained("https://example.org/model/", { threads: 1 });

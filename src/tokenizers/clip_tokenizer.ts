@@ -17,8 +17,6 @@ import { parseTokenizerConfig } from "./tokenizer_config.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 import { parseVocabulary, type Vocabulary } from "./vocabulary.ts";
 
-export type { TokenizerFiles };
-
 /** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
 export interface TokenizerFromPretrainedOptions extends OpenFolderOptions {
   /** Folder inside `source`, such as `"tokenizer"`. Default: `source` itself. */

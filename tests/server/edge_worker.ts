@@ -1,7 +1,7 @@
 // Run by edge_test.ts in a process of its own: draws an image where there is hardly anything but fetch.
 // The argument is the URL of the model. Prints the answer's status and body in base64.
 
-const { compileKernels, createHandler, VQDiffusionPipeline } = await import("../../mod.ts");
+const { compileKernels, createHandler, VQDiffusionPipeline } = await import("../../edge.ts");
 const module = await compileKernels();
 
 const [source = "", ...absent] = Deno.args;

@@ -16,6 +16,8 @@ import type { Model } from "../models/model.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
 import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "../pipeline/components.ts";
+import { parseGenerationConfig, readGenerationConfig } from "../pipeline/generation_config.ts";
+import { GENERATION_PARAMETERS, PARAMETER_NAMES } from "../pipeline/generation_parameters.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { type FirstImageMemory, firstImageMemory, weightsMemory } from "./memory_report.ts";
@@ -124,6 +126,7 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
   const scheduler = await VQDiffusionScheduler.fromPretrained(folder.folder("scheduler"));
   facts["timesteps"] = String(scheduler.config.numTrainTimesteps);
   parts.scheduler = scheduler;
+  Object.assign(facts, await defaultsOf(folder, scheduler.config.numTrainTimesteps));
   if (await hasTokenizer(folder)) {
     const tokenizer = await CLIPTokenizer.fromPretrained(folder.folder("tokenizer"));
     const pad = JSON.stringify(tokenizer.decode([tokenizer.padTokenId]));
@@ -152,6 +155,21 @@ async function firstImageOf(
     facts["first image"] = error.message;
     return undefined;
   }
+}
+
+/** How the model wants to be drawn with, if it says so. */
+async function defaultsOf(
+  folder: ModelFolder,
+  numTrainTimesteps: number,
+): Promise<Record<string, string>> {
+  const config = await readGenerationConfig(folder);
+  if (config === undefined) return {};
+  const { json: _, ...values } = parseGenerationConfig(config, numTrainTimesteps);
+  const texts = PARAMETER_NAMES.filter((name) => Object.hasOwn(values, name))
+    .map((name) =>
+      `${GENERATION_PARAMETERS[name].shortName} ${values[name as keyof typeof values]}`
+    );
+  return texts.length > 0 ? { "draws best with": texts.join(", ") } : {};
 }
 
 /** An original checkpoint has none, and can be inspected all the same. */

@@ -18,7 +18,8 @@ import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { checkFit } from "./component_fit.ts";
-import { COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+import { type ComponentName, COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+import { parseGenerationConfig, readGenerationConfig } from "./generation_config.ts";
 
 /** What keys, values, texts and the scratch memory of threads take at most. */
 const WORKSPACE_BYTES = 2 ** 28;
@@ -51,7 +52,7 @@ export async function loadComponents(
   await checkModelIndex(folder);
   signal?.throwIfAborted();
   const options = { backend, dtype, signal, load: false };
-  const subfolder = (name: keyof PipelineComponents) => folder.folder(COMPONENTS[name].folder);
+  const subfolder = (name: ComponentName) => folder.folder(COMPONENTS[name].folder);
   const models = [
     VQModel.fromPretrained(subfolder("vqvae"), options),
     CLIPTextModel.fromPretrained(subfolder("textEncoder"), options),
@@ -62,11 +63,14 @@ export async function loadComponents(
     ),
   ] as const;
   try {
-    const [tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] = await Promise.all([
-      CLIPTokenizer.fromPretrained(subfolder("tokenizer")),
-      VQDiffusionScheduler.fromPretrained(subfolder("scheduler")),
-      ...models,
-    ]);
+    const [config, tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] =
+      await Promise.all([
+        readGenerationConfig(folder),
+        CLIPTokenizer.fromPretrained(subfolder("tokenizer")),
+        VQDiffusionScheduler.fromPretrained(subfolder("scheduler")),
+        ...models,
+      ]);
+    const { numTrainTimesteps } = scheduler.config;
     const components = {
       vqvae,
       textEncoder,
@@ -74,6 +78,7 @@ export async function loadComponents(
       transformer,
       scheduler,
       learnedClassifierFreeSamplingEmbeddings: embeddings,
+      ...(config && { generationConfig: parseGenerationConfig(config, numTrainTimesteps) }),
     };
     checkFit(components);
     if (load) {

@@ -23,7 +23,7 @@ import {
 } from "./load_options.ts";
 
 /** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
-const EMBEDDED_MODEL = new URL("../../weights/", import.meta.url);
+export const EMBEDDED_MODEL: URL = new URL("../../weights/", import.meta.url);
 /** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
 const EMBEDDED_DTYPE = "fp32";
 
@@ -35,6 +35,14 @@ const EMBEDDED_DTYPE = "fp32";
  */
 type LoadOnCpu<C> = (reason: string, owned: AsyncDisposableStack) => Promise<C>;
 
+/** Where the components of a session come from. */
+interface Origin<C> {
+  /** Their folder. */
+  readonly folder: ModelFolder;
+  /** Loads others from there when the GPU is lost. */
+  readonly loadOnCpu: LoadOnCpu<C>;
+}
+
 /**
  * Components in use. If they were loaded from a folder and their GPU is lost, they are loaded from there
  * again to compute on the CPU; whoever uses them meanwhile goes on with those.
@@ -43,7 +51,7 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
   #components: C;
   /** Frees what the session owns. */
   readonly #owned: AsyncDisposableStack;
-  readonly #loadOnCpu: LoadOnCpu<C> | undefined;
+  readonly #origin: Origin<C> | undefined;
   #move: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -51,16 +59,16 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
    * A session with components that stay the caller's.
    *
    * @param owned What is freed with the session.
-   * @param loadOnCpu Loads others when the GPU is lost. Default: the error is passed on.
+   * @param origin Where they come from. Default: nowhere; the loss of a GPU is passed on.
    */
   constructor(
     components: C,
     owned: AsyncDisposableStack = new AsyncDisposableStack(),
-    loadOnCpu?: LoadOnCpu<C>,
+    origin?: Origin<C>,
   ) {
     this.#components = components;
     this.#owned = owned;
-    this.#loadOnCpu = loadOnCpu;
+    this.#origin = origin;
   }
 
   /** Loads components, which the session owns; see `VQDiffusionPipeline.fromPretrained`. */
@@ -86,10 +94,16 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     };
     const components = await load(backend, owned, signal);
     options.onProgress?.({ type: "ready" });
-    return new Session(components, owned.move(), async (reason, owner) => {
+    const loadOnCpu = async (reason: string, owner: AsyncDisposableStack) => {
       const cpu = owner.use(await createBackend({ ...options, device: "wasm", reason }));
       return await load(cpu, owner);
-    });
+    };
+    return new Session(components, owned.move(), { folder, loadOnCpu });
+  }
+
+  /** The folder that the components were loaded from, if they were. */
+  get folder(): ModelFolder | undefined {
+    return this.#origin?.folder;
   }
 
   /**
@@ -113,9 +127,11 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     try {
       return await task(components);
     } catch (error) {
-      if (!(error instanceof DeviceLostError) || this.#loadOnCpu === undefined) throw error;
+      if (!(error instanceof DeviceLostError) || this.#origin === undefined) throw error;
       // Several tasks may notice the loss; the first replaces the components.
-      if (components === this.components) this.#move ??= this.#moveToCpu(error, this.#loadOnCpu);
+      if (components === this.components) {
+        this.#move ??= this.#moveToCpu(error, this.#origin.loadOnCpu);
+      }
       await this.#move;
       return await task(this.components);
     }

@@ -81,16 +81,20 @@ Deno.test("inspect tells no memory of a first image that cannot be made, and why
   assertMatch(facts.tokenizer, /^missing, so that the memory of a first image cannot be told$/);
 });
 
-Deno.test("inspect tells the same of a model on the hub", async () => {
+Deno.test("inspect tells the same of a model on the hub, and how it wants to be drawn with", async () => {
   await using cwd = await temporaryFolder();
-  await using hub = serveHub({ "owner/tiny": { revisions: { main: tinyFiles() } } });
+  const config = { num_inference_steps: 25, guidance_scale: 1.5, top_k: 3 };
+  const files = { ...tinyFiles(), "generation_config.json": JSON.stringify(config) };
+  await using hub = serveHub({ "owner/tiny": { revisions: { main: files } } });
   const env = { HF_ENDPOINT: hub.endpoint.href, HF_HOME: cwd.path };
   const args = ["owner/tiny", "--json"];
   const { code, stdout, stderr } = await runTask("inspect", args, { cwd: cwd.path, env });
   assertEquals(code, 0, stderr);
   const { model, ...report } = JSON.parse(stdout);
   assertStringIncludes(model, "owner/tiny");
-  assertEquals(report, await tinyReport());
+  const tiny = await tinyReport();
+  const facts = { ...tiny.facts, "draws best with": "steps 25, guidance 1.5" };
+  assertEquals(report, { ...tiny, facts });
 });
 
 Deno.test("inspect tells of a component, and of a file", async () => {

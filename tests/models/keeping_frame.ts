@@ -14,6 +14,7 @@ import type {
   LinearOptions,
   LinearWeight,
   PosteriorOptions,
+  PredictStartOptions,
   RunOptions,
   SampleStepOptions,
   Tensor,
@@ -118,6 +119,18 @@ export class KeepingFrame implements Frame {
 
   logSoftmax(x: Tensor): Tensor {
     return this.#keep("logSoftmax", (frame) => frame.logSoftmax(x));
+  }
+
+  rowMax(x: Tensor): Tensor {
+    return this.#keep("rowMax", (frame) => frame.rowMax(x));
+  }
+
+  predictStart(logProbs: Tensor, options: PredictStartOptions): Tensor {
+    return this.#keep("predictStart", (frame) => frame.predictStart(logProbs, options));
+  }
+
+  sharpen(logProbs: Tensor, best: Tensor, weight: Tensor): Tensor {
+    return this.#keep("sharpen", (frame) => frame.sharpen(logProbs, best, weight));
   }
 
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {

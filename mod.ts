@@ -80,7 +80,10 @@ export type {
   SchedulerConfig,
   StepInputs,
 } from "./src/schedulers/scheduler.ts";
+export type { MicrosoftScheduler } from "./src/schedulers/microsoft_scheduler.ts";
 export * from "./src/schedulers/vq_diffusion_config.ts";
+export * from "./src/schedulers/vq_diffusion_fast_scheduler.ts";
+export * from "./src/schedulers/vq_diffusion_purity_scheduler.ts";
 export * from "./src/schedulers/vq_diffusion_scheduler.ts";
 
 export * from "./src/server/handler.ts";

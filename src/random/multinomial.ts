@@ -47,3 +47,24 @@ export function chooseByWeight(
     .sort((a, b) => quotients[a] === quotients[b] ? a - b : quotients[b]! - quotients[a]!)
     .slice(0, count);
 }
+
+/**
+ * Draws indices in proportion to their weights, with replacement, as `torch.multinomial` does: for each
+ * uniform float64 number the first index whose sum of weights, in float32, is as great.
+ *
+ * @param weights Float32 numbers from 0 on, not all 0.
+ */
+export function drawByWeight(
+  weights: Float32Array,
+  count: number,
+  generator: RandomGenerator,
+): number[] {
+  const uniform = new Float64Array(count);
+  fillDouble(generator, uniform);
+  let sum = 0;
+  const sums = weights.map((weight) => sum = Math.fround(sum + weight));
+  const shares = sums.map((value) => value / sum);
+  // No number is above the last share.
+  shares[shares.length - 1] = 1;
+  return [...uniform].map((u) => shares.findIndex((share) => share >= u));
+}

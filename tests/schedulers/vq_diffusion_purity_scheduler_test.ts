@@ -25,7 +25,9 @@ Deno.test("VQDiffusionPurityScheduler is tested on all runs of the reference", (
 
 for (const { name, slow, make, ignore = false } of RUN_BACKENDS) {
   for (const run of RUNS) {
-    if (slow && run.calls > 50) continue;
+    if (slow && run.calls > 25) continue;
+    // Software Vulkan takes seconds for a call of 1024 tokens.
+    if (name === "WebGPU" && run.calls > 10 && !run.name.startsWith("small_")) continue;
     Deno.test({
       name: `${name}: VQDiffusionPurityScheduler draws ${run.name} of the reference`,
       ignore,

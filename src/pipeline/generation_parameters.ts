@@ -12,9 +12,9 @@ import { checkInteger, checkNumber, type Range } from "../base/check.ts";
 export interface GenerationParameters {
   /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
   readonly seed?: number | bigint | undefined;
-  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
+  /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
-  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
+  /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
   readonly guidanceScale?: number | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;

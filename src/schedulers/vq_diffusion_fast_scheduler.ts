@@ -6,7 +6,7 @@
 
 import type { Frame } from "../backends/backend.ts";
 import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
-import { checkNumber, refuseType } from "../base/check.ts";
+import { checkNumber, checkOptions, refuseType } from "../base/check.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { MicrosoftScheduler } from "./microsoft_scheduler.ts";
 import { scheduleRows } from "./noise_schedules.ts";
@@ -26,6 +26,8 @@ export interface VQDiffusionFastOptions {
    */
   readonly inferSpeed: number;
 }
+
+const TASK = "make a VQDiffusionFastScheduler";
 
 /**
  * The fast inference of Tang et al., "Improved Vector Quantized Diffusion Models" (arXiv 2205.16007), as
@@ -60,7 +62,7 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
   ) {
     const { inferSpeed, ...ordinary } = options;
     super(ordinary);
-    const subject = { task: "make a VQDiffusionFastScheduler", name: "inferSpeed" };
+    const subject = { task: TASK, name: "inferSpeed" };
     if (inferSpeed === undefined) refuseType(subject, inferSpeed, "a number");
     const { numTrainTimesteps } = this.config;
     checkNumber(subject, inferSpeed, { min: 2, max: numTrainTimesteps, why: "the timesteps" });
@@ -70,7 +72,7 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
   /**
    * Makes the scheduler of the config of an ordinary one, or of the fields of its file.
    *
-   * @throws {TypeError} If a field is missing or of the wrong type.
+   * @throws {TypeError} If a field is missing or of the wrong type, or there is another option.
    * @throws {RangeError} If a field is out of range.
    */
   static fromConfig(
@@ -78,6 +80,7 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
     options: VQDiffusionFastOptions,
     description?: string,
   ): VQDiffusionFastScheduler {
+    checkOptions(TASK, options, ["inferSpeed"]);
     return new VQDiffusionFastScheduler({ ...schedulerConfigOf(values, description), ...options });
   }
 

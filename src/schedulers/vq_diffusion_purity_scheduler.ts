@@ -5,7 +5,7 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import { checkInteger, checkNumber, refuseRange, refuseType } from "../base/check.ts";
+import { checkInteger, checkNumber, checkOptions, refuseRange, refuseType } from "../base/check.ts";
 import { chooseByWeight, fillExponential } from "../random/multinomial.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { MicrosoftScheduler } from "./microsoft_scheduler.ts";
@@ -51,6 +51,14 @@ export interface VQDiffusionPurityOptions {
 }
 
 const TASK = "make a VQDiffusionPurityScheduler";
+
+/** The names of the options. */
+const OPTIONS: Readonly<Record<keyof VQDiffusionPurityOptions, true>> = {
+  priorRule: true,
+  priorWeight: true,
+  inferSpeed: true,
+  nSample: true,
+};
 
 /**
  * The high-quality inference and the purity prior of Tang et al., "Improved Vector Quantized Diffusion
@@ -108,7 +116,7 @@ export class VQDiffusionPurityScheduler extends MicrosoftScheduler {
   /**
    * Makes the scheduler of the config of an ordinary one, or of the fields of its file.
    *
-   * @throws {TypeError} If a field is missing or of the wrong type.
+   * @throws {TypeError} If a field is missing or of the wrong type, or there is another option.
    * @throws {RangeError} If a field is out of range.
    */
   static fromConfig(
@@ -116,6 +124,7 @@ export class VQDiffusionPurityScheduler extends MicrosoftScheduler {
     options: VQDiffusionPurityOptions = {},
     description?: string,
   ): VQDiffusionPurityScheduler {
+    checkOptions(TASK, options, Object.keys(OPTIONS));
     return new VQDiffusionPurityScheduler({
       ...schedulerConfigOf(values, description),
       ...options,

@@ -90,6 +90,13 @@ Deno.test("VQDiffusionFastScheduler refuses speeds that are none", () => {
       "inferSpeed is",
     );
   }
+  for (const options of [undefined, { infer_speed: 2 }, { inferSpeed: 2, priorRule: 1 }]) {
+    assertThrows(
+      () => VQDiffusionFastScheduler.fromConfig(config, options as never),
+      TypeError,
+      "Cannot make a VQDiffusionFastScheduler",
+    );
+  }
 });
 
 Deno.test("VQDiffusionFastScheduler guides at all scales but 1", () => {

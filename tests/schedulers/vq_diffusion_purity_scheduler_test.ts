@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DeviceLostError } from "../../src/backends/errors.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import {
   type VQDiffusionPurityOptions,
@@ -7,6 +8,7 @@ import {
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { createOracle } from "../backends/oracle_backend.ts";
 import { Random } from "../backends/operations/trial.ts";
+import { makeWebGpu, testDevice, WITHOUT_WEBGPU } from "../backends/webgpu_adapter.ts";
 import { checkRun, type MicrosoftRun, microsoftRuns, RUN_BACKENDS } from "./microsoft_runs.ts";
 
 const RUNS = microsoftRuns("sampling_purity");
@@ -39,6 +41,29 @@ for (const { name, slow, make, ignore = false } of RUN_BACKENDS) {
     });
   }
 }
+
+Deno.test({
+  name: "WebGPU: VQDiffusionPurityScheduler tells that the GPU is lost in the middle of a step",
+  ignore: WITHOUT_WEBGPU,
+  fn: async () => {
+    const device = await testDevice();
+    await using backend = await makeWebGpu({ device });
+    using frame = backend.frame();
+    const scheduler = new VQDiffusionPurityScheduler({ numVecClasses: 9 });
+    const plan = scheduler.plan(10, { pixels: 30 });
+    const tokens = frame.empty([1, 30], "i32");
+    const logProbs = frame.logSoftmax(frame.empty([1, 30, 8], "f32"));
+    const recorded = scheduler.recordStep(frame, { plan, logProbs, tokens });
+    tokens.write(new Int32Array(30).fill(8));
+    const step = plan.steps[0]!;
+    const sizes = { batch: 1, pixels: 30 };
+    recorded.write(step, scheduler.drawNoise(step, sizes, new TorchGenerator(1)));
+    await recorded.run();
+    const running = recorded.run();
+    device.destroy();
+    await assertRejects(() => running, DeviceLostError);
+  },
+});
 
 Deno.test("VQDiffusionPurityScheduler.drawNoise() draws the numbers of the reference", () => {
   for (const run of RUNS) {
@@ -165,6 +190,7 @@ Deno.test("VQDiffusionPurityScheduler refuses options out of range", () => {
   assertThrows(make({ nSample: "1,2" }), TypeError, "nSample");
   assertThrows(make({ nSample: [1, undefined] }), TypeError, "nSample[1]");
   assertThrows(make({ priorWeight: "1" }), TypeError, "priorWeight");
+  assertThrows(make({ priorweight: 1 }), TypeError, "priorWeight");
   const scheduler = make({ nSample: [1, 60, 5] })();
   assertThrows(
     () => scheduler.plan(3, { pixels: 64 }),

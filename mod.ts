@@ -48,6 +48,8 @@ export { LearnedClassifierFreeSamplingEmbeddings } from "./src/models/learned_em
 // Schedulers, any of which a pipeline takes.
 export type { Scheduler } from "./src/schedulers/scheduler.ts";
 export { VQDiffusionScheduler } from "./src/schedulers/vq_diffusion_scheduler.ts";
+export { VQDiffusionFastScheduler } from "./src/schedulers/vq_diffusion_fast_scheduler.ts";
+export { VQDiffusionPurityScheduler } from "./src/schedulers/vq_diffusion_purity_scheduler.ts";
 
 // Images.
 export { RasterImage } from "./src/images/raster_image.ts";

@@ -184,12 +184,12 @@ const EmbeddingCommand = {
   tableRows: ["int", 32],
 } as const;
 
-/** `RowsCommand` of asm/rows.ts: x and out are (rows, columns); for geglu x is (rows, 2 · columns). */
+/** `RowsCommand` of asm/rows.ts: x and out are (rows, columns); for geglu x is (rows, 2 · columns), for rowMax out is (rows). */
 const RowsCommand = {
   x: ["address", 4],
   out: ["address", 8],
   rows: ["int", 12],
-  /** Columns of the result. */
+  /** Columns of the result; for rowMax those of x. */
   columns: ["int", 16],
 } as const;
 
@@ -254,6 +254,31 @@ const SampleStepCommand = {
   truncationRate: ["float", 52],
 } as const;
 
+/** `PredictCommand` of asm/prediction.ts: logProbs is (batch or, if guided, 2 · batch, pixels, columns), out is (batch, pixels, columns). */
+const PredictCommand = {
+  logProbs: ["address", 4],
+  out: ["address", 8],
+  /** Those of all images. */
+  pixels: ["int", 12],
+  columns: ["int", 16],
+  guided: ["bool", 20],
+  guidanceScale: ["float", 24],
+  truncated: ["bool", 28],
+  truncationRate: ["float", 32],
+} as const;
+
+/** `SharpenCommand` of asm/prediction.ts: logProbs and out are (batch, pixels, columns), best is (batch, pixels), weight is (1). */
+const SharpenCommand = {
+  logProbs: ["address", 4],
+  /** The greatest log p of each pixel. */
+  best: ["address", 8],
+  weight: ["address", 12],
+  out: ["address", 16],
+  batch: ["int", 20],
+  pixels: ["int", 24],
+  columns: ["int", 28],
+} as const;
+
 /** Opcode of each operation, and the fields of its command: what they hold, first byte. */
 export const COMMANDS = {
   linear: { opcode: 0, fields: LinearCommand },
@@ -275,4 +300,7 @@ export const COMMANDS = {
   logSoftmax: { opcode: 16, fields: RowsCommand },
   posterior: { opcode: 17, fields: PosteriorCommand },
   sampleStep: { opcode: 18, fields: SampleStepCommand },
+  predictStart: { opcode: 19, fields: PredictCommand },
+  rowMax: { opcode: 20, fields: RowsCommand },
+  sharpen: { opcode: 21, fields: SharpenCommand },
 } as const;

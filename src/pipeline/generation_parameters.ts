@@ -16,9 +16,9 @@ import type { Seed } from "../random/seed.ts";
 export interface GenerationParameters {
   /** Seed of the first image; the next have the following ones. Or a list. Default: a random seed. */
   readonly seed?: Seed | readonly Seed[] | undefined;
-  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
+  /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
-  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
+  /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
   readonly guidanceScale?: number | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;

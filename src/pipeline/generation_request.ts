@@ -54,11 +54,11 @@ export function generationRequest(
   const request = checkGenerateOptions(prompt, options, limits);
   const { batch, numInferenceSteps, truncationRate, generator, signal } = request;
   // From here on there is no guidance where there is no scale.
-  const guidanceScale = request.guidanceScale > 1 ? request.guidanceScale : undefined;
+  const guidanceScale = scheduler.guides(request.guidanceScale) ? request.guidanceScale : undefined;
   const text = { ...request, guided: guidanceScale !== undefined };
   checkTextRequest(components, text);
   signal?.throwIfAborted();
   const tokens = request.latents ?? new Int32Array(batch * pixels).fill(scheduler.maskClass);
-  const plan = scheduler.plan(numInferenceSteps);
+  const plan = scheduler.plan(numInferenceSteps, { pixels });
   return { text, tokens, batch, scheduler, plan, guidanceScale, truncationRate, generator, signal };
 }

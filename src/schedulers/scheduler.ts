@@ -64,9 +64,12 @@ export interface Scheduler {
    * Plans a run.
    *
    * @param numInferenceSteps From 1 to the timesteps of the training. The plan may have another number of steps.
+   * @param image What the images are like.
    * @throws {RangeError} If it is out of range.
    */
-  plan(numInferenceSteps: number): SamplingPlan;
+  plan(numInferenceSteps: number, image: Pick<NoiseSizes, "pixels">): SamplingPlan;
+  /** Whether there is guidance at this scale: 1 is the scale without an effect. */
+  guides(guidanceScale: number): boolean;
   /** Records a step, which all steps of the plan share. */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep;
   /**

@@ -14,12 +14,23 @@ import type { ModelFolder } from "../files/source.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
-import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
-import { type SamplingPlan, type SamplingStep, tableShape } from "./sampling_plan.ts";
+import {
+  type NoiseSchedules,
+  noiseSchedules,
+  scheduleRows,
+  stridedRows,
+} from "./noise_schedules.ts";
+import {
+  checkSteps,
+  type SamplingPlan,
+  type SamplingStep,
+  spreadTimesteps,
+  tableShape,
+} from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
 import {
-  parseSchedulerConfig,
   schedulerConfig,
+  schedulerConfigOf,
   type VQDiffusionSchedulerConfig,
   type VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";
@@ -102,7 +113,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
    * @throws {RangeError} If an option is out of range, or the options do not make probabilities.
    */
   constructor(options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig) {
-    this.config = "json" in options ? options : schedulerConfig(options);
+    this.config = schedulerConfig(options);
     const schedules = noiseSchedules(this.config);
     if (Object.values(schedules).some((values: Float32Array) => values.some(Number.isNaN))) {
       const { alphaCumStart, alphaCumEnd, gammaCumStart, gammaCumEnd } = this.config;
@@ -121,16 +132,16 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Makes the scheduler of a config as in diffusers' `scheduler_config.json`.
+   * Makes the scheduler of a config as in diffusers' `scheduler_config.json`, or of another scheduler's.
    *
    * @throws {TypeError} If a field is missing or not a number.
    * @throws {RangeError} If a field is out of range.
    */
   static fromConfig(
-    values: Readonly<Record<string, unknown>>,
-    description = "the scheduler's config",
+    values: Readonly<Record<string, unknown>> | VQDiffusionSchedulerConfig,
+    description?: string,
   ): VQDiffusionScheduler {
-    return new VQDiffusionScheduler(parseSchedulerConfig({ description, values }));
+    return new VQDiffusionScheduler(schedulerConfigOf(values, description));
   }
 
   /**
@@ -175,8 +186,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Sets the number of timesteps of a run. As in diffusers they are n − 1, …, 0, not spread over
-   * those of the training.
+   * Sets the number of timesteps of a run. As in diffusers they are n − 1, …, 0, unless the config asks
+   * for strided ones, which are spread over those of the training.
    *
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
@@ -185,20 +196,27 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Plans a run of n steps, at the timesteps n − 1, …, 0 as in diffusers: the table is the whole
-   * schedule, so that the row of a step is its timestep.
+   * Plans a run of n steps. Leading ones are at the timesteps n − 1, …, 0 as in diffusers, where the
+   * table is the whole schedule and the row of a step its timestep. Strided ones are spread over all
+   * timesteps, where the table has the exact transition from each to the next; T of T are the same steps
+   * as leading ones.
    *
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
   plan(n: number): SamplingPlan {
-    const { numTrainTimesteps } = this.config;
-    if (!Number.isSafeInteger(n) || n < 1 || n > numTrainTimesteps) {
-      throw new RangeError(
-        `Cannot plan the steps: n is ${n}, expected an integer from 1 to ${numTrainTimesteps}`,
-      );
-    }
-    const steps = Array.from({ length: n }, (_, i) => ({ timestep: n - 1 - i, row: n - 1 - i }));
-    return { table: scheduleRows(this), steps };
+    const { numTrainTimesteps, timestepSpacing } = this.config;
+    checkSteps(n, numTrainTimesteps);
+    const isStrided = timestepSpacing === "strided";
+    const timesteps = isStrided
+      ? spreadTimesteps(n, numTrainTimesteps)
+      : Array.from({ length: n }, (_, t) => t);
+    const table = isStrided ? stridedRows(this.config, this, timesteps) : scheduleRows(this);
+    return { table, steps: timesteps.map((timestep, row) => ({ timestep, row })).reverse() };
+  }
+
+  /** Whether there is guidance at this scale: as in diffusers above 1. */
+  guides(guidanceScale: number): boolean {
+    return guidanceScale > 1;
   }
 
   /**

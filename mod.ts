@@ -67,6 +67,7 @@ export type {
   StreamOptions,
 } from "./src/pipeline/generate_options.ts";
 export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
+export type { PictureOptions } from "./src/pipeline/initial_tokens.ts";
 export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";

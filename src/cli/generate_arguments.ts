@@ -10,9 +10,9 @@ import {
   checkParameters,
   GENERATION_PARAMETERS,
   type GenerationParameters,
-  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
@@ -38,7 +38,7 @@ Usage:
 
 Options:
   --out <path>         File or folder of the pictures (default: this folder, named by prompt and seed)
-${PARAMETER_NAMES.map(helpLine).join("\n")}
+${PROMPT_PARAMETER_NAMES.map(helpLine).join("\n")}
   --model <source>     Folder, URL or hub id "owner/name" (default: the embedded model)
   --revision <name>    Branch, tag or commit of a model on the hub (default: main)
   --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
@@ -73,7 +73,7 @@ const OPTIONS = {
 } as const;
 
 const PARAMETER_OPTIONS: CommandOptions = Object.fromEntries(
-  Object.values(SHORT_NAMES).map((name) => [name, { type: "string" }] as const),
+  PROMPT_PARAMETER_NAMES.map((name) => [SHORT_NAMES[name]!, { type: "string" }] as const),
 );
 
 /** Parameters as they were written, by their short names. */
@@ -157,7 +157,7 @@ export function readParameters(
         return seedOption(shortName, text);
     }
   };
-  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
+  return Object.fromEntries(PROMPT_PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
 function seedOption(name: string, text: string | undefined): bigint | undefined {

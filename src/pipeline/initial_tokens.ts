@@ -111,7 +111,7 @@ export function checkPictureOptions(options: OptionsAround, prompts: number): vo
     );
   }
   if (!hasWhite(maskImage)) {
-    refuseRange({ task, name: "maskImage" }, "without white", "white where to repaint");
+    throw new RangeError("Cannot generate: maskImage has no white, expected some where to repaint");
   }
 }
 

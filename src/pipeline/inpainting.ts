@@ -10,7 +10,6 @@
  * @module
  */
 
-import { refuseRange } from "../base/check.ts";
 import { RasterImage } from "../images/raster_image.ts";
 
 /** A part of a picture that is repainted. */
@@ -34,8 +33,8 @@ export interface HeldTokens {
 /** From this luminance on a pixel of a mask is white. */
 const WHITE = 128;
 
-/** Pixels of a side for one of the seam. */
-const SIDE_OF_SEAM = 64;
+/** Pixels of the seam: as many as of 32 of a side, and at least so many. */
+const [SIDE_OF_SEAM, LEAST_SEAM] = [32, 4];
 
 /** Whether a mask has a pixel that is white and not transparent. */
 export function hasWhite(mask: RasterImage): boolean {
@@ -65,8 +64,9 @@ export function inpaintingOf(
     return fitted.data[4 * i]! > 0 ? 1 : 0;
   });
   if (!isInside.includes(1)) {
-    const subject = { task: "generate", name: "maskImage" };
-    refuseRange(subject, mask, "white where the picture is drawn: its middle, cut to a square");
+    throw new RangeError(
+      "Cannot generate: maskImage has no white where the picture is drawn, expected some in its middle",
+    );
   }
   const side = width / tokensOfSide;
   const isDrawn = new Uint8Array(tokensOfSide ** 2);
@@ -74,10 +74,11 @@ export function inpaintingOf(
     const [x, y] = [i % width, Math.floor(i / width)];
     if (inside) isDrawn[Math.floor(y / side) * tokensOfSide + Math.floor(x / side)] = 1;
   });
-  const seam = Math.max(1, Math.round(width / SIDE_OF_SEAM));
-  const opacity = distancesOutside(isInside, width).map((distance) => {
-    return Math.min(1, distance / (seam + 1));
-  });
+  const distances = distancesOutside(isInside, width);
+  // In what is narrow the seam is too, so that all of what is drawn shows somewhere.
+  const middle = distances.reduce((most, distance) => Math.max(most, distance), 0);
+  const seam = Math.min(Math.max(LEAST_SEAM, Math.round(width / SIDE_OF_SEAM)), middle - 1);
+  const opacity = distances.map((distance) => Math.min(1, distance / (seam + 1)));
   return { isDrawn, picture: picture.toFloat32(), opacity };
 }
 
@@ -100,11 +101,14 @@ export function paste(drawn: Float32Array, { picture, opacity }: Inpainting): vo
 
 /** 255 for each pixel that is white and not transparent, 0 for the others. */
 function whiteOf({ data }: RasterImage): Uint8Array {
-  return Uint8Array.from({ length: data.length / 4 }, (_, i) => {
-    const [red, green, blue, alpha] = data.subarray(4 * i, 4 * i + 4) as unknown as number[];
-    const luminance = 0.299 * red! + 0.587 * green! + 0.114 * blue!;
-    return luminance * alpha! / 255 >= WHITE ? 255 : 0;
-  });
+  const white = new Uint8Array(data.length / 4);
+  for (let i = 0; i < white.length; i++) {
+    // Whole numbers: the weights of ITU-R BT.601 in thousandths, and alpha in 255ths.
+    const at = 4 * i;
+    const luminance = 299 * data[at]! + 587 * data[at + 1]! + 114 * data[at + 2]!;
+    if (luminance * data[at + 3]! >= WHITE * 1000 * 255) white[i] = 255;
+  }
+  return white;
 }
 
 /** Steps to the nearest pixel outside, also across corners; none outside: infinite. */

@@ -1,6 +1,6 @@
 // Generations that start from pictures: Microsoft's runs with `filter_ratio`, and what strength means.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";

@@ -39,7 +39,7 @@ export type { LoadEvent, OnProgress } from "./src/files/progress.ts";
 export type { FileSource, ModelFolder } from "./src/files/source.ts";
 
 export * from "./src/images/contact_sheet.ts";
-export type { DecodeOptions } from "./src/images/decode_image.ts";
+export type { ImageDecodeOptions } from "./src/images/decode_image.ts";
 export type { Pixels } from "./src/images/pixels.ts";
 export * from "./src/images/raster_image.ts";
 export type { ResizeFilter } from "./src/images/resample.ts";

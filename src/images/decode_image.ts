@@ -10,7 +10,7 @@ import type { Pixels } from "./pixels.ts";
 import { isPng } from "./png_chunks.ts";
 
 /** Options of `RasterImage.decode`. */
-export interface DecodeOptions {
+export interface ImageDecodeOptions {
   /** The most pixels that are read: each takes 4 bytes, and more while it is read. Default 2²⁶. */
   readonly maxPixels?: number | undefined;
 }
@@ -37,7 +37,7 @@ const OTHERS: Readonly<Record<string, RegExp>> = {
  * @throws {TypeError} If it is of a kind that is not read.
  * @throws {RangeError} If it has too many pixels.
  */
-export async function decodeImage(file: Uint8Array, options: DecodeOptions): Promise<Pixels> {
+export async function decodeImage(file: Uint8Array, options: ImageDecodeOptions): Promise<Pixels> {
   checkOptions(TASK, options, ["maxPixels"]);
   const { maxPixels = MAX_PIXELS } = options;
   checkInteger({ task: TASK, name: "maxPixels" }, maxPixels, { min: 1, max: 2 ** 28 });

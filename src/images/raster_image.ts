@@ -5,7 +5,7 @@
  */
 
 import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
-import type { DecodeOptions } from "./decode_image.ts";
+import type { ImageDecodeOptions } from "./decode_image.ts";
 import type { Pixels } from "./pixels.ts";
 import { resize, type ResizeOptions } from "./resize.ts";
 
@@ -83,7 +83,7 @@ export class RasterImage implements Pixels {
    * const { images } = await pipe.generate(undefined, { image, strength: 0 });
    * ```
    */
-  static async decode(file: Uint8Array, options: DecodeOptions = {}): Promise<RasterImage> {
+  static async decode(file: Uint8Array, options: ImageDecodeOptions = {}): Promise<RasterImage> {
     const { decodeImage } = await import("./decode_image.ts");
     const { data, width, height } = await decodeImage(file, options);
     return new RasterImage(data, width, height);

@@ -3,9 +3,10 @@
  *
  * Tokens outside of the part are held at x_0, those of the picture, from the first step to the last. A
  * sample of q(x_t | x_0) would be the other choice, but it is masked nearly everywhere at first, and a
- * token that has been drawn stays as a rule: all that are drawn in the first steps would be drawn without
- * what surrounds them. And the network trusts what it is given: the schedules of VQ-Diffusion replace
- * one token in a million and mask the others, so that at every timestep one that is not masked is right.
+ * token that has been drawn is seldom drawn again: all that are drawn in the first steps would be drawn
+ * without what surrounds them. The network trusts what it is given: Microsoft's schedule masks tokens
+ * and hardly ever replaces them, so that at any timestep one that is not masked is right.
+ * `docs/editing.md` has a measurement with the embedded model, whose schedule replaces more.
  *
  * @module
  */

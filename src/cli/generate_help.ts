@@ -6,8 +6,8 @@
 
 import {
   GENERATION_PARAMETERS,
-  PARAMETER_NAMES,
   type ParameterName,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
 
@@ -32,7 +32,7 @@ Prompts, one of these or several:
                        name or category
 
 Pictures:
-${PARAMETER_NAMES.map(helpLine).join("\n")}
+${PROMPT_PARAMETER_NAMES.map(helpLine).join("\n")}
   --scale <n>          Enlarge the pixels by a whole factor, for looking at small pictures
 
 Files:

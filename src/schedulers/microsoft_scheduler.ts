@@ -52,6 +52,16 @@ export abstract class MicrosoftScheduler implements Scheduler {
     out?: Float32Array,
   ): Float32Array;
 
+  /** Draws tokens as they are at a timestep, as the ordinary scheduler does. */
+  addNoise(
+    tokens: Int32Array,
+    timestep: number,
+    sizes: NoiseSizes,
+    generator: RandomGenerator,
+  ): Int32Array {
+    return this.ordinary.addNoise(tokens, timestep, sizes, generator);
+  }
+
   /** Whether there is guidance at this scale: unlike in diffusers also below 1. */
   guides(guidanceScale: number): boolean {
     return Math.abs(guidanceScale - 1) >= LEAST_GUIDANCE;

@@ -84,6 +84,18 @@ export interface Scheduler {
     generator: RandomGenerator,
     out?: Float32Array,
   ): Float32Array;
+  /**
+   * Draws tokens as they are at a timestep of the training: x_t from q(x_t | x_0).
+   *
+   * @param tokens x_0 (batch · pixels), which stay as they are.
+   * @returns x_t (batch · pixels).
+   */
+  addNoise(
+    tokens: Int32Array,
+    timestep: number,
+    sizes: NoiseSizes,
+    generator: RandomGenerator,
+  ): Int32Array;
   /** Saves the config as diffusers' `scheduler_config.json`. */
   savePretrained(target: string | FolderWriter): Promise<void>;
 }

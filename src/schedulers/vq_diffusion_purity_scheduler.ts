@@ -7,6 +7,7 @@
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { checkInteger, checkNumber, checkOptions, refuseRange, refuseType } from "../base/check.ts";
 import { chooseByWeight, fillExponential } from "../random/multinomial.ts";
+import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { MicrosoftScheduler } from "./microsoft_scheduler.ts";
 import { scheduleRows } from "./noise_schedules.ts";
@@ -210,14 +211,15 @@ export class VQDiffusionPurityScheduler extends MicrosoftScheduler {
     out: Float32Array = new Float32Array(batch * (this.maskClass + 2) * pixels),
   ): Float32Array {
     const size = (this.maskClass + 2) * pixels;
-    const each = (fill: (noise: Float32Array) => void) => {
+    const each = (fill: (noise: Float32Array, stream: RandomGenerator) => void) => {
       for (let image = 0; image < batch; image++) {
-        fill(out.subarray(image * size, (image + 1) * size));
+        const stream = generator instanceof BatchGenerator ? generator.stream(image) : generator;
+        fill(out.subarray(image * size, (image + 1) * size), stream);
       }
     };
-    each((noise) => generator.fill(noise.subarray(0, size - pixels)));
+    each((noise, stream) => stream.fill(noise.subarray(0, size - pixels)));
     if (reveal !== undefined) {
-      each((noise) => fillExponential(generator, noise.subarray(size - pixels)));
+      each((noise, stream) => fillExponential(stream, noise.subarray(size - pixels)));
     }
     return out;
   }

@@ -7,6 +7,7 @@
 import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { evaluate } from "../backends/evaluate.ts";
+import { checkInteger, refuseRange } from "../base/check.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
@@ -14,6 +15,7 @@ import type { ModelFolder } from "../files/source.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
+import { addNoise } from "./add_noise.ts";
 import {
   type NoiseSchedules,
   noiseSchedules,
@@ -262,6 +264,34 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     const classes = row === 0 ? this.maskClass : this.maskClass + 1;
     generator.fill(out.subarray(0, batch * classes * pixels));
     return out;
+  }
+
+  /**
+   * Draws tokens as they are at a timestep: x_t from q(x_t | x_0) (equation 8 of the paper).
+   *
+   * @param tokens x_0 (batch · pixels), which stay as they are; masked ones stay masked.
+   * @returns x_t (batch · pixels).
+   * @throws {RangeError} If the timestep is none of the training, or the number of tokens does not fit.
+   */
+  addNoise(
+    tokens: Int32Array,
+    timestep: number,
+    sizes: NoiseSizes,
+    generator: RandomGenerator,
+  ): Int32Array {
+    const task = "add noise";
+    const max = this.config.numTrainTimesteps - 1;
+    checkInteger({ task, name: "timestep" }, timestep, { min: 0, max });
+    if (tokens.length !== sizes.batch * sizes.pixels) {
+      const expected = `${sizes.batch} · ${sizes.pixels}`;
+      refuseRange({ task, name: "tokens.length" }, tokens.length, expected);
+    }
+    return addNoise(tokens, timestep, {
+      schedules: this,
+      maskClass: this.maskClass,
+      sizes,
+      generator,
+    });
   }
 
   /**

@@ -17,7 +17,7 @@ const WEIGHTS = new URL("../../weights", import.meta.url);
 const QUICK = ["--model", TINY.href, "--device", "wasm", "--threads", "2", "--steps", "4"];
 
 async function readImage(path: string): Promise<RasterImage> {
-  return RasterImage.fromPng(await Deno.readFile(path));
+  return RasterImage.decode(await Deno.readFile(path));
 }
 
 Deno.test("generate writes the image and the tokens that the library makes of a seed", async () => {

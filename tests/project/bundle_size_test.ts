@@ -19,6 +19,7 @@ const LATER: readonly RegExp[] = [
   /^src\/files\/(http|disk)_/,
   /^src\/backends\/webgpu\//,
   /imagescript/,
+  /jpeg-js/,
   /^wasm\/(relaxed_)?simd\.ts/,
 ];
 

@@ -7,6 +7,7 @@ import { typedArray } from "../../src/checkpoints/arrays.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
+import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import type { Scheduler } from "../../src/schedulers/scheduler.ts";
 import { makeWebGpu, WITHOUT_WEBGPU } from "../backends/webgpu_adapter.ts";
 import { fastEmbeddings } from "../pipeline/sampling_fast.ts";
@@ -105,7 +106,8 @@ export async function checkRun(
     }),
     guidanceScale: run.guidance_scale,
     truncationRate: run.truncation_rate,
-    seed: run.seed,
+    // One stream for all images, as in the reference.
+    generator: new TorchGenerator(run.seed),
   };
   const stored = run.numbers("tokens");
   const size = stored.length / run.tokenCalls.length;

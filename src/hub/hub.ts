@@ -26,7 +26,7 @@ import {
 import { missingFile, MissingFileError } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
+import { DIFFUSERS_WEIGHTS, isIndex, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
 
 /** Where the hub is, unless an option says otherwise. */
 const DEFAULT_ENDPOINT = "https://huggingface.co";
@@ -305,10 +305,11 @@ function weightsOf(
     const names = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
     const name = names.find((name) => files.has(`${component}/${name}`));
     if (name === undefined) return [];
-    if (!name.endsWith(".index.json")) return [`${component}/${name}`];
-    const [stem = "", extension = ""] = name.replace(".index.json", "").split(".");
+    if (!isIndex(name)) return [`${component}/${name}`];
+    const [stem = "", extension = ""] = name.split(".");
     return [...files.keys()].filter((path) =>
-      path.startsWith(`${component}/${stem}-`) && path.endsWith(`.${extension}`)
+      path.startsWith(`${component}/${stem}`) && path.endsWith(`.${extension}`) &&
+      /-\d+-of-\d+\./.test(path)
     );
   });
 }

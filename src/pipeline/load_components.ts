@@ -7,6 +7,7 @@
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
+import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
@@ -27,6 +28,10 @@ export interface LoadComponentsOptions {
   readonly load?: boolean | undefined;
   /** How the weights of linear layers are held. Default: as stored. */
   readonly dtype?: WeightDType | undefined;
+  /** Which of several files of weights to take, such as `"fp16"`. */
+  readonly variant?: string | undefined;
+  /** Receives notices about the files. */
+  readonly onProgress?: OnProgress | undefined;
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,11 +46,11 @@ export interface LoadComponentsOptions {
 export async function loadComponents(
   folder: ModelFolder,
   backend: Backend,
-  { dtype, signal, load = true }: LoadComponentsOptions = {},
+  { dtype, variant, onProgress, signal, load = true }: LoadComponentsOptions = {},
 ): Promise<PipelineComponents> {
   await checkModelIndex(folder);
   signal?.throwIfAborted();
-  const options = { backend, dtype, signal, load: false };
+  const options = { backend, dtype, variant, onProgress, signal, load: false };
   const subfolder = (name: keyof PipelineComponents) => folder.folder(COMPONENTS[name].folder);
   const models = [
     VQModel.fromPretrained(subfolder("vqvae"), options),

@@ -75,7 +75,9 @@ export class Session<C extends PipelineParts = PipelineParts> {
     const backend = options.backend ?? owned.use(await createBackend(options));
     const folder = await opening;
     const load = async (backend: Backend, owner: AsyncDisposableStack, signal?: AbortSignal) => {
-      const components = await loadComponents(folder, backend, { dtype: options.dtype, signal });
+      const { dtype, variant, onProgress } = options;
+      const how = { dtype, variant, onProgress, signal };
+      const components = await loadComponents(folder, backend, how);
       owner.defer(() => disposeComponents(components));
       return components;
     };

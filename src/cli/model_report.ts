@@ -128,7 +128,8 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
 /** An original checkpoint has none, and can be inspected all the same. */
 async function hasTokenizer(folder: ModelFolder): Promise<boolean> {
   try {
-    return await folder.has("tokenizer/vocab.json");
+    return await folder.has("tokenizer/vocab.json") ||
+      await folder.has("tokenizer/tokenizer.json");
   } catch {
     return false;
   }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { END_OF_WORD } from "./byte_pair_encoding.ts";
+import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -50,6 +52,11 @@ export class MergeTable {
     return this.#left[slot] === EMPTY ? -1 : this.#rank[slot]!;
   }
 
+  /** Ids of all that pairs make. */
+  products(): ReadonlySet<number> {
+    return new Set(this.#merged);
+  }
+
   /** Id of what the pair of a rank makes. */
   merged(rank: number): number {
     return this.#merged[rank]!;
@@ -71,14 +78,14 @@ export class MergeTable {
 
 /**
  * Reads `merges.txt`: on each line two tokens with a space between them; lines that begin with
- * `#version` do not count.
+ * `#version` do not count, and neither do blank ones at the end.
  *
  * @param file What the text is, for error messages.
  * @throws {SyntaxError} If a line is anything else, or names tokens that the vocabulary lacks.
  */
 export function parseMerges(text: string, vocabulary: Vocabulary, file: string): MergeTable {
   const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
   const table = new MergeTable(lines.length);
   let rank = 0;
   for (let i = 0; i < lines.length; i++) {
@@ -98,6 +105,36 @@ export function parseMerges(text: string, vocabulary: Vocabulary, file: string):
     table.set(leftId, rightId, rank++, mergedId);
   }
   return table;
+}
+
+/**
+ * Checks that merges make all tokens of a vocabulary: those of a file that was cut make the first ones
+ * only, and texts would silently get other ids.
+ *
+ * @param isSpecial Whether a token is one that nothing has to make.
+ * @param file What the merges are, for error messages.
+ * @throws {SyntaxError} If a token is longer than a byte and no pair makes it.
+ */
+export function checkComplete(
+  merges: MergeTable,
+  vocabulary: Vocabulary,
+  isSpecial: (token: string) => boolean,
+  file: string,
+): void {
+  const products = merges.products();
+  for (const [token, id] of vocabulary.entries()) {
+    if (products.has(id) || isSpecial(token)) continue;
+    const content = token.endsWith(END_OF_WORD) ? token.slice(0, -END_OF_WORD.length) : token;
+    if (content.length < 2 || !isWord(content)) continue;
+    const what = products.size === 0 ? "it has no merges" : "it may have been cut";
+    throw damaged(file, `${what}: no two tokens make ${quote(token)} of vocab.json`);
+  }
+}
+
+/** Whether merges could make a token: its bytes have to be of one word. `<unk>` has three. */
+function isWord(content: string): boolean {
+  const isAscii = /^[\x21-\x7e]+$/.test(content);
+  return !isAscii || content === content.toLowerCase() && splitWords(content).length === 1;
 }
 
 /** What is wrong with a line of `merges.txt`. */

@@ -30,6 +30,16 @@ export class Vocabulary {
     return this.#ids.size;
   }
 
+  /** All tokens with their ids. */
+  entries(): Iterable<[token: string, id: number]> {
+    return this.#ids.entries();
+  }
+
+  /** The token of the greatest id. */
+  get last(): string | undefined {
+    return this.#tokens.at(-1);
+  }
+
   /** Id of a token, or undefined if there is no such token. */
   id(token: string): number | undefined {
     return this.#ids.get(token);

@@ -11,7 +11,6 @@ import type { OnProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { isIndex, variantNames } from "../files/weight_names.ts";
 import type { ArraySource } from "./arrays.ts";
-import { openSafetensors } from "./safetensors.ts";
 import { isTorchFile } from "./torch/file_kind.ts";
 
 /** Options of {@linkcode openWeights}. */
@@ -69,11 +68,13 @@ function checkedVariant(variant: unknown): string {
  * allowed.
  */
 export async function openArrays(file: FileSource): Promise<ArraySource> {
-  let open: (file: FileSource) => Promise<ArraySource> = openSafetensors;
+  let open: (file: FileSource) => Promise<ArraySource>;
   try {
     const prefix = await file.read(0, Math.min(CONTENT_BYTES, file.size));
     checkContent(prefix, file.description);
-    if (isTorchFile(prefix)) open = (await import("./torch/torch_file.ts")).openTorchFile;
+    open = isTorchFile(prefix)
+      ? (await import("./torch/torch_file.ts")).openTorchFile
+      : (await import("./safetensors.ts")).openSafetensors;
   } catch (error) {
     await file[Symbol.asyncDispose]();
     throw error;

@@ -174,9 +174,9 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     }
     const { dtype, signal } = options;
     checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
-    const { configToSave } = await import("./saved_config.ts");
-    const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
-    await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    const { configText } = await import("./saved_config.ts");
+    const config = configText(this.config.json, dtype, this.#parameters.preciseLinears);
+    await target.writeText("config.json", config);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
     const names = this.#parameters.savedNames(this.checkpoint);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");

@@ -44,24 +44,27 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   Transformer2DModel: { norm_type: "ada_norm" },
 };
 
+/** Keys of floats, which have a point in Python even where they are whole: newer versions insist. */
+const FLOATS =
+  /("(?:(?:attention_)?dropout|initializer_(?:factor|range)|layer_norm_eps|norm_eps|scaling_factor)": -?\d+)(?=,?\n)/g;
+
 /**
- * A config as all versions of diffusers from 0.9.0 on, or of transformers, read it.
+ * The text of a config as all versions of diffusers from 0.9.0 on, or of transformers, read it.
  *
  * @param json The config as it was read.
  * @param dtype The type that weights are saved in, if another one than they were stored in.
  * @param ignored Names of linear layers that are not stored in int8.
  */
-export function configToSave(
+export function configText(
   json: Readonly<Record<string, unknown>>,
   dtype: WeightDType | undefined,
   ignored: readonly string[],
-): Record<string, unknown> {
+): string {
   const { quantization_config: stored, ...config } = json;
   const saved = portable(config);
-  if (dtype === "q8") return { ...saved, quantization_config: quantizationConfig(ignored) };
-  return dtype === undefined && stored !== undefined
-    ? { ...saved, quantization_config: stored }
-    : saved;
+  if (dtype === "q8") saved["quantization_config"] = quantizationConfig(ignored);
+  else if (dtype === undefined && stored !== undefined) saved["quantization_config"] = stored;
+  return `${JSON.stringify(saved, null, 2)}\n`.replace(FLOATS, "$1.0");
 }
 
 function portable(config: Readonly<Record<string, unknown>>): Record<string, unknown> {

@@ -10,7 +10,6 @@ import { createBackend } from "../backends/select.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { disposeComponents, type PipelineComponents, type PipelineParts } from "./components.ts";
-import { loadComponents } from "./load_components.ts";
 import {
   checkLoadOptions,
   linkedSignal,
@@ -75,6 +74,7 @@ export class Session<C extends PipelineParts = PipelineParts> {
     const backend = options.backend ?? owned.use(await createBackend(options));
     const folder = await opening;
     const load = async (backend: Backend, owner: AsyncDisposableStack, signal?: AbortSignal) => {
+      const { loadComponents } = await import("./load_components.ts");
       const { dtype, variant, onProgress } = options;
       const how = { dtype, variant, onProgress, signal };
       const components = await loadComponents(folder, backend, how);

@@ -22,7 +22,7 @@ import { type GenerationRequest, generationRequest } from "./generation_request.
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
 import { ProgressBar } from "../base/progress_bar.ts";
-import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
+import type { SavePretrainedOptions } from "./save_pipeline.ts";
 import { Session } from "./session.ts";
 
 /** The state after a denoising step, as given by {@linkcode VQDiffusionPipeline.stream}. */
@@ -232,6 +232,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * @throws {TypeError} If the pipeline was made without one of the components.
    */
   async savePretrained(folder: string, options: SavePretrainedOptions = {}): Promise<void> {
+    const { savePipeline } = await import("./save_pipeline.ts");
     await savePipeline(this.components, folder, options);
   }
 

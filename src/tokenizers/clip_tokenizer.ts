@@ -10,12 +10,12 @@ import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { byteCharacters } from "./byte_characters.ts";
-import { BytePairEncoding, END_OF_WORD } from "./byte_pair_encoding.ts";
+import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
 import { checkComplete, parseMerges } from "./merge_table.ts";
 import { parseTokenizerConfig } from "./tokenizer_config.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
-import { parseVocabulary, type Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, parseVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 export type { TokenizerFiles };
 

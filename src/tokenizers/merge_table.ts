@@ -4,10 +4,9 @@
  * @module
  */
 
-import { END_OF_WORD } from "./byte_pair_encoding.ts";
 import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Slot of the hash table that holds no pair. */
 const EMPTY = -1;

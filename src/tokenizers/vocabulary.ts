@@ -9,6 +9,9 @@ import { damaged, parseJsonObject } from "./tokenizer_files.ts";
 /** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
 const ID_LIMIT = 2 ** 20;
 
+/** Marks the tokens that end a word. */
+export const END_OF_WORD = "</w>";
+
 /** The tokens of a vocabulary and their ids, both ways. */
 export class Vocabulary {
   readonly #ids: ReadonlyMap<string, number>;

@@ -6,7 +6,7 @@
 
 import { refuseRange } from "../base/check.ts";
 import { checkContent, CONTENT_BYTES } from "../files/content.ts";
-import { MissingFileError } from "../files/paths.ts";
+import { meansAbsence, MissingFileError } from "../files/paths.ts";
 import type { OnProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import { isIndex, variantNames } from "../files/weight_names.ts";
@@ -37,7 +37,7 @@ export async function openWeights(
 ): Promise<ArraySource> {
   const wanted = variant === undefined ? [] : variantNames(names, checkedVariant(variant));
   for (const name of [...wanted, ...names]) {
-    if (!await folder.has(name)) continue;
+    if (!await isThere(folder, name)) continue;
     if (variant !== undefined && !wanted.includes(name)) {
       const message =
         `${folder.description} has no weights of the variant ${variant}: using ${name}`;
@@ -51,6 +51,15 @@ export async function openWeights(
     `Cannot find the weights in ${folder.description}: looked for ` +
       [...wanted, ...names].join(", "),
   );
+}
+
+async function isThere(folder: ModelFolder, name: string): Promise<boolean> {
+  try {
+    return await folder.has(name);
+  } catch (error) {
+    if (meansAbsence(error)) return false;
+    throw error;
+  }
 }
 
 function checkedVariant(variant: unknown): string {

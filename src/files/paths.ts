@@ -15,6 +15,16 @@ export class MissingFileError extends Error {
   override readonly name = "MissingFileError";
 }
 
+/**
+ * Whether an error may mean that a file is not there: stores that may not list their files answer 403 for
+ * those that they do not have.
+ */
+export function meansAbsence(error: unknown): boolean {
+  return error instanceof MissingFileError ||
+    error instanceof Error && error.name === "HttpError" && "status" in error &&
+      error.status === 403;
+}
+
 /** The error for a file that is not there. */
 export function missingFile(description: string, cause?: unknown): MissingFileError {
   return new MissingFileError(`Cannot find ${description}`, { cause });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { joinPath, MissingFileError } from "../files/paths.ts";
+import { joinPath, meansAbsence } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
 /** Files without which there is no tokenizer, unless there is {@linkcode WHOLE}. */
@@ -42,11 +42,11 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
 }
 
 /** The text of a file, or the error if there is none. */
-async function readIfThere(folder: ModelFolder, name: string): Promise<string | MissingFileError> {
+async function readIfThere(folder: ModelFolder, name: string): Promise<unknown> {
   try {
     return await folder.readText(name);
   } catch (error) {
-    if (error instanceof MissingFileError) return error;
+    if (meansAbsence(error)) return error;
     throw error;
   }
 }

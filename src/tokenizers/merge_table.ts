@@ -24,6 +24,7 @@ export class MergeTable {
   readonly #right: Int32Array;
   readonly #rank: Int32Array;
   readonly #merged: Int32Array;
+  #size = 0;
 
   /** Makes an empty table with room for so many pairs. */
   constructor(capacity: number) {
@@ -43,6 +44,7 @@ export class MergeTable {
     this.#right[slot] = right;
     this.#rank[slot] = rank;
     this.#merged[rank] = merged;
+    this.#size = Math.max(this.#size, rank + 1);
   }
 
   /** Rank of a pair of ids, or −1 if they may not be joined. */
@@ -51,9 +53,16 @@ export class MergeTable {
     return this.#left[slot] === EMPTY ? -1 : this.#rank[slot]!;
   }
 
-  /** Ids of all that pairs make. */
-  products(): ReadonlySet<number> {
-    return new Set(this.#merged);
+  /** Number of pairs that were added. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** For each id below a limit 1 if a pair makes it, else 0. */
+  products(limit: number): Uint8Array {
+    const isMade = new Uint8Array(limit);
+    for (const id of this.#merged.subarray(0, this.#size)) isMade[id] = 1;
+    return isMade;
   }
 
   /** Id of what the pair of a rank makes. */
@@ -120,12 +129,12 @@ export function checkComplete(
   isSpecial: (token: string) => boolean,
   file: string,
 ): void {
-  const products = merges.products();
+  const isMade = merges.products(vocabulary.idLimit);
   for (const [token, id] of vocabulary.entries()) {
-    if (products.has(id) || isSpecial(token)) continue;
+    if (isMade[id] || isSpecial(token)) continue;
     const content = token.endsWith(END_OF_WORD) ? token.slice(0, -END_OF_WORD.length) : token;
     if (content.length < 2 || !isWord(content)) continue;
-    const what = products.size === 0 ? "it has no merges" : "it may have been cut";
+    const what = merges.size === 0 ? "it has no merges" : "it may have been cut";
     throw damaged(file, `${what}: no two tokens make ${quote(token)} of vocab.json`);
   }
 }

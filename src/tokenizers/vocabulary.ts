@@ -38,6 +38,11 @@ export class Vocabulary {
     return this.#ids.entries();
   }
 
+  /** The greatest id, plus one. */
+  get idLimit(): number {
+    return this.#tokens.length;
+  }
+
   /** The token of the greatest id. */
   get last(): string | undefined {
     return this.#tokens.at(-1);

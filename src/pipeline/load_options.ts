@@ -40,6 +40,7 @@ const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
   token: true,
   endpoint: true,
   cache: true,
+  localFilesOnly: true,
   fetch: true,
   signal: true,
   retries: true,

@@ -46,7 +46,8 @@ export const CLIP_ACTIVATIONS: Readonly<Record<CLIPTextConfig["hiddenAct"], Acti
  */
 export function parseCLIPTextConfig(given: Config): CLIPTextConfig {
   supportOnly(given, "model_type", ["clip_text_model", "clip"]);
-  const config = given.values["model_type"] === "clip" ? textConfig(given) : given;
+  const { model_type: type = "text_config" in given.values ? "clip" : undefined } = given.values;
+  const config = type === "clip" ? textConfig(given) : given;
   const hiddenSize = integerField(config, "hidden_size", { min: 1, default: 512 });
   const heads = integerField(config, "num_attention_heads", { min: 1, default: 8 });
   if (hiddenSize % heads !== 0) {

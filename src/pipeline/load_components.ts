@@ -86,6 +86,15 @@ export async function loadComponents(
   }
 }
 
+/** Classes of transformers whose files hold what is needed of another class. */
+const SAME_FILES: Readonly<Record<string, string>> = {
+  CLIPTokenizerFast: "CLIPTokenizer",
+  PreTrainedTokenizerFast: "CLIPTokenizer",
+  TokenizersBackend: "CLIPTokenizer",
+  CLIPTextModelWithProjection: "CLIPTextModel",
+  CLIPModel: "CLIPTextModel",
+};
+
 async function checkModelIndex(folder: ModelFolder): Promise<void> {
   const { values, description } = await readConfig(folder, "model_index.json");
   const found = values["_class_name"];
@@ -97,8 +106,7 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
   for (const { folder: name, className } of Object.values(COMPONENTS)) {
     const entry = values[name];
     const found = Array.isArray(entry) ? entry[1] : undefined;
-    // The fast tokenizer has the same files.
-    if (typeof found === "string" && found.replace(/Fast$/, "") === className) continue;
+    if (typeof found === "string" && (SAME_FILES[found] ?? found) === className) continue;
     if (entry === undefined) throw new TypeError(missing(folder.description, name));
     throw new TypeError(
       `Cannot load ${description}: ${name} is ${JSON.stringify(entry)}, expected a ${className}`,

@@ -94,6 +94,7 @@ Deno.test("parseCLIPTextConfig() fills the config of a whole CLIP up with the de
   assertEquals([merged.hiddenSize, merged.numHiddenLayers], [32, 2]);
   const none = { model_type: "clip", text_config, text_config_dict: null };
   assertEquals(parse(none).hiddenSize, 64);
+  assertEquals(parse({ text_config }).hiddenSize, 64);
   assertThrows(
     () => parse({ model_type: "clip", text_config: [] }),
     TypeError,

@@ -154,3 +154,19 @@ Deno.test("VQDiffusionPipeline.fromPretrained() names the token that the text en
     'ids up to 2048, the text encoder knows 2048 tokens; id 2048 is "<cat>"',
   );
 });
+
+Deno.test("VQDiffusionPipeline.fromPretrained() takes classes whose files hold what is needed", async () => {
+  await using wasm = await backend();
+  const load = (tokenizer: string, textEncoder: string) => {
+    const index = changed(MODEL["model_index.json"], {
+      tokenizer: ["transformers", tokenizer],
+      text_encoder: ["transformers", textEncoder],
+    });
+    const folder = folderOf({ ...MODEL, "model_index.json": index });
+    return VQDiffusionPipeline.fromPretrained(folder, { backend: wasm });
+  };
+  await using _fast = await load("CLIPTokenizerFast", "CLIPTextModelWithProjection");
+  await using _generic = await load("TokenizersBackend", "CLIPModel");
+  await assertRejects(() => load("T5Tokenizer", "CLIPTextModel"), TypeError, "a CLIPTokenizer");
+  await assertRejects(() => load("CLIPTokenizer", "constructor"), TypeError, "a CLIPTextModel");
+});

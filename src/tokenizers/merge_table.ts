@@ -130,8 +130,10 @@ export function checkComplete(
   file: string,
 ): void {
   const isMade = merges.products(vocabulary.idLimit);
-  for (const [token, id] of vocabulary.entries()) {
-    if (isMade[id] || isSpecial(token)) continue;
+  for (let id = 0; id < isMade.length; id++) {
+    if (isMade[id]) continue;
+    const token = vocabulary.token(id);
+    if (token === undefined || isSpecial(token)) continue;
     const content = token.endsWith(END_OF_WORD) ? token.slice(0, -END_OF_WORD.length) : token;
     if (content.length < 2 || !isWord(content)) continue;
     const what = merges.size === 0 ? "it has no merges" : "it may have been cut";

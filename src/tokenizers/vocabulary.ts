@@ -33,11 +33,6 @@ export class Vocabulary {
     return this.#ids.size;
   }
 
-  /** All tokens with their ids. */
-  entries(): Iterable<[token: string, id: number]> {
-    return this.#ids.entries();
-  }
-
   /** The greatest id, plus one. */
   get idLimit(): number {
     return this.#tokens.length;

@@ -229,10 +229,13 @@ class DiskDownload implements Download {
     if (snapshot !== undefined) await putIntoSnapshot(blob, snapshot);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closed) this.#handle.close(); // releases the lock
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
-    return Promise.resolve();
+    this.#handle.close(); // releases the lock
+    const { path, blob } = this.#place;
+    // No other process would find a file of this one's own.
+    if (path !== `${blob}.incomplete`) await removeIfThere(path);
   }
 }
 
@@ -297,8 +300,10 @@ async function openLocked(
     while (!await tryLock(handle)) await delay(LOCK_INTERVAL, signal);
     return { handle, path };
   } catch (error) {
+    const { size } = await handle.stat();
     handle.close();
     if (!(error instanceof NoLocksError)) throw error;
+    if (size === 0) await removeIfThere(path); // opening has made it
   }
   const own = path.replace(/incomplete$/, `${crypto.randomUUID().slice(0, 8)}.incomplete`);
   return { handle: await Deno.open(own, options), path: own };

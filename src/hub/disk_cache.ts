@@ -220,12 +220,7 @@ class DiskDownload implements Download {
   async finish(): Promise<void> {
     const { path, blob, snapshot } = this.#place;
     await this.#handle.syncData();
-    try {
-      await Deno.rename(path, blob);
-    } catch (error) {
-      // On some network file systems locks lock nobody out: another process has finished the file.
-      if (!(error instanceof Deno.errors.NotFound) || !await exists(blob)) throw error;
-    }
+    await Deno.rename(path, blob);
     if (snapshot !== undefined) await putIntoSnapshot(blob, snapshot);
   }
 
@@ -288,7 +283,8 @@ async function isSameFile(handle: Deno.FsFile, path: string): Promise<boolean> {
 
 /**
  * Opens a file, and waits until no other process has it open in this way. Where the file system has no
- * locks, it is a file of this process's own.
+ * locks, or such that lock nobody out, it is a file of this process's own: two that write to one file
+ * could damage it when it is complete.
  */
 async function openLocked(
   path: string,
@@ -298,7 +294,9 @@ async function openLocked(
   const handle = await Deno.open(path, options);
   try {
     while (!await tryLock(handle)) await delay(LOCK_INTERVAL, signal);
-    return { handle, path };
+    using second = await Deno.open(path, options);
+    if (!await tryLock(second)) return { handle, path };
+    throw new NoLocksError("the lock does not lock others out");
   } catch (error) {
     const { size } = await handle.stat();
     handle.close();
@@ -309,7 +307,7 @@ async function openLocked(
   return { handle: await Deno.open(own, options), path: own };
 }
 
-/** The file system has no locks. */
+/** The file system has no locks that can be relied upon. */
 class NoLocksError extends Error {}
 
 async function tryLock(handle: Deno.FsFile): Promise<boolean> {
@@ -318,12 +316,6 @@ async function tryLock(handle: Deno.FsFile): Promise<boolean> {
   } catch (cause) {
     throw new NoLocksError("the file system has no locks", { cause });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  const file = await openIfThere(path, path);
-  await file?.[Symbol.asyncDispose]();
-  return file !== undefined;
 }
 
 /** The paths in a list of files of Python's, or undefined if there is no such list. */

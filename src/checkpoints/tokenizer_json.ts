@@ -53,7 +53,11 @@ export function filesOfTokenizerJson(
   const beyond = Object.entries(added).filter(([, { content }]) =>
     !Object.hasOwn(vocabulary, content)
   );
-  const config = tokenizerConfig(json, model, added, texts);
+  const beside = (name: string): JsonObject => {
+    const text = texts[name];
+    return text === undefined ? {} : parseObject(text, file.replace(/[^/]*$/, () => name));
+  };
+  const config = tokenizerConfig(json, model, added, beside);
   const files: Record<string, string> = {
     "vocab.json": JSON.stringify(vocabulary),
     "merges.txt": mergesText(model["merges"], file),
@@ -79,12 +83,8 @@ function tokenizerConfig(
   json: JsonObject,
   model: JsonObject,
   added: Readonly<Record<string, AddedToken>>,
-  texts: Texts,
+  read: (name: string) => JsonObject,
 ): Record<string, unknown> {
-  const read = (name: string): JsonObject => {
-    const text = texts[name];
-    return text === undefined ? {} : parseObject(text, name);
-  };
   const config: Record<string, unknown> = { ...read("tokenizer_config.json") };
   const decoder = config["added_tokens_decoder"] as object | undefined;
   // Files that list the added tokens themselves are newer; a map beside them does not count.

@@ -10,8 +10,10 @@ import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.t
 
 /** Where an array lies in a safetensors file. */
 export interface SafetensorsEntry {
-  /** Element type. */
-  readonly dtype: StoredDType;
+  /** Element type; undefined if it is none that can be read. */
+  readonly dtype: StoredDType | undefined;
+  /** Element type as the file names it, for error messages. */
+  readonly dtypeName: string;
   /** Lengths of the dimensions, outermost first. */
   readonly shape: readonly number[];
   /** Offset of its first byte in the file. */
@@ -62,7 +64,6 @@ export function headerLength(prefix: Uint8Array, fileSize: number, description: 
  *
  * @param bytes The header without the length in front of it.
  * @throws {SyntaxError} If anything in it is malformed or does not fit the file.
- * @throws {TypeError} If an element type is not supported.
  */
 export function parseHeader(
   bytes: Uint8Array,
@@ -121,11 +122,6 @@ function checkedEntry(
   if (!isObject(value)) throw damaged(description, `${where} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw damaged(description, `${where} has no dtype`);
-  if (!isStoredDType(dtype)) {
-    throw new TypeError(
-      `Cannot read ${description}: ${where} has the unsupported dtype ${describeValue(dtype)}`,
-    );
-  }
   if (!isNaturals(shape)) {
     throw damaged(description, `${where} has a shape that is not a list of natural numbers`);
   }
@@ -139,14 +135,17 @@ function checkedEntry(
       `${where} lies at ${begin} to ${end} of ${fileSize - start} bytes of data`,
     );
   }
-  const size = elementCount(shape) * STORED_DTYPES[dtype];
-  if (size !== end - begin) {
+  const offset = start + begin;
+  const length = end - begin;
+  // Nobody has to read it, and how many bytes an element takes is not known.
+  if (!isStoredDType(dtype)) return { dtype: undefined, dtypeName: dtype, shape, offset, length };
+  if (elementCount(shape) * STORED_DTYPES[dtype] !== length) {
     throw damaged(
       description,
-      `${where} of shape (${shape.slice(0, 16)}) and dtype ${dtype} has ${end - begin} bytes`,
+      `${where} of shape (${shape.slice(0, 16)}) and dtype ${dtype} has ${length} bytes`,
     );
   }
-  return { dtype, shape, offset: start + begin, length: end - begin };
+  return { dtype, dtypeName: dtype, shape, offset, length };
 }
 
 /** Arrays neither overlap nor leave holes: the format demands it, so nothing can hide in between. */

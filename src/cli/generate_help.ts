@@ -66,8 +66,8 @@ Examples:
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 
-Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME and
-HF_HUB_CACHE are heeded.
+Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME,
+HF_HUB_CACHE and HF_HUB_OFFLINE are heeded.
 `;
 
 /** The line of a parameter. */

@@ -175,7 +175,8 @@ async function defaultsOf(
 /** An original checkpoint has none, and can be inspected all the same. */
 async function hasTokenizer(folder: ModelFolder): Promise<boolean> {
   try {
-    return await folder.has("tokenizer/vocab.json");
+    return await folder.has("tokenizer/vocab.json") ||
+      await folder.has("tokenizer/tokenizer.json");
   } catch {
     return false;
   }
@@ -225,11 +226,12 @@ function reportArrays(source: ArraySource, names: readonly string[]): StoredRepo
   const dtypes = new Set<string>();
   let [parameters, bytes] = [0, 0];
   for (const name of names) {
-    const dtype = source.dtype(name)!;
+    const dtype = source.dtype(name);
     const count = elementCount(source.shape(name)!);
-    dtypes.add(dtype);
+    dtypes.add(dtype ?? source.unreadable?.(name)?.replace(/^it is /, "") ?? "unknown");
     parameters += count;
-    bytes += count * STORED_DTYPES[dtype];
+    // How long others are is not known.
+    if (dtype !== undefined) bytes += count * STORED_DTYPES[dtype];
   }
   return { parameters, dtypes: [...dtypes].toSorted(), bytes };
 }

@@ -49,7 +49,7 @@ export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbedd
     const { parameters } = parts.scope;
     if (learnable) this.#embeddings = parameters.tensor("embeddings", [length!, hiddenSize!]);
     // An empty array is stored if there is nothing learned.
-    else parameters.ignore(/^embeddings$/);
+    else parameters.keep(/^embeddings$/);
   }
 
   /**

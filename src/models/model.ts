@@ -8,8 +8,7 @@ import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import { quantizationConfig } from "../checkpoints/quantization_config.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
 import { Parameters, ParameterScope } from "./parameters.ts";
@@ -183,17 +182,21 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   ): Promise<void> {
     if (this.#disposal) throw new ReferenceError("Cannot save the model: it was disposed of");
     if (typeof target === "string") {
+      const { writeFolder } = await import("../files/folder_writer.ts");
       await using folder = await writeFolder(target);
       await this.savePretrained(folder, options);
       return await folder.commit();
     }
     const { dtype, signal } = options;
     checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
-    const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
-    await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    const { configText } = await import("./saved_config.ts");
+    const config = configText(this.config.json, dtype, this.#parameters.preciseLinears);
+    await target.writeText("config.json", config);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
+    const names = this.#parameters.savedNames(this.checkpoint);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
-    await saveWeights(this.checkpoint, target, this.#weightsFile, { dtype, quantize, signal });
+    const how = { dtype, quantize, names, signal };
+    await saveWeights(this.checkpoint, target, this.#weightsFile, how);
   }
 
   /** Does what `dispose` does. */
@@ -211,15 +214,4 @@ function weightsTrial(models: readonly Model[]): MemoryTrial {
       for (const model of models) await model.dryCopy(backend, dtype);
     },
   };
-}
-
-/** @param ignored Names of linear layers that are not stored in int8. */
-function configToSave(
-  json: Readonly<Record<string, unknown>>,
-  dtype: WeightDType | undefined,
-  ignored: readonly string[],
-): Record<string, unknown> {
-  const { quantization_config: stored, ...config } = json;
-  if (dtype === "q8") return { ...config, quantization_config: quantizationConfig(ignored) };
-  return dtype === undefined && stored !== undefined ? { ...json } : config;
 }

@@ -7,6 +7,7 @@
 
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
+import { describeValue } from "../base/check.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -57,10 +58,14 @@ export type MakeParameter<T> = (
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
+/** Most names of arrays of a file that are told. */
+const MOST_NAMES = 20;
+
 /** Declares the parameters of a model, loads them and owns their memory. */
 export class Parameters implements Disposable {
   readonly #slots: Slot<Disposable>[] = [];
-  readonly #ignored: RegExp[] = [];
+  readonly #kept: RegExp[] = [];
+  readonly #leftOut: RegExp[] = [];
   readonly #quantizable = new Set<string>();
   readonly #preciseLinears: string[] = [];
 
@@ -148,9 +153,25 @@ export class Parameters implements Disposable {
     return slot;
   }
 
-  /** Leaves arrays alone that a checkpoint may hold without need. */
-  ignore(names: RegExp): void {
-    this.#ignored.push(names);
+  /** Leaves arrays alone that a checkpoint may hold without need, but that are saved with the others. */
+  keep(names: RegExp): void {
+    this.#kept.push(names);
+  }
+
+  /** Leaves arrays alone that belong to something else, and are not saved. */
+  leaveOut(names: RegExp): void {
+    this.#leftOut.push(names);
+  }
+
+  /** The arrays of a checkpoint that are saved: those that were declared, and those to keep. */
+  savedNames(source: ArraySource): string[] {
+    const declared = this.#declared();
+    const isKept = (name: string) => this.#kept.some((names) => names.test(name));
+    return source.names().filter((name) => declared.has(name) || isKept(name));
+  }
+
+  #declared(): Map<string, readonly number[]> {
+    return new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
   }
 
   /** Number of elements of all arrays that were declared. */
@@ -183,28 +204,33 @@ export class Parameters implements Disposable {
   /**
    * Checks that a checkpoint holds what has been declared.
    *
-   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
+   * @returns Names of arrays that are not needed.
+   * @throws {TypeError} If arrays are missing, misshapen or cannot be read; it names all of them, and
+   *   those that are not needed, which may be the missing ones under other names.
    */
-  check(source: ArraySource): void {
-    const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
+  check(source: ArraySource): string[] {
+    const declared = this.#declared();
     const present = new Set(source.names());
     const missing: string[] = [];
-    const misshapen: string[] = [];
+    const unfit: string[] = [];
     for (const [name, shape] of declared) {
       const found = source.shape(name);
+      const reason = source.unreadable?.(name);
       if (!present.has(name) || found === undefined) missing.push(name);
       else if (!fitsShape(found, shape)) {
-        misshapen.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
-      }
+        unfit.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
+      } else if (reason !== undefined) unfit.push(`${name} cannot be read, as ${reason}`);
     }
-    const isIgnored = (name: string) => this.#ignored.some((names) => names.test(name));
-    const unknown = [...present].filter((name) => !declared.has(name) && !isIgnored(name));
+    const known = [...this.#kept, ...this.#leftOut];
+    const unknown = [...present].filter((name) =>
+      !declared.has(name) && !known.some((names) => names.test(name))
+    );
     const problems = [
       ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
-      ...misshapen,
-      ...(unknown.length > 0 ? [`unknown ${unknown.join(", ")}`] : []),
+      ...unfit,
     ];
-    if (problems.length === 0) return;
+    if (problems.length === 0) return unknown;
+    if (unknown.length > 0) problems.push(`unknown ${listNames(unknown)}`);
     throw new TypeError(
       `Cannot load ${source.description}: its arrays do not fit the config: ${problems.join("; ")}`,
     );
@@ -240,6 +266,15 @@ export class ParameterScope {
   list<T>(length: number, make: (scope: ParameterScope, index: number) => T): T[] {
     return Array.from({ length }, (_, i) => make(this.at(i), i));
   }
+}
+
+/** Names of arrays for people. They come from files: quoted if they are none of a model's, and cut. */
+export function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, MOST_NAMES).map((name) =>
+    /^[\w.]{1,100}$/.test(name) ? name : describeValue(name)
+  );
+  const others = names.length - shown.length;
+  return shown.join(", ") + (others > 0 ? ` and ${others} more` : "");
 }
 
 /** Place of a parameter that is loaded later. */

@@ -12,6 +12,7 @@ import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
+import { declaredAttentionName } from "./image_attention.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
 import { Linear } from "./layers.ts";
 import {
@@ -69,6 +70,8 @@ export class VQModel extends Model<VQConfig> {
   static readonly weightFiles: readonly string[] = DIFFUSERS_WEIGHTS;
   /** @ignore */
   static readonly parseConfig: (config: Config) => VQConfig = parseVQConfig;
+  /** @ignore */
+  static readonly declaredName: (name: string) => string = declaredAttentionName;
   readonly #encoder: VQEncoder;
   readonly #quantConv: Linear;
   readonly #quantize: VectorQuantizer;

@@ -15,7 +15,6 @@ import {
   type PipelineComponents,
   type PipelineParts,
 } from "./components.ts";
-import { loadComponents } from "./load_components.ts";
 import {
   checkLoadOptions,
   linkedSignal,
@@ -88,7 +87,10 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     const backend = options.backend ?? owned.use(await createBackend(options));
     const folder = await opening;
     const load = async (backend: Backend, owner: AsyncDisposableStack, signal?: AbortSignal) => {
-      const components = await loadComponents(folder, backend, { dtype: options.dtype, signal });
+      const { loadComponents } = await import("./load_components.ts");
+      const { dtype, variant, onProgress } = options;
+      const how = { dtype, variant, onProgress, signal };
+      const components = await loadComponents(folder, backend, how);
       owner.defer(() => disposeComponents(components));
       return components;
     };

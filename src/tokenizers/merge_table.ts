@@ -4,8 +4,9 @@
  * @module
  */
 
+import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Slot of the hash table that holds no pair. */
 const EMPTY = -1;
@@ -23,6 +24,7 @@ export class MergeTable {
   readonly #right: Int32Array;
   readonly #rank: Int32Array;
   readonly #merged: Int32Array;
+  #size = 0;
 
   /** Makes an empty table with room for so many pairs. */
   constructor(capacity: number) {
@@ -42,12 +44,25 @@ export class MergeTable {
     this.#right[slot] = right;
     this.#rank[slot] = rank;
     this.#merged[rank] = merged;
+    this.#size = Math.max(this.#size, rank + 1);
   }
 
   /** Rank of a pair of ids, or −1 if they may not be joined. */
   rank(left: number, right: number): number {
     const slot = this.#slot(left, right);
     return this.#left[slot] === EMPTY ? -1 : this.#rank[slot]!;
+  }
+
+  /** Number of pairs that were added. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** For each id below a limit 1 if a pair makes it, else 0. */
+  products(limit: number): Uint8Array {
+    const isMade = new Uint8Array(limit);
+    for (const id of this.#merged.subarray(0, this.#size)) isMade[id] = 1;
+    return isMade;
   }
 
   /** Id of what the pair of a rank makes. */
@@ -71,14 +86,14 @@ export class MergeTable {
 
 /**
  * Reads `merges.txt`: on each line two tokens with a space between them; lines that begin with
- * `#version` do not count.
+ * `#version` do not count, and neither do blank ones at the end.
  *
  * @param file What the text is, for error messages.
  * @throws {SyntaxError} If a line is anything else, or names tokens that the vocabulary lacks.
  */
 export function parseMerges(text: string, vocabulary: Vocabulary, file: string): MergeTable {
   const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
   const table = new MergeTable(lines.length);
   let rank = 0;
   for (let i = 0; i < lines.length; i++) {
@@ -98,6 +113,38 @@ export function parseMerges(text: string, vocabulary: Vocabulary, file: string):
     table.set(leftId, rightId, rank++, mergedId);
   }
   return table;
+}
+
+/**
+ * Checks that merges make all tokens of a vocabulary: those of a file that was cut make the first ones
+ * only, and texts would silently get other ids.
+ *
+ * @param isSpecial Whether a token is one that nothing has to make.
+ * @param file What the merges are, for error messages.
+ * @throws {SyntaxError} If a token is longer than a byte and no pair makes it.
+ */
+export function checkComplete(
+  merges: MergeTable,
+  vocabulary: Vocabulary,
+  isSpecial: (token: string) => boolean,
+  file: string,
+): void {
+  const isMade = merges.products(vocabulary.idLimit);
+  for (let id = 0; id < isMade.length; id++) {
+    if (isMade[id]) continue;
+    const token = vocabulary.token(id);
+    if (token === undefined || isSpecial(token)) continue;
+    const content = token.endsWith(END_OF_WORD) ? token.slice(0, -END_OF_WORD.length) : token;
+    if (content.length < 2 || !isWord(content)) continue;
+    const what = merges.size === 0 ? "it has no merges" : "it may have been cut";
+    throw damaged(file, `${what}: no two tokens make ${quote(token)} of vocab.json`);
+  }
+}
+
+/** Whether merges could make a token: its bytes have to be of one word. `<unk>` has three. */
+function isWord(content: string): boolean {
+  const isAscii = /^[\x21-\x7e]+$/.test(content);
+  return !isAscii || content === content.toLowerCase() && splitWords(content).length === 1;
 }
 
 /** What is wrong with a line of `merges.txt`. */

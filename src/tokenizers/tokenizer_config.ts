@@ -80,8 +80,9 @@ export function parseTokenizerConfig(
   }
   for (const key of SPECIAL_TOKEN_LISTS) {
     const [list = [], where] = value(key);
-    if (!Array.isArray(list)) throw damaged(where, "it is no list of tokens");
-    for (const token of list) {
+    if (typeof list !== "object" || list === null) throw damaged(where, "it is no list of tokens");
+    // Tokens of a model's own have names in some versions: { image_token: "<image>" }.
+    for (const token of Object.values(list)) {
       if (!added.tokens.has(contentOf(token, where))) added.addSpecial(token, where);
     }
   }

@@ -9,6 +9,9 @@ import { damaged, parseJsonObject } from "./tokenizer_files.ts";
 /** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
 const ID_LIMIT = 2 ** 20;
 
+/** Marks the tokens that end a word. */
+export const END_OF_WORD = "</w>";
+
 /** The tokens of a vocabulary and their ids, both ways. */
 export class Vocabulary {
   readonly #ids: ReadonlyMap<string, number>;
@@ -28,6 +31,16 @@ export class Vocabulary {
   /** Number of tokens. */
   get size(): number {
     return this.#ids.size;
+  }
+
+  /** The greatest id, plus one. */
+  get idLimit(): number {
+    return this.#tokens.length;
+  }
+
+  /** The token of the greatest id. */
+  get last(): string | undefined {
+    return this.#tokens.at(-1);
   }
 
   /** Id of a token, or undefined if there is no such token. */

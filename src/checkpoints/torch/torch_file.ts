@@ -6,7 +6,7 @@
 
 import type { HostArray } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import { STORED_DTYPES, type StoredDType } from "../../base/dtypes.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
 import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
 import { describeValue } from "../../base/check.ts";
 import { isZip } from "./file_kind.ts";
@@ -15,6 +15,7 @@ import type { FileSource } from "../../files/source.ts";
 import {
   spanOf,
   tensorsOf,
+  type TensorView,
   TorchNames,
   type TorchStorage,
   type TorchTensor,
@@ -77,9 +78,9 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
   const bytes = await archive.read(pickleName, MAX_PICKLE_BYTES);
   const names = new TorchNames(description);
   const { value } = unpickle(bytes, 0, description, names);
-  for (const { key, dtype, length } of names.storages.values()) {
+  for (const { key, bytes, length } of names.storages.values()) {
     const size = archive.size(`${root}data/${key}`);
-    if (size !== length * STORED_DTYPES[dtype]) {
+    if (size !== bytes) {
       throw new SyntaxError(
         `Cannot read ${description}: the storage ${describeValue(key)} of ${length} elements has ${
           size ?? "no"
@@ -117,7 +118,7 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
       throw new SyntaxError(`Cannot read ${description}: its list of storages is damaged`);
     }
     offsets.set(storage.key, offset + LEGACY_PREFIX_BYTES);
-    offset += LEGACY_PREFIX_BYTES + storage.length * STORED_DTYPES[storage.dtype];
+    offset += LEGACY_PREFIX_BYTES + storage.bytes;
   }
   if (offset > file.size || offsets.size !== names.storages.size) {
     throw new SyntaxError(
@@ -211,11 +212,15 @@ class TorchFile implements ArraySource {
   }
 
   shape(name: string): readonly number[] | undefined {
-    return this.#tensors.get(name)?.shape;
+    return this.#tensors.get(name)?.view.shape;
   }
 
   dtype(name: string): StoredDType | undefined {
-    return this.#tensors.get(name)?.storage.dtype;
+    return this.#tensors.get(name)?.view.dtype.stored;
+  }
+
+  unreadable(name: string): string | undefined {
+    return this.#tensors.get(name)?.view.unreadable;
   }
 
   async load(name: string): Promise<HostArray> {
@@ -229,15 +234,16 @@ class TorchFile implements ArraySource {
         `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
       );
     }
-    const { storage: { dtype }, shape } = tensor;
+    const { view } = tensor;
+    const { dtype: { stored: dtype, bytes: size }, shape, offset } = view;
+    if (dtype === undefined || view.unreadable !== undefined) {
+      const where = `${describeValue(name)} of ${this.description}`;
+      throw new TypeError(`Cannot load ${where}: ${view.unreadable}`);
+    }
     if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };
-    const size = STORED_DTYPES[dtype];
-    const span = await this.#readStorage(
-      tensor.storage,
-      tensor.offset * size,
-      spanOf(tensor) * size,
-    );
-    const bytes = isContiguous(tensor) ? span : gather(tensor, span, size);
+    const span = await this.#readStorage(view.storage, offset * size, spanOf(view) * size);
+    const bytes = isContiguous(view) ? span : gather(view, span, size);
+    if (view.negative) negate(bytes, size);
     return { dtype, shape, bytes };
   }
 
@@ -251,7 +257,7 @@ class TorchFile implements ArraySource {
 }
 
 /** Whether the elements lie one after another in row-major order. */
-function isContiguous({ shape, strides }: TorchTensor): boolean {
+function isContiguous({ shape, strides }: TensorView): boolean {
   let expected = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     const length = shape[i] ?? 0;
@@ -261,9 +267,14 @@ function isContiguous({ shape, strides }: TorchTensor): boolean {
   return true;
 }
 
+/** Changes the sign of floating point numbers, which is their last bit. */
+function negate(bytes: Uint8Array, size: number): void {
+  for (let i = size - 1; i < bytes.length; i += size) bytes[i]! ^= 0x80;
+}
+
 /** Copies the elements of a tensor that is not empty into row-major order. */
 function gather(
-  { shape, strides }: TorchTensor,
+  { shape, strides }: TensorView,
   span: Uint8Array,
   size: number,
 ): Uint8Array<ArrayBuffer> {

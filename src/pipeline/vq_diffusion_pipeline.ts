@@ -25,7 +25,6 @@ import { type GenerationRequest, generationRequest } from "./generation_request.
 import { initialTokens } from "./initial_tokens.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
-import { ProgressBar } from "../base/progress_bar.ts";
 import type { SavePretrainedOptions } from "./save_pipeline.ts";
 import { Session } from "./session.ts";
 
@@ -212,7 +211,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     if (outputType !== "tokens") {
       needComponent(this.components.vqvae, "vqvae", `outputType "${outputType}"`);
     }
-    using progress = this.#progress(request, options);
+    using progress = await this.#progress(request, options);
     const lastStep = request.plan.steps.length - 1;
     const initial = await initialTokens(this.#session, request);
     let { tokens } = initial;
@@ -260,7 +259,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   ): AsyncGenerator<StreamEvent, void, void> {
     const { plan, pixels, scheduler } = request;
     const steps = plan.steps.length;
-    using progress = this.#progress(request, options);
+    using progress = await this.#progress(request, options);
     const initial = await initialTokens(this.#session, request);
     for await (const state of generateTokens(this.#session, request, initial)) {
       const tokens = await state.tokens();
@@ -299,11 +298,13 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   }
 
   /** Reports each step, and draws a bar if there is to be one. */
-  #progress(
+  async #progress(
     { plan }: GenerationRequest,
     { onProgress, progressBar = this.#progressBar }: StreamOptions,
-  ): Disposable & { update(state: GenerationState): void } {
-    const bar = progressBar ? new ProgressBar("Denoising") : undefined;
+  ): Promise<Disposable & { update(state: GenerationState): void }> {
+    const bar = progressBar
+      ? new (await import("../base/progress_bar.ts")).ProgressBar("Denoising")
+      : undefined;
     const steps = plan.steps.length;
     return {
       update: ({ step }) => {

@@ -203,7 +203,7 @@ Deno.test("generate tells in one line what is wrong with a model", async () => {
 
 Deno.test("generate stops at Ctrl-C with exit code 130 and leaves no file", async () => {
   await using folder = await temporaryFolder();
-  const args = ["a cat", "--device", "wasm", "--images", "8", "--save-tokens"];
+  const args = ["a cat", "--device", "wasm", "--steps", "100", "--images", "8", "--save-tokens"];
   const child = await startTask("generate", args, { cwd: folder.path });
   const stdout = new Response(child.stdout).text();
   let stderr = "";

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
+import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
@@ -62,7 +63,8 @@ for (const { name, runs, ignore, create } of BACKENDS) {
             truncationRate: run.truncation_rate ?? 1,
             image: pictures(),
             strength: run.filter_ratio,
-            seed: run.seed,
+            // One stream for all images, as in the reference.
+            generator: new TorchGenerator(run.seed),
             outputType: "array",
             callback: (_step, timestep, tokens) => {
               timesteps.push(timestep);

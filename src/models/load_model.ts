@@ -63,7 +63,7 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
 ): Promise<M> {
   owned.use(checkpoint);
   try {
-    const parameters = owned.use(new Parameters());
+    const parameters = owned.use(new Parameters({ config: config.description, checkpoint }));
     const model = new modelClass({
       backend,
       config: modelClass.parseConfig(config),

@@ -7,6 +7,7 @@
 
 import { hostDType, type WeightDType, weightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
+import { describeName, refuseRange } from "../base/check.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -66,12 +67,36 @@ const VALUE_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 2, q
 /** Bytes of the bias of a column, and of what int8 needs beside it: a scale and an offset. */
 const COLUMN_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 4, q8: 12 };
 
+/** Most arrays of each kind that an error names. */
+const MOST_NAMED = 10;
+
+/** Arrays that a config may ask for beyond those that are there, so that they can be named. */
+const MOST_MISSING = 10_000;
+
+/** What a model is made after. */
+export interface ParametersOrigin {
+  /** The config, for error messages: a path or URL. */
+  readonly config: string;
+  /** The arrays that are there. */
+  readonly checkpoint: ArraySource;
+}
+
 /** Declares the parameters of a model, loads them and owns their memory. */
 export class Parameters implements Disposable {
   readonly #slots: Slot<Disposable>[] = [];
   readonly #ignored: RegExp[] = [];
   readonly #quantizable = new Set<string>();
   readonly #preciseLinears: string[] = [];
+  readonly #origin: ParametersOrigin | undefined;
+  /** Number of arrays of the checkpoint. */
+  readonly #arrays: number;
+  #declared = 0;
+
+  /** @param origin Where numbers of layers and arrays come from. Default: layers are not counted. */
+  constructor(origin?: ParametersOrigin) {
+    this.#origin = origin;
+    this.#arrays = origin?.checkpoint.names().length ?? Infinity;
+  }
 
   /** Names of the arrays that may be stored in int8. */
   get quantizable(): ReadonlySet<string> {
@@ -168,7 +193,37 @@ export class Parameters implements Disposable {
   ): Parameter<T> {
     const slot = new Slot(shapes, make, bytes);
     this.#slots.push(slot);
+    this.#declared += shapes.length;
+    this.#expectArrays();
     return slot;
+  }
+
+  /**
+   * Checks that the checkpoint may have so many layers, before one is made: a number in a config must
+   * not decide how long loading takes.
+   *
+   * @param field Field of the config that says how many.
+   * @throws {RangeError} If it has fewer arrays.
+   */
+  expectLayers(length: number, field: string): void {
+    if (this.#origin === undefined) return;
+    const { config, checkpoint } = this.#origin;
+    if (length <= this.#arrays) return;
+    const expected = `at most ${this.#arrays}, the number of arrays of ${checkpoint.description}`;
+    refuseRange({ task: `use ${config}`, name: field }, length, expected);
+  }
+
+  /** Ends what would declare far more arrays than there are. Some more are named by `check`. */
+  #expectArrays(): void {
+    const max = this.#arrays + MOST_MISSING;
+    if (this.#origin === undefined || this.#declared <= max) return;
+    const { config, checkpoint } = this.#origin;
+    const subject = { task: `use ${config}`, name: "the number of arrays it asks for" };
+    refuseRange(
+      subject,
+      this.#declared,
+      `at most ${max}, about those of ${checkpoint.description}`,
+    );
   }
 
   /** Leaves arrays alone that a checkpoint may hold without need. */
@@ -211,7 +266,7 @@ export class Parameters implements Disposable {
   /**
    * Checks that a checkpoint holds what has been declared.
    *
-   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
+   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names the first of them.
    */
   check(source: ArraySource): void {
     const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
@@ -226,11 +281,12 @@ export class Parameters implements Disposable {
       }
     }
     const isIgnored = (name: string) => this.#ignored.some((names) => names.test(name));
-    const unknown = [...present].filter((name) => !declared.has(name) && !isIgnored(name));
+    const unknown = [...present].filter((name) => !declared.has(name) && !isIgnored(name))
+      .map(describeName);
     const problems = [
-      ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
-      ...misshapen,
-      ...(unknown.length > 0 ? [`unknown ${unknown.join(", ")}`] : []),
+      ...(missing.length > 0 ? [`missing ${someOf(missing)}`] : []),
+      ...(misshapen.length > 0 ? [someOf(misshapen)] : []),
+      ...(unknown.length > 0 ? [`unknown ${someOf(unknown)}`] : []),
     ];
     if (problems.length === 0) return;
     throw new TypeError(
@@ -264,10 +320,26 @@ export class ParameterScope {
     return new ParameterScope(this.parameters, path);
   }
 
-  /** Layers named 0, 1, 2, …, as in PyTorch's `ModuleList`. */
-  list<T>(length: number, make: (scope: ParameterScope, index: number) => T): T[] {
+  /**
+   * Layers named 0, 1, 2, …, as in PyTorch's `ModuleList`.
+   *
+   * @param field Field of the config that says how many there are.
+   * @throws {RangeError} If the checkpoint has fewer arrays, before any is made.
+   */
+  list<T>(
+    length: number,
+    field: string,
+    make: (scope: ParameterScope, index: number) => T,
+  ): T[] {
+    this.parameters.expectLayers(length, field);
     return Array.from({ length }, (_, i) => make(this.at(i), i));
   }
+}
+
+/** The first of many names. */
+function someOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMED;
+  return `${names.slice(0, MOST_NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** Place of a parameter that is loaded later. */

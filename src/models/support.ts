@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
 import type { Config } from "../checkpoints/config.ts";
 
 /**
@@ -20,7 +21,7 @@ export function supportOnly(
   if (value === undefined || value === null || supported.some((one) => one === value)) return;
   const expected = supported.map((one) => JSON.stringify(one)).join(" or ");
   throw new RangeError(
-    `Cannot use ${config.description}: ${key} is ${JSON.stringify(value)}, which is not ` +
+    `Cannot use ${config.description}: ${key} is ${describeValue(value)}, which is not ` +
       `supported, expected ${expected}`,
   );
 }

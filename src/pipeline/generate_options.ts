@@ -239,7 +239,9 @@ function checkGenerator(
   if (seed !== undefined) {
     throw new TypeError("Cannot generate: seed and generator are both given, expected one of them");
   }
-  if (typeof generator?.fill !== "function") {
+  // Arrays have a method of this name, which draws nothing.
+  const isArray = Array.isArray(generator) || ArrayBuffer.isView(generator);
+  if (isArray || typeof generator?.fill !== "function") {
     refuseType(subject("generator"), generator, "an object with a method fill");
   }
   return generator;

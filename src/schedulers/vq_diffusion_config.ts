@@ -73,7 +73,8 @@ function parse(config: Config, keyOf: (option: keyof typeof KEYS) => string): No
     numVecClasses: integerField(config, keyOf("numVecClasses"), { min: 2 }),
     numTrainTimesteps: integerField(config, keyOf("numTrainTimesteps"), {
       min: 2,
-      max: 1e6,
+      // A hundred times as many as any model has: tables of this length are made while loading.
+      max: 10_000,
       default: 100,
     }),
     alphaCumStart: probability("alphaCumStart", 0.99999),

@@ -37,7 +37,7 @@ export async function openDiskFolder(
     if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
-    throw error;
+    throw readingError(path, error);
   }
   throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
 }
@@ -55,20 +55,37 @@ export async function openDiskFile(
 ): Promise<FileSource> {
   requireDeno(`read ${path}`);
   signal?.throwIfAborted();
-  let file: Deno.FsFile;
   try {
-    file = await Deno.open(path);
+    await expectFile(path);
+    const file = await Deno.open(path);
+    const { size } = await file.stat();
+    progress.begin(size);
+    return new DiskFile(path, size, file, progress, signal);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(path, error);
-    throw error;
+    throw readingError(path, error);
   }
-  const { size, isDirectory } = await file.stat();
-  if (isDirectory) {
-    file.close();
-    throw new TypeError(`Cannot read ${path}: it is a folder, expected a file`);
-  }
-  progress.begin(size);
-  return new DiskFile(path, size, file, progress, signal);
+}
+
+/**
+ * Refuses all but regular files before one is opened: opening a pipe waits for whoever writes to it, and a
+ * device may have no end.
+ */
+async function expectFile(path: string): Promise<void> {
+  const { isFile, isDirectory } = await Deno.stat(path);
+  if (isFile) return;
+  const kind = isDirectory ? "a folder" : "a pipe, socket or device";
+  throw new TypeError(`Cannot read ${path}: it is ${kind}, expected a file`);
+}
+
+/** The error for a file that cannot be read: those of the system name no path. */
+function readingError(path: string, error: unknown): unknown {
+  const { NotFound, NotADirectory, NotCapable } = Deno.errors;
+  if (error instanceof NotFound || error instanceof NotADirectory) return missingFile(path, error);
+  const isOfSystem = Object.values(Deno.errors).some((Class) => error instanceof Class) ||
+    error instanceof Error && /\(os error \d+\)/.test(error.message);
+  // A missing permission names itself.
+  if (!isOfSystem || error instanceof NotCapable) return error;
+  return new Error(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
 }
 
 class DiskTree implements FileTree {
@@ -87,7 +104,7 @@ class DiskTree implements FileTree {
       const missing = error instanceof Deno.errors.NotFound ||
         error instanceof Deno.errors.NotADirectory;
       if (missing) return false;
-      throw error;
+      throw readingError(joinPath(this.description, path), error);
     }
   }
 
@@ -144,10 +161,10 @@ class DiskFile implements FileSource {
     this.#signal?.throwIfAborted();
     checkRange(this.description, this.size, offset, length);
     const bytes = new Uint8Array(length);
-    await this.#file.seek(offset, Deno.SeekMode.Start);
     let done = 0;
+    await this.#file.seek(offset, Deno.SeekMode.Start);
     while (done < length) {
-      const count = await this.#file.read(bytes.subarray(done));
+      const count = await this.#readInto(bytes.subarray(done));
       if (count === null) {
         throw new RangeError(`Cannot read ${this.description}: it has become shorter meanwhile`);
       }
@@ -155,5 +172,13 @@ class DiskFile implements FileSource {
     }
     this.#progress.add(length);
     return bytes;
+  }
+
+  async #readInto(bytes: Uint8Array): Promise<number | null> {
+    try {
+      return await this.#file.read(bytes);
+    } catch (error) {
+      throw readingError(this.description, error);
+    }
   }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { refuseRange } from "../base/check.ts";
+import { escapeControls, refuseRange, refuseType } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
 import type { FileSource } from "./source.ts";
 
@@ -26,7 +26,8 @@ export function missingFile(description: string, cause?: unknown): MissingFileEr
 export function isInnerPath(path: string): boolean {
   return path.split("/").every((name) =>
     // deno-lint-ignore no-control-regex -- that is what is refused
-    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f]/.test(name)
+    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f\x7f]/.test(name) &&
+    name.isWellFormed() && name.length <= LONGEST_NAME
   );
 }
 
@@ -40,15 +41,36 @@ export function checkPath(path: string): string {
   refuseRange({ task: "open a file", name: "path" }, path, "a path inside the folder");
 }
 
-/** Path of a `file:` URL. */
+/** Longest name of a file, which is that of all common file systems. */
+const LONGEST_NAME = 255;
+
+/**
+ * Path of a `file:` URL.
+ *
+ * @throws {TypeError} If its percent signs do not stand for UTF-8.
+ */
 export function pathOfUrl(url: URL): string {
-  const path = decodeURIComponent(url.pathname);
+  let path: string;
+  try {
+    path = decodeURIComponent(url.pathname);
+  } catch {
+    refuseType(
+      { task: "open a file", name: "source" },
+      url.href,
+      "a URL that is percent-encoded UTF-8",
+    );
+  }
   return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
 }
 
 /** URL without its query, which may hold a signature, for error messages. */
 export function describeUrl(url: URL): string {
-  return decodeURI(`${url.origin}${url.pathname}`);
+  const text = `${url.origin}${url.pathname}`;
+  try {
+    return escapeControls(decodeURI(text));
+  } catch {
+    return text;
+  }
 }
 
 /** One path below another; an empty one is left out. */

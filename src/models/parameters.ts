@@ -8,6 +8,7 @@
 import { hostDType, type WeightDType, weightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
+import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -73,6 +74,11 @@ const MOST_NAMED = 10;
 /** Arrays that a config may ask for beyond those that are there, so that they can be named. */
 const MOST_MISSING = 10_000;
 
+/** The type of a layer on which much depends, where others are held in the given one. */
+function preciseDType(dtype: WeightDType): WeightDType {
+  return dtype === "q8" ? "fp16" : dtype;
+}
+
 /** What a model is made after. */
 export interface ParametersOrigin {
   /** The config, for error messages: a path or URL. */
@@ -86,6 +92,8 @@ export class Parameters implements Disposable {
   readonly #slots: Slot<Disposable>[] = [];
   readonly #ignored: RegExp[] = [];
   readonly #quantizable = new Set<string>();
+  /** Names of the weights of linear layers that are held in a type of their own, with their layers. */
+  readonly #preciseWeights = new Set<string>();
   readonly #preciseLinears: string[] = [];
   readonly #origin: ParametersOrigin | undefined;
   /** Number of arrays of the checkpoint. */
@@ -101,6 +109,15 @@ export class Parameters implements Disposable {
   /** Names of the arrays that may be stored in int8. */
   get quantizable(): ReadonlySet<string> {
     return this.#quantizable;
+  }
+
+  /**
+   * The type in which an array is held once it was loaded with a type for linear layers; undefined for
+   * those that are made of what is stored, whatever that type.
+   */
+  heldAs(name: string, dtype: WeightDType): WeightDType | undefined {
+    if (this.#quantizable.has(name)) return dtype;
+    return this.#preciseWeights.has(name) ? preciseDType(dtype) : undefined;
   }
 
   /** Names of the linear layers that may not. */
@@ -143,7 +160,7 @@ export class Parameters implements Disposable {
     const shape = pointwise ? [outFeatures, inFeatures, 1, 1] : [outFeatures, inFeatures];
     const weights = names.map((name) => [`${name}.weight`, shape] as const);
     if (precise) this.keepPrecise(...names);
-    else for (const [name] of weights) this.#quantizable.add(name);
+    for (const [name] of weights) (precise ? this.#preciseWeights : this.#quantizable).add(name);
     const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
     return this.derived(
       [...weights, ...biases],
@@ -151,11 +168,11 @@ export class Parameters implements Disposable {
         backend.linearWeight(
           arrays.slice(0, names.length),
           arrays.slice(names.length),
-          precise && dtype === "q8" ? "fp16" : dtype,
+          precise && dtype ? preciseDType(dtype) : dtype,
         ),
       (source, asked) => {
         const dtype = asked ?? weightDType(weights.map(([name]) => hostDType(source.dtype(name))));
-        const held = precise && dtype === "q8" ? "fp16" : dtype;
+        const held = precise ? preciseDType(dtype) : dtype;
         const columns = names.length * outFeatures;
         return columns * (inFeatures * VALUE_BYTES[held] + COLUMN_BYTES[held]);
       },
@@ -242,7 +259,11 @@ export class Parameters implements Disposable {
     return this.#slots.reduce((sum, slot) => sum + slot.bytes(source, dtype), 0);
   }
 
-  /** Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back. */
+  /**
+   * Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back.
+   *
+   * @throws {RangeError} If a value is infinite or no number.
+   */
   async load(
     backend: Backend,
     source: ArraySource,
@@ -253,7 +274,7 @@ export class Parameters implements Disposable {
         const arrays: HostArray[] = [];
         for (const [name] of slot.shapes) {
           signal?.throwIfAborted();
-          arrays.push(await source.load(name));
+          arrays.push(finite(await source.load(name), name, source));
         }
         await slot.fill(backend, arrays, dtype);
       }
@@ -334,6 +355,17 @@ export class ParameterScope {
     this.parameters.expectLayers(length, field);
     return Array.from({ length }, (_, i) => make(this.at(i), i));
   }
+}
+
+/** An array as it is, unless a value of it is infinite or no number: all that it leads to would be NaN. */
+function finite(array: HostArray, name: string, source: ArraySource): HostArray {
+  const index = firstNonFinite(array);
+  if (index < 0) return array;
+  const value = float32Values(array)[index];
+  throw new RangeError(
+    `Cannot load ${source.description}: ${name} has the value ${value} at index ${index}, expected ` +
+      `finite numbers`,
+  );
 }
 
 /** The first of many names. */

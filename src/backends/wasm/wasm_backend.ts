@@ -83,16 +83,21 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   return new WasmBackend(device, kernels, { memory, limit }, allocator, runner);
 }
 
+/** What keeps the memory of a backend alive. */
+interface MemoryHolders {
+  readonly kernels: Kernels;
+  readonly memory: WebAssembly.Memory;
+  readonly runner: Runner;
+}
+
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
   readonly device: DeviceInfo;
   readonly memoryLimit: number;
-  /** An instance of the kernels on the calling thread. */
-  readonly kernels: Kernels;
   /** Hands out the memory. */
   readonly allocator: Allocator;
-  readonly #memory: WebAssembly.Memory;
-  readonly #runner: Runner;
+  /** What holds the memory; undefined once the backend was disposed of, which may still be referenced. */
+  #holders: MemoryHolders | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #scratch: Block | undefined;
@@ -107,11 +112,19 @@ export class WasmBackend implements WasmHost {
     runner: Runner,
   ) {
     this.device = device;
-    this.kernels = kernels;
     this.allocator = allocator;
-    this.#memory = memory;
     this.memoryLimit = limit;
-    this.#runner = runner;
+    this.#holders = { kernels, memory, runner };
+  }
+
+  /** An instance of the kernels on the calling thread. */
+  get kernels(): Kernels {
+    return this.#held.kernels;
+  }
+
+  get #held(): MemoryHolders {
+    if (this.#holders === undefined) throw disposedError("the backend");
+    return this.#holders;
   }
 
   /** Whether nothing is submitted that has not ended. */
@@ -140,7 +153,7 @@ export class WasmBackend implements WasmHost {
 
   /** The elements at an address; valid until the memory grows. */
   view<D extends DType>(dtype: D, address: number, count: number): DataOf<D> {
-    const { buffer } = this.#memory;
+    const { buffer } = this.#held.memory;
     return (dtype === "f32"
       ? new Float32Array(buffer, address, count)
       : new Int32Array(buffer, address, count)) as DataOf<D>;
@@ -148,7 +161,7 @@ export class WasmBackend implements WasmHost {
 
   /** The bytes at an address; valid until the memory grows. */
   bytes(address: number, count: number): Uint8Array {
-    return new Uint8Array(this.#memory.buffer, address, count);
+    return new Uint8Array(this.#held.memory.buffer, address, count);
   }
 
   /** Runs a program after all that was submitted before; false if it was aborted. */
@@ -159,8 +172,9 @@ export class WasmBackend implements WasmHost {
     this.#expectAlive();
     return this.submit(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
-      const scratch = this.#reserveScratch(scratchBytes * this.#runner.threads);
-      return this.#runner.run({ ...job, scratch, scratchBytes }, signal);
+      const { runner } = this.#held;
+      const scratch = this.#reserveScratch(scratchBytes * runner.threads);
+      return runner.run({ ...job, scratch, scratchBytes }, signal);
     });
   }
 
@@ -219,7 +233,11 @@ export class WasmBackend implements WasmHost {
   }
 
   dispose(): Promise<void> {
-    return this.#disposal ??= this.submit(() => this.#runner.dispose());
+    return this.#disposal ??= this.submit(() => {
+      this.#held.runner.dispose();
+      this.#holders = undefined;
+      this.allocator.close();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { escapeControls, refuseRange, refuseType } from "../base/check.ts";
+import { escapeControls, refuseRange } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
 import type { FileSource } from "./source.ts";
 
@@ -44,30 +44,21 @@ export function checkPath(path: string): string {
 /** Longest name of a file, which is that of all common file systems. */
 const LONGEST_NAME = 255;
 
-/**
- * Path of a `file:` URL.
- *
- * @throws {TypeError} If its percent signs do not stand for UTF-8.
- */
+/** Path of a `file:` URL. */
 export function pathOfUrl(url: URL): string {
-  let path: string;
-  try {
-    path = decodeURIComponent(url.pathname);
-  } catch {
-    refuseType(
-      { task: "open a file", name: "source" },
-      url.href,
-      "a URL that is percent-encoded UTF-8",
-    );
-  }
+  const path = decoded(url.pathname, decodeURIComponent);
   return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
 }
 
 /** URL without its query, which may hold a signature, for error messages. */
 export function describeUrl(url: URL): string {
-  const text = `${url.origin}${url.pathname}`;
+  return escapeControls(decoded(`${url.origin}${url.pathname}`, decodeURI));
+}
+
+/** A text without escapes; as it is if a percent sign in it begins none, which is allowed in a URL. */
+function decoded(text: string, decode: (text: string) => string): string {
   try {
-    return escapeControls(decodeURI(text));
+    return decode(text);
   } catch {
     return text;
   }

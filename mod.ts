@@ -23,6 +23,7 @@ export { type StreamEvent, VQDiffusionPipeline } from "./src/pipeline/vq_diffusi
 export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
 export type { LoadEvent, OnProgress } from "./src/files/progress.ts";
 export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
+export type { GenerationConfig } from "./src/pipeline/generation_config.ts";
 export type {
   GenerateOptions,
   GenerateProgress,
@@ -31,6 +32,8 @@ export type {
   StreamOptions,
 } from "./src/pipeline/generate_options.ts";
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
+export type { KnownNames } from "./src/conditioning/known_names.ts";
+export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
@@ -52,6 +55,7 @@ export { contactSheet, type ContactSheetOptions } from "./src/images/contact_she
 
 // Random numbers.
 export type { RandomGenerator } from "./src/random/random_generator.ts";
+export type { Seed } from "./src/random/seed.ts";
 export { TorchGenerator } from "./src/random/torch_generator.ts";
 
 // Devices.

@@ -96,10 +96,10 @@ async function load(folder: string, dtype: WeightDType, steps: number): Promise<
     `${folder}/transformer`,
     options,
   );
-  await using vqvae = await VQModel.fromPretrained(`${folder}/vqvae`, options);
+  await using _vqvae = await VQModel.fromPretrained(`${folder}/vqvae`, options);
   const seconds = (performance.now() - start) / 1000;
   const [after, peak] = [status("VmRSS"), status("VmHWM")];
-  const weights = transformer.memoryBytes(dtype) + vqvae.memoryBytes(dtype);
+  const weights = backend.memoryUse().bytes;
   const times: number[] = [];
   for (let i = 0; i < steps; i++) times.push(await step(transformer));
   return { before, after, peak, weights, seconds, steps: times };

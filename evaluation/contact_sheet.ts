@@ -3,7 +3,7 @@
 import { contactSheet } from "../src/images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { runScript } from "../tools/script.ts";
-import { drawAll, EMOJI_OPTIONS } from "./generation.ts";
+import { drawAll } from "./generation.ts";
 import { SHEET_PROMPTS } from "./prompts.ts";
 
 const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with the seeds 0, 1, 2 …
@@ -18,7 +18,7 @@ const SAMPLES = new URL("../weights/samples.png", import.meta.url);
 async function draw(model: string | undefined, out: string | URL): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { device: "wasm" });
   const cases = SHEET_PROMPTS.map((prompt, seed) => ({ prompt, seed }));
-  const drawn = await drawAll(pipe, cases, EMOJI_OPTIONS);
+  const drawn = await drawAll(pipe, cases);
   await Deno.writeFile(out, await contactSheet(drawn.map(({ image }) => image)).toPng());
   console.log(SHEET_PROMPTS.join(" · "));
 }

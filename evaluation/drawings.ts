@@ -9,6 +9,10 @@ import { GROUND_COLORS } from "./prompts.ts";
 /** Blocks of a side of the pictures that are compared: their means, so that edges count little. */
 const BLOCKS = 16;
 
+const BLACK: Color = [0, 0, 0];
+/** Less of a drawing than this is nothing to be seen, as in the training. */
+const LEAST_ALPHA = 0.02;
+
 /** The drawings of many names in one style. */
 export class Drawings {
   readonly #data: EmojiData;
@@ -33,6 +37,26 @@ export class Drawings {
    */
   of(name: string, ground = "white"): RasterImage {
     return this.#data.drawing(name, this.#style, this.#side, colorOf(ground));
+  }
+
+  /**
+   * In which of `count` × `count` equal squares, row by row, something of a drawing is to be seen.
+   *
+   * @throws {RangeError} If there is no drawing of the name.
+   */
+  shown(name: string, count: number): boolean[] {
+    const white = this.of(name);
+    const black = this.#data.drawing(name, this.#style, this.#side, BLACK);
+    const shown = Array<boolean>(count * count).fill(false);
+    for (let i = 0; i < this.#side ** 2; i++) {
+      const [x, y] = [i % this.#side, Math.floor(i / this.#side)];
+      // What shines through of the ground is the difference of the two.
+      const alpha = 1 - (white.data[i * 4]! - black.data[i * 4]!) / 255;
+      const square = Math.floor(y * count / this.#side) * count +
+        Math.floor(x * count / this.#side);
+      if (alpha >= LEAST_ALPHA) shown[square] = true;
+    }
+    return shown;
   }
 
   /** Name of the drawing on a ground that a picture is nearest to; the first of equals. */

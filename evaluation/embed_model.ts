@@ -9,6 +9,7 @@ import { UsageError } from "../src/cli/arguments.ts";
 import { type FolderWriter, writeFolder } from "../src/files/folder_writer.ts";
 import type { ModelFolder } from "../src/files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../src/files/weight_names.ts";
+import { readKnownNames } from "../src/conditioning/known_names.ts";
 import { disposeComponents } from "../src/pipeline/components.ts";
 import { loadComponents } from "../src/pipeline/load_components.ts";
 import { savePipeline } from "../src/pipeline/save_pipeline.ts";
@@ -29,17 +30,19 @@ const USAGE =
  */
 const PRECISE = "out";
 
+/** Where the list of names lies: it is no result of the training. */
+const WEIGHTS = new URL("../weights/", import.meta.url);
+
 async function embed(source: string, out: string): Promise<void> {
   const folder = await openFolder(source);
   await using backend = await createWasmBackend({ threads: 1 });
   const components = await loadComponents(folder, backend, { load: false });
   try {
-    await savePipeline(components, out, { dtype: "q8" });
+    const names = await readKnownNames(await openFolder(WEIGHTS));
+    await savePipeline({ components, names }, out, { dtype: "q8" });
     await using target = await writeFolder(out);
     await components.vqvae.savePretrained(target.folder("vqvae"), { dtype: "fp16" });
     await saveTransformer(folder.folder("transformer"), target.folder("transformer"));
-    const generation = await folder.readText("generation_config.json");
-    await target.writeText("generation_config.json", generation);
     await target.commit();
   } finally {
     await disposeComponents(components);

@@ -3,7 +3,6 @@
 import type { RasterImage } from "../src/images/raster_image.ts";
 import type { GenerateOptions } from "../src/pipeline/generate_options.ts";
 import type { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
-import { SeedsGenerator } from "./seeds_generator.ts";
 
 /** Images of a batch. */
 const BATCH = 8;
@@ -14,18 +13,11 @@ export interface Case {
   readonly seed: number;
 }
 
-/** How pictures are drawn; what is left out is up to the pipeline. */
+/** How pictures are drawn; what is left out is up to the model. */
 export type DrawOptions = Pick<
   GenerateOptions,
   "guidanceScale" | "truncationRate" | "numInferenceSteps"
 >;
-
-/** How the embedded model draws best. */
-export const EMOJI_OPTIONS: DrawOptions = {
-  guidanceScale: 1,
-  truncationRate: 0.8,
-  numInferenceSteps: 100,
-};
 
 /** A picture and what it was decoded from. */
 export interface Drawn {
@@ -46,9 +38,8 @@ export function batches(cases: readonly Case[]): Case[][] {
 export function batchArguments(
   batch: readonly Case[],
   offset = 0,
-): [prompts: string[], options: { readonly generator: SeedsGenerator }] {
-  const seeds = batch.map(({ seed }) => seed + offset);
-  return [batch.map(({ prompt }) => prompt), { generator: new SeedsGenerator(seeds) }];
+): [prompts: string[], options: { readonly seed: readonly number[] }] {
+  return [batch.map(({ prompt }) => prompt), { seed: batch.map(({ seed }) => seed + offset) }];
 }
 
 /** Draws all cases and reports on the standard error output how far it has come. */
@@ -59,11 +50,11 @@ export async function drawAll(
 ): Promise<Drawn[]> {
   const drawn: Drawn[] = [];
   for (const batch of batches(cases)) {
-    const [prompts, noise] = batchArguments(batch);
+    const [prompts, seeds] = batchArguments(batch);
     let latents: Int32Array = new Int32Array();
     const { images } = await pipe.generate(prompts, {
       ...options,
-      ...noise,
+      ...seeds,
       callback: (_step, _timestep, tokens) => void (latents = tokens),
     });
     const size = latents.length / images.length;

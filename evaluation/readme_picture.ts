@@ -3,7 +3,7 @@
 import { contactSheet } from "../src/images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { runScript } from "../tools/script.ts";
-import { drawAll, EMOJI_OPTIONS } from "./generation.ts";
+import { drawAll } from "./generation.ts";
 
 const USAGE =
   `Draws the picture of the README with the embedded model, and prints the prompts below it.
@@ -20,13 +20,13 @@ const PROMPTS = [
   "a strawberry",
   "a soccer ball on a green background",
   "a mushroom on a light blue background",
-  "a crown on a purple background",
+  "a tractor on a yellow background",
 ];
 
 async function draw(): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
   const cases = PROMPTS.map((prompt) => ({ prompt, seed: 2 }));
-  const images = (await drawAll(pipe, cases, EMOJI_OPTIONS)).map(({ image }) => image);
+  const images = (await drawAll(pipe, cases)).map(({ image }) => image);
   await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
   console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));
 }

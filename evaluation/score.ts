@@ -50,7 +50,7 @@ names are drawn at random from those that the model knows, in weights/names.json
 the twelve colours; by chance 8.3 %. "nearest": share of images that are nearer to their own name's
 drawing than to those of all ${KNOWN_NAMES.length} known names in the same style and on the same ground, as
 means of 16 × 16 blocks; by chance 0.1 %. "tokens": share of tokens that are those which the model's encoder
-finds for the drawing, on white. "PSNR": to the drawing, in decibels. "pairs": share of 20 other names,
+finds for the drawing on white, of those where something of it is to be seen. "PSNR": to the drawing, in decibels. "pairs": share of 20 other names,
 drawn at random, whose pictures are farther away than those of the own name; by chance 50 %. That
 distance is the mean squared difference to the nearest of a name's pictures in three styles.
 After ± the standard error.`;
@@ -82,8 +82,7 @@ interface Estimate {
 interface Measures {
   readonly ground: Estimate;
   readonly nearest: Estimate;
-  /** Of images on white only. */
-  readonly tokens: Estimate | undefined;
+  readonly tokens: Estimate;
   readonly psnr: Estimate;
   readonly pairs: Estimate;
 }
@@ -128,14 +127,15 @@ async function measure(
     nearest!.push(Number(drawings.nearest(image, named) === name));
     psnr!.push(peakSignalToNoise(image, drawing));
     pairs!.push(pairsWon(image, subjects[i]!, data, rivals));
-    if (named !== undefined) continue;
-    const right = await tokensOf(pipe.components.vqvae, drawing);
-    tokens!.push(countEqual(drawn, right) / right.length);
+    const right = await tokensOf(pipe.components.vqvae, drawings.of(name));
+    const shown = drawings.shown(name, Math.sqrt(right.length));
+    const [a, b] = [drawn, right].map((all) => all.filter((_, place) => shown[place]));
+    tokens!.push(countEqual(a!, b!) / a!.length);
   }
   return {
     ground: estimate(ground!),
     nearest: estimate(nearest!),
-    tokens: tokens!.length > 0 ? estimate(tokens!) : undefined,
+    tokens: estimate(tokens!),
     psnr: estimate(psnr!),
     pairs: estimate(pairs!),
   };
@@ -221,8 +221,7 @@ function tableOf(scores: readonly Score[]): string {
     ["model", "weights", "guidance", "on", "ground", "nearest", "tokens", "PSNR", "pairs"],
     scores.map(({ model, dtype, guidance, on, measures }) => {
       const { ground, nearest, tokens, psnr, pairs } = measures;
-      const right = tokens === undefined ? "" : share(tokens);
-      const cells = [share(ground), share(nearest), right, decibels(psnr), share(pairs)];
+      const cells = [share(ground), share(nearest), share(tokens), decibels(psnr), share(pairs)];
       return [model, dtype, `${guidance}`, on, ...cells];
     }),
   );

@@ -186,8 +186,8 @@ export interface GroupNormOptions {
 }
 
 /**
- * Columns of a schedule table, whose row t holds the float32 logarithms of the transition
- * probabilities at timestep t; the last row (T) holds the cumulative ones of "no noise" only.
+ * Columns of a schedule table: float32 logarithms of the probabilities of a step to a row (α, β, γ) and
+ * of all steps up to it (cumulative). Of the last row only the cumulative ones count: those of no noise.
  */
 export const SCHEDULE_COLUMNS = [
   "logAt",
@@ -200,18 +200,21 @@ export const SCHEDULE_COLUMNS = [
 
 /** What {@linkcode Frame.posterior} and {@linkcode Frame.sampleStep} share. */
 export interface PosteriorOptions {
-  /** (rows + 1, 6): see {@linkcode SCHEDULE_COLUMNS}. */
+  /** (rows, 6): see {@linkcode SCHEDULE_COLUMNS}. */
   readonly schedule: Tensor;
-  /** One element: the row of `schedule` that the step goes from; the row before it is where it leads. */
+  /**
+   * One element: the row of `schedule` that the step goes from. The row before it is where it leads; a
+   * step from row 0 leads to x_0.
+   */
   readonly row: Tensor<"i32">;
 }
 
 /** Options of {@linkcode Frame.sampleStep}. */
 export interface SampleStepOptions extends PosteriorOptions {
-  /** (batch, pixels), ids 0 … classes − 1, the last being the mask; replaced by the tokens of t − 1. */
+  /** (batch, pixels), ids 0 … classes − 1, the last being the mask; replaced by those that the step leads to. */
   readonly latents: Tensor<"i32">;
   /**
-   * Uniform numbers in [0, 1), (batch, classes, pixels). At t = 0 there is no mask class: then the
+   * Uniform numbers in [0, 1), (batch, classes, pixels). From row 0 no mask can follow: then the
    * first batch · (classes − 1) · pixels elements count, as (batch, classes − 1, pixels).
    */
   readonly noise: Tensor;
@@ -296,14 +299,14 @@ export interface Frame extends Disposable {
   /** x − log Σ exp x for each row, the sum in float64. */
   logSoftmax(x: Tensor): Tensor;
   /**
-   * log q(x_{t−1} | x_t, x_0) with the prediction p(x_0) for x_0 (Gu et al., equation 11; diffusers'
-   * `q_posterior`): log p(x_0) (batch, pixels, classes − 1) and x_t (batch, pixels) →
-   * (batch, pixels, classes). At t = 0, index t − 1 is the last row of the schedule.
+   * log q(x_s | x_t, x_0) with the prediction p(x_0) for x_0, for the step from row t to the row s
+   * before it (Gu et al., equation 11; diffusers' `q_posterior`): log p(x_0) (batch, pixels,
+   * classes − 1) and x_t (batch, pixels) → (batch, pixels, classes). Before row 0 is the last row: no noise.
    */
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor;
   /**
-   * One denoising step, in place on `latents`: guidance, truncation, clamp, posterior (not at
-   * t = 0), Gumbel noise −log(−log(u + 1e-30) + 1e-30) and argmax, the first of equals.
+   * One denoising step, in place on `latents`: guidance, truncation, clamp, posterior (not from
+   * row 0), Gumbel noise −log(−log(u + 1e-30) + 1e-30) and argmax, the first of equals.
    * `logProbs` is (batch or, with guidance, 2 · batch, pixels, classes − 1).
    */
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void;
@@ -315,6 +318,17 @@ export interface MemoryUse {
   readonly bytes: number;
   /** Number of allocations in use. */
   readonly allocations: number;
+}
+
+/** Memory that a backend has taken from the system, whether it is in use or not. */
+export interface HeldMemory {
+  /**
+   * Bytes now. On Wasm the whole linear memory, which never shrinks; on WebGPU all buffers. What a driver
+   * or a worker needs for itself is not known.
+   */
+  readonly bytes: number;
+  /** The most bytes until now. */
+  readonly peakBytes: number;
 }
 
 /** A device that models run on. Made by `createBackend`. */
@@ -352,6 +366,8 @@ export interface Backend extends AsyncDisposable {
   frame(): Frame;
   /** Memory in use now. */
   memoryUse(): MemoryUse;
+  /** Memory taken from the system. */
+  memoryHeld(): HeldMemory;
   /** Frees all memory, threads and devices, after the runs submitted before. */
   dispose(): Promise<void>;
 }

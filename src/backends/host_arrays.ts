@@ -108,7 +108,7 @@ export function quantizeRows(array: HostArray, name: string): HostArray & { read
     const max = greatestMagnitude(part, row, name);
     scale[row] = Math.fround(max / 127) || 1;
     const inverse = max > 0 ? Math.fround(127 / max) : 0;
-    for (let i = 0; i < columns; i++) {
+    for (let i = 0; i < part.length; i++) {
       const steps = roundToEven(Math.fround(part[i]! * inverse));
       data[row * columns + i] = Math.max(-127, Math.min(127, steps));
     }
@@ -172,6 +172,12 @@ export function expectArray(task: string, array: HostArray): void {
   }
 }
 
+/** Options of {@linkcode checkLinearWeight} and {@linkcode checkConvWeight}. */
+export interface CheckWeightOptions {
+  /** Whether arrays may come without their elements, as only sizes count. Default false. */
+  readonly hollow?: boolean;
+}
+
 /** Sizes of a linear layer's weight. */
 export interface LinearSizes {
   /** Columns of the result. */
@@ -188,6 +194,7 @@ export interface LinearSizes {
 export function checkLinearWeight(
   weights: readonly HostArray[],
   biases: readonly HostArray[],
+  { hollow = false }: CheckWeightOptions = {},
 ): LinearSizes {
   const task = "pack a linear weight";
   const inFeatures = weights[0]?.shape[1] ?? 0;
@@ -200,7 +207,7 @@ export function checkLinearWeight(
   if (biases.length > 0 && (biases.length !== weights.length || !biases.every(belongs))) {
     refuse(task, `a bias for each row of ${formatShapes(weights)}`, formatShapes(biases));
   }
-  for (const array of [...weights, ...biases]) expectArray(task, array);
+  if (!hollow) { for (const array of [...weights, ...biases]) expectArray(task, array); }
   return { outFeatures: weights.reduce((sum, { shape }) => sum + shape[0]!, 0), inFeatures };
 }
 
@@ -219,7 +226,11 @@ export interface ConvSizes {
  *
  * @throws {RangeError} If they do not fit each other, or k is neither 1 nor 3.
  */
-export function checkConvWeight(weight: HostArray, bias: HostArray): ConvSizes {
+export function checkConvWeight(
+  weight: HostArray,
+  bias: HostArray,
+  { hollow = false }: CheckWeightOptions = {},
+): ConvSizes {
   const task = "pack a convolution's weight";
   const isKernel = [1, 3].some((size) => fitsShape(weight.shape, ["out", "in", size, size]));
   if (!isKernel) refuse(task, "a weight (out, in, k, k) with k 1 or 3", weight.shape);
@@ -227,7 +238,7 @@ export function checkConvWeight(weight: HostArray, bias: HostArray): ConvSizes {
   if (!fitsShape(bias.shape, [outChannels])) {
     refuse(task, `a bias of shape ${formatShape([outChannels])}`, bias.shape);
   }
-  for (const array of [weight, bias]) expectArray(task, array);
+  if (!hollow) { for (const array of [weight, bias]) expectArray(task, array); }
   return { outChannels, inChannels, kernelSize };
 }
 

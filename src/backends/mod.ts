@@ -29,6 +29,7 @@ export type {
   DType,
   Frame,
   GroupNormOptions,
+  HeldMemory,
   HostArray,
   LayerNormOptions,
   LinearOptions,

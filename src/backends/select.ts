@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkChoice } from "../base/check.ts";
 import type { Backend, DeviceType } from "./backend.ts";
 import type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
 import { createWasmBackend } from "./wasm/wasm_backend.ts";
@@ -48,18 +49,37 @@ export interface CreateBackendOptions {
  */
 export async function createBackend(options: CreateBackendOptions = {}): Promise<Backend> {
   const { device = "auto" } = options;
-  if (device !== "auto" && device !== "wasm" && device !== "webgpu") {
-    throw new RangeError(
-      `Cannot create a backend: device is "auto", "wasm" or "webgpu", got ${
-        JSON.stringify(device)
-      }`,
-    );
-  }
+  checkChoice({ task: "create a backend", name: "device" }, device, ["auto", "wasm", "webgpu"]);
   if (device === "wasm") return await createWasmBackend({ reason: "asked for", ...options });
   const gpu = await tryWebGpu(device === "webgpu");
   if (typeof gpu !== "string") return gpu;
   if (device === "webgpu") throw new Error(`Cannot use WebGPU: ${gpu}`);
   return await createWasmBackend({ ...options, reason: gpu });
+}
+
+/** Options of {@linkcode createDryBackend}. */
+export interface DryBackendOptions {
+  /** The kind of device whose memory is counted. Default: `"wasm"`. */
+  readonly device?: DeviceType | undefined;
+  /** Threads of a CPU. Default: as many as `createBackend` takes. */
+  readonly threads?: number | undefined;
+  /** Bytes that can be taken of a CPU's memory at most. Default: any number. */
+  readonly memoryLimit?: number | undefined;
+  /** A backend of this kind that is there, which spares making another one's kernels. */
+  readonly like?: Backend | undefined;
+}
+
+/**
+ * Makes a backend that needs no device: it computes nothing and counts the memory that a real one would
+ * take, by the same code. Arrays may come to it without their elements; what is read from it is zero.
+ */
+export async function createDryBackend(options: DryBackendOptions = {}): Promise<Backend> {
+  if (options.device === "webgpu") {
+    const { createDryWebGpuBackend } = await import("./webgpu/dry.ts");
+    return createDryWebGpuBackend();
+  }
+  const { createDryWasmBackend } = await import("./wasm/dry.ts");
+  return await createDryWasmBackend(options);
 }
 
 /** A backend on a GPU that passes the check, or why there is none. */

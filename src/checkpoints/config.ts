@@ -43,13 +43,7 @@ export interface StringFieldOptions<S extends string> extends FieldOptions<S> {
  * @throws {SyntaxError} If it is not valid JSON.
  */
 export async function readJson(folder: ModelFolder, path: string): Promise<unknown> {
-  const text = await folder.readText(path);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const where = joinPath(folder.description, path);
-    throw new SyntaxError(`Cannot read ${where}: it is not valid JSON`, { cause });
-  }
+  return parseJson(await folder.readText(path), joinPath(folder.description, path));
 }
 
 /**
@@ -59,8 +53,17 @@ export async function readJson(folder: ModelFolder, path: string): Promise<unkno
  * @throws {SyntaxError} If it is not a JSON object.
  */
 export async function readConfig(folder: ModelFolder, path: string): Promise<Config> {
-  const values = await readJson(folder, path);
-  const description = joinPath(folder.description, path);
+  return parseConfig(await folder.readText(path), joinPath(folder.description, path));
+}
+
+/**
+ * Parses the text of a config file: a JSON object.
+ *
+ * @param description What it is, for error messages: a path or URL.
+ * @throws {SyntaxError} If it is not a JSON object.
+ */
+export function parseConfig(text: string, description: string): Config {
+  const values = parseJson(text, description);
   if (typeof values !== "object" || values === null || Array.isArray(values)) {
     throw new SyntaxError(`Cannot read ${description}: expected a JSON object`);
   }
@@ -176,6 +179,14 @@ export function stringListField<S extends string = string>(
       { oneOf },
     )
   );
+}
+
+function parseJson(text: string, description: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read ${description}: it is not valid JSON`, { cause });
+  }
 }
 
 function numeric(

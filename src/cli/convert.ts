@@ -5,8 +5,9 @@
  */
 
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
-import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
+import { createDryBackend } from "../backends/select.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
+import { readKnownNames } from "../conditioning/known_names.ts";
 import { disposeComponents } from "../pipeline/components.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
@@ -108,10 +109,11 @@ async function run(request: ConvertArguments, signal: AbortSignal): Promise<void
     onProgress: quiet ? undefined : display.onProgress,
   });
   // Nothing is computed: the models only say what may become int8, and where it is.
-  await using backend = await createWasmBackend({ threads: 1 });
+  await using backend = await createDryBackend();
   const components = await loadComponents(folder, backend, { signal, load: false });
   try {
-    await savePipeline(components, out, { dtype, signal });
+    const names = await readKnownNames(folder);
+    await savePipeline({ components, names }, out, { dtype, signal });
   } finally {
     await disposeComponents(components);
   }

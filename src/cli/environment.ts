@@ -29,6 +29,17 @@ export function quietDisplayServer(): void {
   if (!Deno.env.get(variable)) Deno.env.set(variable, "/nonexistent");
 }
 
+/**
+ * Goes back to the folder where a person has called `deno task`, which runs its commands in the folder
+ * of deno.json: paths are meant from there, and files belong there.
+ */
+export function goWhereThePersonStands(): void {
+  const folder = read("INIT_CWD");
+  const root = new URL("../../", import.meta.url);
+  if (folder === undefined || root.protocol !== "file:") return;
+  if (Deno.realPathSync(".") === Deno.realPathSync(root)) Deno.chdir(folder);
+}
+
 function cacheFolder(): string | undefined {
   const folder = read("HF_HUB_CACHE");
   if (folder) return folder;

@@ -5,7 +5,9 @@
  */
 
 import type { DeviceInfo } from "../backends/backend.ts";
+import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
+import { enlarge, MOST_ENLARGED_PIXELS } from "../images/enlarge.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import {
   checkParameters,
@@ -13,22 +15,35 @@ import {
   limitsOf,
 } from "../pipeline/generation_parameters.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import {
-  GENERATE_HELP,
   type GenerateArguments,
   readGenerateArguments,
   readParameters,
+  STANDARD_OUTPUT,
 } from "./generate_arguments.ts";
+import { GENERATE_HELP } from "./generate_help.ts";
+import { type FinishedRun, jsonReport, tokensFile } from "./generate_report.ts";
+import { type GenerateRequest, readRequest, settingsOf } from "./generate_request.ts";
 import { exitOnInterrupt } from "./interrupt.ts";
+import { listNames } from "./list_names.ts";
 import { LoadDisplay } from "./load_display.ts";
-import { nameOutputs, type OutputPaths, writeImage, writeWhole } from "./output_files.ts";
+import { writeToStandardOutput, writeWhole } from "./output_files.ts";
+import { nameOutputs, type OutputPaths } from "./output_names.ts";
+import { withSettings } from "./picture_settings.ts";
 
 /** Images, and the tokens (images · pixels) that they were decoded from. */
 interface Drawing {
   readonly images: RasterImage[];
   readonly tokens: Int32Array;
 }
+
+/** The parameters that all pictures of a run have in common. */
+type Values = Omit<GenerationValues, "seed" | "numImagesPerPrompt">;
+
+/** Says something to the person who runs the command. */
+type Say = (text: string) => void;
 
 /**
  * Runs the command.
@@ -37,35 +52,59 @@ interface Drawing {
  * @throws {UsageError} If an argument is wrong.
  */
 export async function generate(args: string[]): Promise<number> {
-  const request = readGenerateArguments(args);
-  if (!request) {
+  const given = readGenerateArguments(args);
+  if (!given) {
     console.log(GENERATE_HELP);
     return 0;
   }
-  const say = request.quiet ? () => {} : console.log;
-  const paths = await nameOutputs(request);
-  using _ = exitOnInterrupt(() => request.quiet || console.error("\nStopped"));
+  if (given.list) return await listNames(given);
+  const request = await readRequest(given);
+  const paths = await outputs(given, request);
+  const toProgram = given.json || paths === undefined;
+  const say: Say = given.quiet || toProgram ? () => {} : console.log;
+  const note: Say = given.quiet ? () => {} : (text) => console.error(`note: ${text}`);
+  using _ = exitOnInterrupt(() => given.quiet || console.error("\nStopped"));
 
+  const clock = stopwatch();
   quietDisplayServer();
-  await using pipe = await load(request);
-  const limits = limitsOf(pipe);
-  const parameters = readParameters(request.parameters, limits);
-  const values = { ...checkParameters(parameters, limits), seed: request.seed };
+  if (given.model === undefined && request.model !== undefined) {
+    note(`the model is ${request.model}, as the picture says`);
+  }
+  await using pipe = await load(given, request);
+  const values = valuesOf(pipe, given, request);
+  checkScale(pipe, request);
   const { device } = pipe;
   say(describeDevice(device));
-  const start = performance.now();
-  const drawing = await draw(pipe, request, values);
-  const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  if (pipe.device !== device) say(describeDevice(pipe.device));
+  const notes = await notesOn(pipe, request.prompts, note);
+  const loaded = clock();
 
-  await write(drawing, request, values, paths, say);
-  say(`Seed ${values.seed}, ${values.numInferenceSteps} steps, ${seconds} s`);
+  const { images, tokens } = await draw(pipe, given, request, values);
+  if (pipe.device !== device) say(describeDevice(pipe.device));
+  const drawn = clock();
+
+  const run: FinishedRun = { request, values, tokens, device: pipe.device, notes };
+  const written = await write(images, given, run, paths, say);
+  const seconds = { load: loaded, draw: drawn, write: clock() };
+  if (given.json) console.log(jsonReport(run, written, seconds));
+  say(`${seedText(request.seeds)}, ${values.numInferenceSteps} steps, ${drawn.toFixed(1)} s`);
   return 0;
 }
 
+/** Where the files go; undefined for the standard output. */
+async function outputs(
+  { out, saveTokens, overwrite }: GenerateArguments,
+  { pictures }: GenerateRequest,
+): Promise<OutputPaths | undefined> {
+  if (out !== STANDARD_OUTPUT) return await nameOutputs({ out, pictures, saveTokens, overwrite });
+  if (!Deno.stdout.isTerminal()) return undefined;
+  throw new UsageError("--out - writes a PNG file, expected no terminal as the standard output");
+}
+
 /** Loads the model and shows what comes over the network. */
-async function load(request: GenerateArguments): Promise<VQDiffusionPipeline> {
-  const { model, revision, device, dtype, threads, quiet } = request;
+async function load(
+  { device, threads, quiet }: GenerateArguments,
+  { model, revision, dtype }: GenerateRequest,
+): Promise<VQDiffusionPipeline> {
   using display = new LoadDisplay();
   return await VQDiffusionPipeline.fromPretrained(model, {
     ...(model !== undefined && hubOptions()),
@@ -77,18 +116,70 @@ async function load(request: GenerateArguments): Promise<VQDiffusionPipeline> {
   });
 }
 
+/** Parameters that are given come first, then those of a picture, the model's and diffusers'. */
+function valuesOf(
+  pipe: VQDiffusionPipeline,
+  { parameters }: GenerateArguments,
+  { inherited }: GenerateRequest,
+): Values {
+  const limits = limitsOf(pipe);
+  const given = Object.entries(readParameters(parameters, limits))
+    .filter(([, value]) => value !== undefined);
+  const { seed: _, numImagesPerPrompt: __, ...values } = checkParameters(
+    { ...inherited, ...Object.fromEntries(given) },
+    limits,
+  );
+  return values;
+}
+
+/**
+ * Checks that the pictures do not become too big.
+ *
+ * @throws {UsageError} If they do.
+ */
+function checkScale(
+  { components }: VQDiffusionPipeline,
+  { scale, pictures: { length: count } }: GenerateRequest,
+): void {
+  const { transformer, vqvae } = components;
+  const side = transformer.config.sampleSize * vqvae.scaleFactor;
+  const most = Math.floor(Math.sqrt(MOST_ENLARGED_PIXELS / count) / side);
+  if (scale <= Math.max(1, most)) return;
+  throw new UsageError(
+    `--scale is ${scale}, expected ${
+      Math.max(1, most)
+    } at most for ${count} of ${side} × ${side} pixels`,
+  );
+}
+
+async function notesOn(
+  pipe: VQDiffusionPipeline,
+  prompts: readonly string[],
+  note: Say,
+): Promise<PromptNote[]> {
+  const notes = await pipe.promptNotes(prompts);
+  for (const { kind, message, nearest } of notes) {
+    const help = kind === "unknown" && nearest.length === 0 ? "; --list shows all names" : "";
+    note(message + help);
+  }
+  return notes;
+}
+
 function describeDevice({ name, reason }: DeviceInfo): string {
   return `Device: ${name} (${reason})`;
 }
 
 async function draw(
   pipe: VQDiffusionPipeline,
-  { prompts, quiet }: GenerateArguments,
-  values: GenerationValues,
+  { quiet }: GenerateArguments,
+  { prompts, pictures, seeds }: GenerateRequest,
+  values: Values,
 ): Promise<Drawing> {
   let tokens: Int32Array = new Int32Array();
   const { images } = await pipe.generate(prompts, {
     ...values,
+    seed: pictures.map(({ seed }) => seed),
+    numImagesPerPrompt: seeds.length,
     progressBar: !quiet,
     // After the first step and the last.
     callbackSteps: Math.max(1, values.numInferenceSteps - 1),
@@ -97,41 +188,55 @@ async function draw(
   return { images, tokens };
 }
 
-/** Writes all files, and says where they are. */
+/**
+ * Writes all files, and says where they are.
+ *
+ * @returns The paths that they have.
+ */
 async function write(
-  { images, tokens }: Drawing,
-  { prompts, saveTokens }: GenerateArguments,
-  values: GenerationValues,
-  paths: OutputPaths,
-  say: (text: string) => void,
-): Promise<void> {
-  for (const [i, path] of paths.images.entries()) {
-    await writeImage(path, images[i]!);
-    const prompt = prompts[Math.floor(i / values.numImagesPerPrompt)];
-    say(`Wrote ${path}${prompts.length > 1 ? `: ${prompt}` : ""}`);
+  images: readonly RasterImage[],
+  { overwrite }: GenerateArguments,
+  run: FinishedRun,
+  paths: OutputPaths | undefined,
+  say: Say,
+): Promise<OutputPaths> {
+  const { pictures, prompts, seeds, scale } = run.request;
+  const shown = images.map((image) => enlarge(image, scale));
+  const put = (path: string, bytes: Uint8Array, of = "") => {
+    const final = writeWhole(path, bytes, overwrite);
+    say(`Wrote ${final}${of && `: ${of}`}`);
+    return final;
+  };
+  const written: string[] = [];
+  for (const [i, picture] of pictures.entries()) {
+    const settings = settingsOf(picture, run.request, run.values);
+    const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
+    if (paths === undefined) await writeToStandardOutput(png);
+    else written.push(put(paths.images[i]!, png, prompts.length > 1 ? picture.prompt : ""));
   }
-  if (images.length > 1) {
-    await writeImage(paths.sheet, contactSheet(images));
-    say(`Wrote ${paths.sheet}`);
-  }
-  if (saveTokens) {
-    writeWhole(paths.tokens, new TextEncoder().encode(tokensJson(tokens, prompts, values)));
-    say(`Wrote ${paths.tokens}`);
-  }
+  // A row for each prompt that has several pictures; else about as wide as it is high.
+  const columns = prompts.length > 1 && seeds.length > 1 ? seeds.length : undefined;
+  const sheet = paths?.sheet &&
+    put(paths.sheet, await contactSheet(shown, { columns }).toPng());
+  const tokens = paths?.tokens && put(paths.tokens, tokensFile(run));
+  return { images: written, sheet, tokens };
 }
 
-/** What the images were made of, and how, to be read by other programs. */
-function tokensJson(
-  tokens: Int32Array,
-  prompts: readonly string[],
-  { seed, numImagesPerPrompt, ...values }: GenerationValues,
-): string {
-  const count = prompts.length * numImagesPerPrompt;
-  const pixels = tokens.length / count;
-  const images = Array.from({ length: count }, (_, i) => ({
-    prompt: prompts[Math.floor(i / numImagesPerPrompt)],
-    tokens: [...tokens.subarray(i * pixels, (i + 1) * pixels)],
-  }));
-  // A seed can be too big for a number of JSON.
-  return JSON.stringify({ seed: String(seed), ...values, images }) + "\n";
+/** `Seed 5`, `Seeds 1 to 8` or `Seeds 1, 5, 9`. */
+function seedText(seeds: readonly bigint[]): string {
+  const [first, last] = [seeds[0]!, seeds.at(-1)!];
+  if (seeds.length === 1) return `Seed ${first}`;
+  const isRange = last - first === BigInt(seeds.length - 1);
+  return `Seeds ${isRange ? `${first} to ${last}` : seeds.join(", ")}`;
+}
+
+/** Gives the seconds since it was made or called last. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = Math.round(now - last) / 1000;
+    last = now;
+    return seconds;
+  };
 }

@@ -16,7 +16,7 @@ import {
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
-import { parseSeed, randomSeed, SEEDS } from "../random/seed.ts";
+import { followingSeeds, parseSeed, SEEDS } from "../random/seed.ts";
 import {
   choiceOption,
   type CommandOptions,
@@ -26,42 +26,26 @@ import {
   UsageError,
   wrongValue,
 } from "./arguments.ts";
+import { MAX_SCALE } from "./picture_settings.ts";
+import { type PromptSources, STANDARD_INPUT } from "./prompt_sources.ts";
+
+/** The path that stands for the standard output. */
+export const STANDARD_OUTPUT = "-";
 
 /** The most images of one run: all are made together. */
 const MAX_IMAGES = 100;
 
-/** What `generate --help` says. */
-export const GENERATE_HELP: string = `Draws pictures of prompts.
-
-Usage:
-  deno task generate "<prompt>" ["<prompt>" …] [options]
-
-Options:
-  --out <path>         File or folder of the pictures (default: this folder, named by prompt and seed)
-${PARAMETER_NAMES.map(helpLine).join("\n")}
-  --model <source>     Folder, URL or hub id "owner/name" (default: the embedded model)
-  --revision <name>    Branch, tag or commit of a model on the hub (default: main)
-  --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
-  --device <device>    auto, wasm (CPU) or webgpu (GPU) (default: auto)
-  --threads <n>        Threads on the CPU (default: one for each processor)
-  --save-tokens        Also write the tokens and the arguments, as JSON
-  --quiet              Say nothing unless something goes wrong
-  --help               Say this
-
-Several pictures are numbered, and shown together on a contact sheet.
-
-Examples:
-  deno task generate "a red apple on a blue background"
-  deno task generate "a cat, flat style" --images 9 --seed 1 --out cats/
-  deno task generate "a crown" "a rocket" --truncation 0.86 --guidance 4
-  deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
-
-Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME and
-HF_HUB_CACHE are heeded.
-`;
+/** What `--seed` takes, for error messages. */
+const SEED_LISTS = `${SEEDS}, a range of these such as 1-8, or a list such as 1,5,9`;
 
 const OPTIONS = {
+  prompts: { type: "string" },
+  from: { type: "string" },
+  list: { type: "boolean" },
+  scale: { type: "string" },
   out: { type: "string", short: "o" },
+  overwrite: { type: "boolean" },
+  json: { type: "boolean" },
   model: { type: "string" },
   revision: { type: "string" },
   dtype: { type: "string" },
@@ -79,22 +63,28 @@ const PARAMETER_OPTIONS: CommandOptions = Object.fromEntries(
 /** Parameters as they were written, by their short names. */
 export type ParameterTexts = Readonly<Record<string, string | undefined>>;
 
-/** What to generate. */
-export interface GenerateArguments {
-  readonly prompts: readonly string[];
+/** What is asked for, as far as the arguments alone tell it. */
+export interface GenerateArguments extends PromptSources {
+  /** Whether to list what the model can draw; then the prompts are what to look for. */
+  readonly list: boolean;
+  /** A picture to draw again. */
+  readonly from: string | undefined;
   /** What is written of the parameters: {@linkcode readParameters} reads it. */
   readonly parameters: ParameterTexts;
-  /** The seed that is given, or a random one. */
-  readonly seed: bigint;
-  /** Images in all. */
-  readonly count: number;
+  /** The seeds for each prompt that are given: one for each picture, or the first. */
+  readonly seeds: readonly bigint[] | undefined;
+  /** Pictures of each prompt that are asked for; with several seeds, as many. */
+  readonly numImagesPerPrompt: number;
+  readonly scale: number | undefined;
   readonly out: string | undefined;
+  readonly overwrite: boolean;
   readonly model: string | undefined;
   readonly revision: string | undefined;
   readonly dtype: WeightDType | undefined;
   readonly device: DeviceType | "auto";
   readonly threads: number | undefined;
   readonly saveTokens: boolean;
+  readonly json: boolean;
   readonly quiet: boolean;
 }
 
@@ -108,31 +98,65 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   const options = { ...PARAMETER_OPTIONS, ...OPTIONS };
   const { values, positionals: prompts } = parseArguments(args, options, SHORT_NAMES);
   if (values.help) return undefined;
-  if (prompts.length === 0) throw new UsageError(`Expected a prompt, such as "a red apple"`);
+  const { prompts: promptsFile, from, list = false } = values;
+  if (prompts.length === 0 && promptsFile === undefined && from === undefined && !list) {
+    throw new UsageError(`Expected a prompt, such as "a red apple"`);
+  }
   const parameters = values as ParameterTexts;
-  const { seed, numImagesPerPrompt } = checkParameters(readParameters(parameters, {}), {});
-  const count = prompts.length * numImagesPerPrompt;
-  if (count > MAX_IMAGES) {
-    throw new UsageError(`Expected ${MAX_IMAGES} images at most, got ${count}`);
-  }
-  if (values.model === "") throw wrongValue("model", "a folder, a URL or a hub id", "");
-  if (values.revision !== undefined && values.model === undefined) {
-    throw new UsageError("--revision is given without --model, expected a model on the hub");
-  }
-  return {
+  const { numImagesPerPrompt } = checkParameters(readParameters(parameters, {}), {});
+  const seeds = seedsOption("seed", parameters["seed"]);
+  const request: GenerateArguments = {
     prompts,
+    promptsFile,
+    from,
+    list,
     parameters,
-    seed: seed === undefined ? randomSeed() : BigInt(seed),
-    count,
+    seeds,
+    numImagesPerPrompt: Math.max(numImagesPerPrompt, seeds?.length ?? 1),
+    scale: integerOption("scale", values.scale, { max: MAX_SCALE }),
     out: values.out,
+    overwrite: values.overwrite ?? false,
     model: values.model,
     revision: values.revision,
     dtype: choiceOption("dtype", values.dtype, WEIGHT_DTYPES),
     device: choiceOption("device", values.device, ["auto", "wasm", "webgpu"]) ?? "auto",
     threads: integerOption("threads", values.threads, { max: 256 }),
     saveTokens: values["save-tokens"] ?? false,
+    json: values.json ?? false,
     quiet: values.quiet ?? false,
   };
+  checkTogether(request);
+  return request;
+}
+
+/** Checks what depends on several arguments. */
+function checkTogether(request: GenerateArguments): void {
+  const { prompts, seeds, numImagesPerPrompt, model, revision, out } = request;
+  const { images } = request.parameters;
+  if (!prompts.includes(STANDARD_INPUT)) checkCount(prompts.length * numImagesPerPrompt);
+  if (seeds && seeds.length > 1 && images && Number(images) !== seeds.length) {
+    throw new UsageError(`--images is ${images}, but --seed names ${seeds.length} seeds`);
+  }
+  if (model === "") throw wrongValue("model", "a folder, a URL or a hub id", "");
+  if (revision !== undefined && model === undefined && request.from === undefined) {
+    throw new UsageError("--revision is given without --model, expected a model on the hub");
+  }
+  if (out !== STANDARD_OUTPUT) return;
+  if (request.json || request.saveTokens) {
+    const other = request.json ? "--json" : "--save-tokens";
+    throw new UsageError(`${other} is given with --out -, which is for the picture alone`);
+  }
+}
+
+/**
+ * Checks how many pictures there are in all.
+ *
+ * @throws {UsageError} If they are too many.
+ */
+export function checkCount(count: number): void {
+  if (count > MAX_IMAGES) {
+    throw new UsageError(`Expected ${MAX_IMAGES} images at most, got ${count}`);
+  }
 }
 
 /**
@@ -153,25 +177,30 @@ export function readParameters(
         return integerOption(shortName, text, rangeOf(name, limits));
       case "number":
         return numberOption(shortName, text, rangeOf(name, limits));
-      case "seed":
-        return seedOption(shortName, text);
+      case "seed": {
+        const seeds = seedsOption(shortName, text);
+        return seeds?.length === 1 ? seeds[0] : seeds;
+      }
     }
   };
   return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
-function seedOption(name: string, text: string | undefined): bigint | undefined {
+/** Seeds parted by commas, of which each may be a range. */
+function seedsOption(name: string, text: string | undefined): bigint[] | undefined {
   if (text === undefined) return undefined;
-  const seed = parseSeed(text);
-  if (seed === undefined) throw wrongValue(name, SEEDS, text);
-  return seed;
-}
-
-/** The line of a parameter in the help. */
-function helpLine(name: ParameterName): string {
-  const { shortName, type, help, default: value = "a random one" } = GENERATION_PARAMETERS[name];
-  const { min, max } = rangeOf(name, {});
-  const option = `--${shortName} <${type === "number" ? "x" : "n"}>`;
-  const range = max === undefined ? "" : `, ${min} to ${max}`;
-  return `  ${option.padEnd(20)} ${help}${range} (default: ${value})`;
+  const seeds: bigint[] = [];
+  for (const part of text.split(",")) {
+    const [, first = "", last = first] = /^(\+?\d+)(?:-(\d+))?$/.exec(part.trim()) ?? [];
+    const [from, to] = [parseSeed(first), parseSeed(last)];
+    if (from === undefined || to === undefined || from > to) {
+      throw wrongValue(name, SEED_LISTS, text);
+    }
+    const count = to - from + 1n;
+    if (count > MAX_IMAGES || seeds.length + Number(count) > MAX_IMAGES) {
+      throw wrongValue(name, `at most ${MAX_IMAGES} seeds`, text);
+    }
+    seeds.push(...followingSeeds(from, Number(count)));
+  }
+  return seeds;
 }

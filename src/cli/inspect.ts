@@ -6,13 +6,14 @@
 
 import { formatBytes } from "../base/format.ts";
 import { WEIGHT_DTYPES } from "../base/dtypes.ts";
-import { createWasmBackend } from "../backends/wasm/wasm_backend.ts";
+import { createDryBackend } from "../backends/select.ts";
 import { isOriginal, openFile, openFolder } from "../checkpoints/folders.ts";
 import { openArrays } from "../checkpoints/weights.ts";
 import { parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
 import { exitOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
+import type { BytesByDType } from "./memory_report.ts";
 import { type ModelReport, reportFile, reportFolder, type StoredReport } from "./model_report.ts";
 
 const HELP = `Say what a model consists of
@@ -24,6 +25,9 @@ Usage:
 (owner/name), a file of weights (.safetensors, .bin), or an original checkpoint of Microsoft's (.pth,
 .pt, .ckpt). Only what describes the weights is read, not the weights; a model of the hub is
 downloaded.
+
+The memory is that of the weights on the CPU, and for a pipeline what it holds when it has made a first
+image: weights, workspace and what each thread needs. No device is needed to tell.
 
 Options:
   --revision <name>  Branch, tag or commit of a model of the hub
@@ -62,7 +66,7 @@ async function reportOf(source: string, revision: string | undefined): Promise<M
   using display = new LoadDisplay();
   const options = { ...hubOptions(), revision, onProgress: display.onProgress };
   if (/\.(safetensors|bin)([?#]|$)/.test(source)) return await reportArrays(source);
-  await using backend = await createWasmBackend({ threads: 1 });
+  await using backend = await createDryBackend();
   try {
     return await reportFolder(await openFolder(source, options), backend);
   } catch (error) {
@@ -79,13 +83,12 @@ async function reportArrays(source: string): Promise<ModelReport> {
   return reportFile(arrays);
 }
 
-function textOf({ model, kind, components, groups, facts }: ModelReport): string {
+function textOf({ model, kind, components, groups, firstImage, facts }: ModelReport): string {
   const rows: string[][] = [];
   if (components.length > 0) {
     rows.push(["", "parameters", "stored as", "on disk", "in memory: fp32", "fp16", "q8"]);
     for (const { name, memory, ...stored } of components) {
-      const sizes = [memory.fp32, memory.fp16, memory.q8].map(formatBytes);
-      rows.push([name, ...cellsOf(stored), ...sizes]);
+      rows.push([name, ...cellsOf(stored), ...sizesOf(memory)]);
     }
     if (components.length > 1) {
       const sum = (value: (component: typeof components[number]) => number) =>
@@ -97,6 +100,12 @@ function textOf({ model, kind, components, groups, facts }: ModelReport): string
         formatBytes(sum(({ bytes }) => bytes)),
         ...WEIGHT_DTYPES.map((dtype) => formatBytes(sum(({ memory }) => memory[dtype]))),
       ]);
+    }
+    if (firstImage) {
+      const { threads, wasm, webgpu } = firstImage;
+      const cpu = `first image, CPU of ${threads} ${threads === 1 ? "thread" : "threads"}`;
+      rows.push([cpu, "", "", "", ...sizesOf(wasm)]);
+      rows.push(["first image, GPU", "", "", "", ...sizesOf(webgpu)]);
     }
   } else {
     rows.push(["", "values", "stored as", "on disk"]);
@@ -110,6 +119,10 @@ function textOf({ model, kind, components, groups, facts }: ModelReport): string
 
 function cellsOf({ parameters, dtypes, bytes }: StoredReport): string[] {
   return [countOf(parameters), dtypes.join(", "), formatBytes(bytes)];
+}
+
+function sizesOf(memory: BytesByDType): string[] {
+  return WEIGHT_DTYPES.map((dtype) => formatBytes(memory[dtype]));
 }
 
 /** A number for people: `"1.2 M"`. */

@@ -4,7 +4,9 @@
  * @module
  */
 
+import { VERSION } from "../base/version.ts";
 import { UsageError } from "./arguments.ts";
+import { goWhereThePersonStands } from "./environment.ts";
 
 const HELP = `VQ-Diffusion: pictures from text
 
@@ -13,7 +15,7 @@ Usage:
   deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
   deno task inspect <model>                       Say what a model consists of
 
-Each command has a --help of its own.
+Each command has a --help of its own; --version says the version.
 `;
 
 /** A command: takes its arguments and gives the exit code. */
@@ -36,7 +38,13 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
+  const options = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length);
+  if ([name, ...options].includes("--version")) {
+    console.log(`vq-diffusion ${VERSION} (Deno ${Deno.version.deno})`);
+    return 0;
+  }
   try {
+    goWhereThePersonStands();
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (!load) throw new UsageError(`Expected generate, convert or inspect, got "${name}"`);
     const command = await load();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { STORED_DTYPES, WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import { STORED_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -15,8 +15,12 @@ import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embed
 import type { Model } from "../models/model.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
+import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "../pipeline/components.ts";
+import { parseGenerationConfig, readGenerationConfig } from "../pipeline/generation_config.ts";
+import { GENERATION_PARAMETERS, PARAMETER_NAMES } from "../pipeline/generation_parameters.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
+import { type FirstImageMemory, firstImageMemory, weightsMemory } from "./memory_report.ts";
 
 /** How much of what there is in a file. */
 export interface StoredReport {
@@ -34,7 +38,7 @@ export interface ComponentReport extends StoredReport {
   readonly name: string;
   /** Its class in diffusers or transformers. */
   readonly className: string;
-  /** Bytes of memory for each way to hold the weights. */
+  /** Bytes of a CPU's memory that the weights take, for each way to hold them. */
   readonly memory: Readonly<Record<WeightDType, number>>;
 }
 
@@ -48,6 +52,8 @@ export interface ModelReport {
   readonly components: readonly ComponentReport[];
   /** What is in a file that is no model, by the first part of the names of its arrays. */
   readonly groups: Readonly<Record<string, StoredReport>>;
+  /** What a pipeline takes for a first image; undefined if there is none, or if it cannot make one. */
+  readonly firstImage?: FirstImageMemory | undefined;
   /** Facts by name, such as `image size`. */
   readonly facts: Readonly<Record<string, string>>;
 }
@@ -60,18 +66,18 @@ const MODELS = {
   LearnedClassifierFreeSamplingEmbeddings,
 };
 
-/** Folders of the components with weights, with their classes. */
-const COMPONENTS: Readonly<Record<string, keyof typeof MODELS>> = {
-  transformer: "Transformer2DModel",
-  vqvae: "VQModel",
-  text_encoder: "CLIPTextModel",
-  learned_classifier_free_sampling_embeddings: "LearnedClassifierFreeSamplingEmbeddings",
-};
+/** Components with weights, in the order of the report. */
+const REPORTED = [
+  "transformer",
+  "vqvae",
+  "textEncoder",
+  "learnedClassifierFreeSamplingEmbeddings",
+] as const;
 
 /**
  * Describes the folder of a pipeline or of one of its components.
  *
- * @param backend Where the models would compute; nothing is loaded.
+ * @param backend Where the models are declared; nothing is loaded.
  * @throws {MissingFileError} If a file is not there.
  * @throws {TypeError} If the folder is that of something else, or a part of it does not fit.
  */
@@ -91,38 +97,79 @@ export async function reportFolder(folder: ModelFolder, backend: Backend): Promi
   }
   const name = model.replace(/\/+$/, "").split("/").at(-1) ?? "";
   await using component = await open(folder, className, backend);
-  const components = [reportComponent(name, className, component)];
+  const components = [await reportComponent(name, className, component)];
   return { model, kind: className, components, groups: {}, facts: factsOf(component) };
 }
 
 async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<ModelReport> {
   const { values } = await readConfig(folder, "model_index.json");
+  await using models = new AsyncDisposableStack();
+  const parts: Partial<Record<keyof PipelineComponents, unknown>> = {};
   const components: ComponentReport[] = [];
   const facts: Record<string, string> = {};
-  let side = 0;
-  for (const [name, className] of Object.entries(COMPONENTS)) {
-    if (values[name] === undefined) {
-      facts[name] = "missing, so that the pipeline cannot be loaded";
+  for (const name of REPORTED) {
+    const { folder: path, className } = COMPONENTS[name];
+    if (values[path] === undefined) {
+      facts[path] = "missing, so that the pipeline cannot be loaded";
       continue;
     }
-    await using component = await open(folder.folder(name), className, backend);
-    components.push(reportComponent(name, className, component));
+    const component = models.use(await open(folder.folder(path), className, backend));
+    parts[name] = component;
+    components.push(await reportComponent(path, className, component));
     Object.assign(facts, factsOf(component));
-    if (component instanceof Transformer2DModel) side = component.config.sampleSize;
-    if (component instanceof VQModel) {
-      side *= component.scaleFactor;
-      facts["image size"] = `${side} × ${side} pixels`;
-    }
   }
-  const { config } = await VQDiffusionScheduler.fromPretrained(folder.folder("scheduler"));
-  facts["timesteps"] = String(config.numTrainTimesteps);
+  const { transformer, vqvae } = parts;
+  if (transformer instanceof Transformer2DModel && vqvae instanceof VQModel) {
+    const side = transformer.config.sampleSize * vqvae.scaleFactor;
+    facts["image size"] = `${side} × ${side} pixels`;
+  }
+  const scheduler = await VQDiffusionScheduler.fromPretrained(folder.folder("scheduler"));
+  facts["timesteps"] = String(scheduler.config.numTrainTimesteps);
+  parts.scheduler = scheduler;
+  Object.assign(facts, await defaultsOf(folder, scheduler.config.numTrainTimesteps));
   if (await hasTokenizer(folder)) {
     const tokenizer = await CLIPTokenizer.fromPretrained(folder.folder("tokenizer"));
     const pad = JSON.stringify(tokenizer.decode([tokenizer.padTokenId]));
     facts["prompt length"] = `${tokenizer.modelMaxLength} tokens, padded with ${pad}`;
+    parts.tokenizer = tokenizer;
+  } else {
+    facts["tokenizer"] = "missing, so that the memory of a first image cannot be told";
   }
+  const isComplete = COMPONENT_NAMES.every((name) => parts[name] !== undefined);
+  const firstImage = isComplete
+    ? await firstImageOf(parts as PipelineComponents, facts)
+    : undefined;
   const kind = String(values["_class_name"]);
-  return { model: folder.description, kind, components, groups: {}, facts };
+  return { model: folder.description, kind, components, groups: {}, firstImage, facts };
+}
+
+/** What a first image takes; if the components do not fit each other, a fact instead. */
+async function firstImageOf(
+  components: PipelineComponents,
+  facts: Record<string, string>,
+): Promise<FirstImageMemory | undefined> {
+  try {
+    return await firstImageMemory(components);
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    facts["first image"] = error.message;
+    return undefined;
+  }
+}
+
+/** How the model wants to be drawn with, if it says so. */
+async function defaultsOf(
+  folder: ModelFolder,
+  numTrainTimesteps: number,
+): Promise<Record<string, string>> {
+  const config = await readGenerationConfig(folder);
+  if (config === undefined) return {};
+  const { json: _, ...values } = parseGenerationConfig(config, numTrainTimesteps);
+  const texts = PARAMETER_NAMES.filter((name) => Object.hasOwn(values, name))
+    .map((name) =>
+      `${GENERATION_PARAMETERS[name].shortName} ${values[name as keyof typeof values]}`
+    );
+  return texts.length > 0 ? { "draws best with": texts.join(", ") } : {};
 }
 
 /** An original checkpoint has none, and can be inspected all the same. */
@@ -158,22 +205,20 @@ function isModel(name: string): name is keyof typeof MODELS {
 
 function open(
   folder: ModelFolder,
-  className: keyof typeof MODELS,
+  className: string,
   backend: Backend,
 ): Promise<Model> {
-  return MODELS[className].fromPretrained(folder, { backend, load: false });
+  return MODELS[className as keyof typeof MODELS].fromPretrained(folder, { backend, load: false });
 }
 
-function reportComponent(name: string, className: string, model: Model): ComponentReport {
-  const { checkpoint } = model;
-  const memory = WEIGHT_DTYPES.map((dtype) => [dtype, model.memoryBytes(dtype)] as const);
-  return {
-    ...reportArrays(checkpoint, checkpoint.names()),
-    name,
-    className,
-    parameters: model.parameters,
-    memory: Object.fromEntries(memory) as Record<WeightDType, number>,
-  };
+async function reportComponent(
+  name: string,
+  className: string,
+  model: Model,
+): Promise<ComponentReport> {
+  const { checkpoint, parameters } = model;
+  const stored = reportArrays(checkpoint, checkpoint.names());
+  return { ...stored, name, className, parameters, memory: await weightsMemory(model) };
 }
 
 function reportArrays(source: ArraySource, names: readonly string[]): StoredReport {

@@ -1,122 +1,112 @@
 /**
- * The files that a generation leaves: their names, and writing them.
+ * Writing files so that none is ever half there, and nobody's file is lost.
  *
  * @module
  */
 
-import { basename, dirname, join, resolve } from "node:path";
-import type { RasterImage } from "../images/raster_image.ts";
+import { dirname } from "node:path";
 import { UsageError } from "./arguments.ts";
-
-/** Characters of a prompt that become part of a name. */
-const NAME_LENGTH = 50;
-
-/** Paths of the files of a generation. */
-export interface OutputPaths {
-  /** One for each image. */
-  readonly images: readonly string[];
-  /** Of all images side by side. */
-  readonly sheet: string;
-  /** Of the tokens. */
-  readonly tokens: string;
-}
-
-/** What the names of the files depend on. */
-export interface OutputNames {
-  /** A file, a folder, or undefined for the current folder. */
-  readonly out: string | undefined;
-  /** The prompts; one alone gives the name. */
-  readonly prompts: readonly string[];
-  /** Seed, which is part of the names that are made up here. */
-  readonly seed: bigint;
-  /** Number of images. */
-  readonly count: number;
-}
-
-/**
- * Names the files, which are numbered if there are several images.
- *
- * @throws {UsageError} If they cannot be written there, or are to have another format.
- */
-export async function nameOutputs(names: OutputNames): Promise<OutputPaths> {
-  const base = resolve(await basePath(names));
-  await expectWritable(dirname(base));
-  const { count } = names;
-  const digits = String(count).length;
-  const images = Array.from({ length: count }, (_, i) => {
-    return `${base}${count > 1 ? `-${String(i + 1).padStart(digits, "0")}` : ""}.png`;
-  });
-  return { images, sheet: `${base}-sheet.png`, tokens: `${base}.tokens.json` };
-}
-
-/** Writes an image as a PNG file. */
-export async function writeImage(path: string, image: RasterImage): Promise<void> {
-  writeWhole(path, await image.toPng());
-}
 
 /**
  * Writes a file under another name and renames it when it is whole. Nothing can interrupt this process
  * in between.
+ *
+ * @param overwrite Whether a file that is there is replaced. Else the new one gets a number.
+ * @returns The path that it has.
  */
-export function writeWhole(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+export function writeWhole(path: string, bytes: Uint8Array, overwrite: boolean): string {
   Deno.mkdirSync(dirname(path), { recursive: true });
+  const target = overwrite ? targetOf(path) : path;
+  const temporary = `${target}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  let reserved: string | undefined;
   try {
     Deno.writeFileSync(temporary, bytes, { createNew: true });
-    Deno.renameSync(temporary, path);
+    if (!overwrite) reserved = reserve(target);
+    Deno.renameSync(temporary, reserved ?? target);
+    return reserved ?? target;
   } catch (error) {
     removeIfThere(temporary);
+    if (reserved !== undefined) removeIfThere(reserved);
     throw error;
   }
 }
 
-/** The path that all names begin with. */
-async function basePath({ out, prompts, seed }: OutputNames): Promise<string> {
-  const name = `${prompts.length === 1 ? nameOf(prompts[0]!) : "images"}-${seed}`;
-  if (out === undefined) return name;
-  if (out === "") throw new UsageError(`--out is empty, expected a file or a folder`);
-  if (/[/\\]$/.test(out) || await isFolder(out)) return join(out, name);
-  const extension = /.(\.[A-Za-z]\w{0,4})$/.exec(basename(out))?.[1];
-  if (extension !== undefined && extension.toLowerCase() !== ".png") {
-    throw new UsageError(`--out is "${out}", expected a name that ends in .png, or a folder`);
-  }
-  return out.slice(0, out.length - (extension?.length ?? 0));
+/** Writes all bytes to the standard output. */
+export async function writeToStandardOutput(bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await Deno.stdout.write(bytes.subarray(done));
 }
 
-/** Letters and digits of a prompt, joined by hyphens. */
-function nameOf(prompt: string): string {
-  const words = prompt.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
-  const name = [...words.join("-")].slice(0, NAME_LENGTH).join("");
-  return name.replace(/-$/, "") || "image";
-}
-
-async function expectWritable(folder: string): Promise<void> {
+/**
+ * Checks that files can be made in a folder, which need not exist.
+ *
+ * @throws {UsageError} If not.
+ */
+export function expectWritable(folder: string): void {
   let existing = folder;
-  while (!await exists(existing)) existing = dirname(existing);
-  if (!await isFolder(existing)) {
+  while (!isThere(existing)) existing = dirname(existing);
+  if (!Deno.statSync(existing).isDirectory) {
     throw new UsageError(`Cannot write to ${folder}: ${existing} is not a folder`);
   }
   try {
     Deno.removeSync(Deno.makeTempFileSync({ dir: existing, prefix: ".vq-diffusion-" }));
   } catch (error) {
-    throw new UsageError(`Cannot write to ${existing}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw cannotWrite(existing, error);
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  return await exists(path) && (await Deno.stat(path)).isDirectory;
+/**
+ * Checks that a file can be replaced if it is there.
+ *
+ * @throws {UsageError} If it is protected, or no file.
+ */
+export function expectReplaceable(path: string): void {
+  if (!isThere(path)) return;
+  const { isFile, mode } = Deno.statSync(path);
+  if (!isFile) throw new UsageError(`Cannot replace ${path}: it is no file`);
+  // To the administrator the system would allow it, but somebody has protected the file.
+  if (mode !== null && (mode & 0o222) === 0) {
+    throw new UsageError(`Cannot replace ${path}: it is write-protected`);
+  }
+  try {
+    Deno.openSync(path, { write: true }).close();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether there is a folder. */
+export async function isFolder(path: string): Promise<boolean> {
+  return isThere(path) && (await Deno.stat(path)).isDirectory;
+}
+
+/** Whether there is anything of that name. */
+export function isThere(path: string): boolean {
   try {
-    await Deno.lstat(path);
+    Deno.lstatSync(path);
     return true;
   } catch (error) {
     const { NotFound, NotADirectory } = Deno.errors;
     if (error instanceof NotFound || error instanceof NotADirectory) return false;
     throw error;
+  }
+}
+
+/** Where a file goes that replaces another: behind a link, what the link leads to. */
+function targetOf(path: string): string {
+  return isThere(path) ? Deno.realPathSync(path) : path;
+}
+
+/** Makes an empty file of the first name that nothing has, so that no other program takes it. */
+function reserve(path: string): string {
+  const [, stem, extension] = /^(.*?)((?:\.tokens)?\.\w+)$/s.exec(path)!;
+  for (let number = 1;; number++) {
+    const candidate = number === 1 ? path : `${stem}-${number}${extension}`;
+    try {
+      Deno.openSync(candidate, { write: true, createNew: true }).close();
+      return candidate;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
   }
 }
 
@@ -126,4 +116,8 @@ function removeIfThere(path: string): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+function cannotWrite(path: string, error: unknown): UsageError {
+  return new UsageError(`Cannot write to ${path}: ${(error as Error).message}`, { cause: error });
 }

@@ -24,6 +24,8 @@ export interface FolderWriter {
 
 /** A folder whose files appear all at once, when they are complete. */
 export interface FolderTransaction extends FolderWriter, AsyncDisposable {
+  /** Has {@linkcode FolderTransaction.commit} remove a file if it is there. */
+  remove(path: string): void;
   /** Gives all files their names. Files of the same names are replaced, others are left alone. */
   commit(): Promise<void>;
 }
@@ -53,6 +55,7 @@ class DiskTransaction implements FolderTransaction {
   readonly description: string;
   /** Temporary names by final ones. */
   readonly #files = new Map<string, string>();
+  readonly #removed: string[] = [];
   readonly #newFolders: string[] = [];
   readonly #suffix = `${crypto.randomUUID().slice(0, 8)}.tmp`;
 
@@ -86,11 +89,16 @@ class DiskTransaction implements FolderTransaction {
     };
   }
 
+  remove(path: string): void {
+    this.#removed.push(joinPath(this.description, checkPath(path)));
+  }
+
   async commit(): Promise<void> {
     for (const [final, temporary] of this.#files) {
       await Deno.rename(temporary, final);
       this.#files.delete(final);
     }
+    for (const path of this.#removed.splice(0)) await removeIfThere(path);
     this.#newFolders.length = 0;
   }
 

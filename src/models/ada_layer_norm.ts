@@ -28,7 +28,6 @@ export class AdaLayerNorm {
         [`${name}.linear.bias`, [2 * embeddingDim]],
       ],
       (backend, [embedding, weight, bias]) => makeTable(backend, embedding!, weight!, bias!),
-      () => 4 * numEmbeddings * 2 * embeddingDim,
     );
   }
 

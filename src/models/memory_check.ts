@@ -1,44 +1,44 @@
 /**
- * Whether weights fit in the memory of a device.
+ * Whether models fit in the memory of a device.
  *
  * @module
  */
 
-import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
+import type { MemoryTrial } from "./memory_trial.ts";
 
 /**
- * Checks that weights fit in what is left of a device's memory, as far as it reports it.
- *
- * @param what The weights, for the error message: a path or URL.
- * @param dtype How the weights of linear layers are to be held. Not given: as stored.
- * @param bytesOf Bytes that the weights take.
- * @throws {RangeError} If they do not fit; it says what would.
+ * The most bytes that a parameter takes. A convolution's in float32 takes 4, and 9 of them take the 36
+ * products of Winograd's method beside them, which makes 20; while it is loaded, it lies there twice more.
  */
-export function checkMemory(
-  what: string,
-  backend: Backend,
-  dtype: WeightDType | undefined,
-  bytesOf: (dtype: WeightDType | undefined) => number,
-): void {
-  const left = (backend.memoryLimit ?? Infinity) - backend.memoryUse().bytes;
-  const needed = bytesOf(dtype);
-  if (needed <= left) return;
-  const fitting = WEIGHT_DTYPES.filter((type) => bytesOf(type) <= left)
-    .map((type) => `${amount(bytesOf(type))} with dtype "${type}"`);
-  const advice = fitting.length > 0
-    ? `they take ${fitting.join(", ")}`
-    : `even with dtype "q8" they take ${amount(bytesOf("q8"))}`;
-  throw new RangeError(
-    `Cannot load ${what}: its weights take ${amount(needed)} ` +
-      `${
-        dtype === undefined ? "as they are stored" : `with dtype "${dtype}"`
-      }, and of the memory of ` +
-      `${backend.device.name} ${amount(left)} are left; ${advice}`,
-  );
+const PARAMETER_BYTES = 28;
+
+/** What small weights take more, as blocks are rounded up. */
+const ROUNDING_BYTES = 2 ** 25;
+
+/** Bytes that weights take at most, whatever they are held as. */
+export function mostWeightBytes(models: readonly { readonly parameters: number }[]): number {
+  const parameters = models.reduce((sum, model) => sum + model.parameters, 0);
+  return parameters * PARAMETER_BYTES + ROUNDING_BYTES;
 }
 
-function amount(bytes: number): string {
-  const mebibytes = bytes / 2 ** 20;
-  return mebibytes < 1024 ? `${mebibytes.toFixed(1)} MiB` : `${(mebibytes / 1024).toFixed(2)} GiB`;
+/**
+ * Checks that what is to be done fits in what is left of a device's memory, as far as it reports it.
+ *
+ * @param model The model, for the error message: a path or URL.
+ * @param dtype How the weights of linear layers are to be held. Not given: as stored.
+ * @throws {RangeError} If it does not fit; it says what would.
+ */
+export async function checkMemory(
+  model: string,
+  backend: Backend,
+  dtype: WeightDType | undefined,
+  trial: MemoryTrial,
+): Promise<void> {
+  if (backend.memoryLimit === undefined) return;
+  const left = backend.memoryLimit - backend.memoryUse().bytes;
+  if (trial.mostBytes <= left) return;
+  const { tryMemory } = await import("./memory_trial.ts");
+  await tryMemory({ model, backend, left, dtype, trial });
 }

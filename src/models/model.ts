@@ -10,8 +10,9 @@ import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import { quantizationConfig } from "../checkpoints/quantization_config.ts";
 import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
-import { checkMemory } from "./memory_check.ts";
-import type { Parameters, ParameterScope } from "./parameters.ts";
+import { checkMemory, mostWeightBytes } from "./memory_check.ts";
+import type { MemoryTrial } from "./memory_trial.ts";
+import { Parameters, ParameterScope } from "./parameters.ts";
 
 /** Options of {@linkcode Model.load}. */
 export interface LoadModelOptions {
@@ -94,15 +95,6 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   }
 
   /**
-   * Bytes of the device's memory that the weights take, about.
-   *
-   * @param dtype How those of linear layers are held. Default: as stored.
-   */
-  memoryBytes(dtype?: WeightDType): number {
-    return this.#parameters.bytes(this.checkpoint, dtype);
-  }
-
-  /**
    * Loads the weights, if the model was made without. Does nothing if they are loaded.
    *
    * @throws {RangeError} If they do not fit in the memory of the device, before any is taken.
@@ -117,23 +109,46 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    * loaded stay as they are.
    *
    * @param description What the models belong to, for error messages: a path or URL.
-   * @throws {RangeError} If all together do not fit in the memory of the device, before any is taken.
+   * @param trial What has to fit in the memory of the device. Default: their weights.
+   * @throws {RangeError} If that does not fit, before any memory is taken.
    * @throws {ReferenceError} If one of the models was disposed of.
    */
   static async loadAll(
     description: string,
     models: readonly Model[],
     options: LoadModelOptions = {},
+    trial?: MemoryTrial,
   ): Promise<void> {
     checkChoice({ task: `load ${description}`, name: "dtype" }, options.dtype, WEIGHT_DTYPES);
     if (models.some((model) => model.#disposal)) {
       throw new ReferenceError(`Cannot load ${description}: the model was disposed of`);
     }
     const waiting = models.filter((model) => !model.#loading);
-    const bytesOf = (dtype: WeightDType | undefined) =>
-      waiting.reduce((sum, model) => sum + model.memoryBytes(dtype), 0);
-    if (waiting[0]) checkMemory(description, waiting[0].backend, options.dtype, bytesOf);
+    if (waiting[0]) {
+      const { backend } = waiting[0];
+      await checkMemory(description, backend, options.dtype, trial ?? weightsTrial(waiting));
+    }
     for (const model of models) await model.#loadOnce(options);
+  }
+
+  /**
+   * Makes a copy with weights that take the memory of the real ones; the checkpoint is not read.
+   *
+   * @ignore For what tells how much memory is needed.
+   * @param backend A backend that only counts memory.
+   * @param dtype How the weights of linear layers are held. Default: as stored.
+   * @throws {RangeError} If the memory of the backend does not suffice.
+   */
+  async dryCopy(backend: Backend, dtype?: WeightDType): Promise<this> {
+    const { hollowArrays } = await import("../checkpoints/hollow_arrays.ts");
+    const owned = new AsyncDisposableStack();
+    const scope = new ParameterScope(owned.use(new Parameters()));
+    const checkpoint = hollowArrays(this.checkpoint);
+    const Class = this.constructor as new (parts: ModelParts<C>) => this;
+    const weightsFile = this.#weightsFile;
+    const copy = new Class({ backend, config: this.config, checkpoint, scope, weightsFile, owned });
+    await copy.#loadOnce({ dtype });
+    return copy;
   }
 
   async #loadOnce(options: LoadModelOptions): Promise<void> {
@@ -200,6 +215,17 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose();
   }
+}
+
+/** Loading the weights of models. */
+function weightsTrial(models: readonly Model[]): MemoryTrial {
+  return {
+    what: "its weights",
+    mostBytes: mostWeightBytes(models),
+    run: async (backend, dtype) => {
+      for (const model of models) await model.dryCopy(backend, dtype);
+    },
+  };
 }
 
 /** @param ignored Names of linear layers that are not stored in int8. */

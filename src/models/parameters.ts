@@ -5,7 +5,7 @@
  * @module
  */
 
-import { hostDType, type WeightDType, weightDType } from "../base/dtypes.ts";
+import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
 import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
@@ -58,15 +58,6 @@ export type MakeParameter<T> = (
 
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
-
-/** Bytes of the device's memory that a parameter takes; without a type, as it is stored. */
-type ByteCount = (source: ArraySource, dtype: WeightDType | undefined) => number;
-
-/** Bytes of a value of a linear layer. */
-const VALUE_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 2, q8: 1 };
-
-/** Bytes of the bias of a column, and of what int8 needs beside it: a scale and an offset. */
-const COLUMN_BYTES: Readonly<Record<WeightDType, number>> = { fp32: 4, fp16: 4, q8: 12 };
 
 /** Most arrays of each kind that an error names. */
 const MOST_NAMED = 10;
@@ -170,12 +161,6 @@ export class Parameters implements Disposable {
           arrays.slice(names.length),
           precise && dtype ? preciseDType(dtype) : dtype,
         ),
-      (source, asked) => {
-        const dtype = asked ?? weightDType(weights.map(([name]) => hostDType(source.dtype(name))));
-        const held = precise ? preciseDType(dtype) : dtype;
-        const columns = names.length * outFeatures;
-        return columns * (inFeatures * VALUE_BYTES[held] + COLUMN_BYTES[held]);
-      },
     );
   }
 
@@ -198,17 +183,9 @@ export class Parameters implements Disposable {
     return this.derived(shapes, (backend, [weight, bias]) => backend.convWeight(weight!, bias!));
   }
 
-  /**
-   * Something made of several arrays, which are not kept.
-   *
-   * @param bytes Memory that it takes. Default: that of all its elements in float32.
-   */
-  derived<T extends Disposable>(
-    shapes: ArrayShapes,
-    make: MakeParameter<T>,
-    bytes: ByteCount = () => shapes.reduce((sum, [, shape]) => sum + 4 * elementCount(shape), 0),
-  ): Parameter<T> {
-    const slot = new Slot(shapes, make, bytes);
+  /** Something made of several arrays, which are not kept. */
+  derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
+    const slot = new Slot(shapes, make);
     this.#slots.push(slot);
     this.#declared += shapes.length;
     this.#expectArrays();
@@ -252,11 +229,6 @@ export class Parameters implements Disposable {
   get count(): number {
     return this.#slots.flatMap(({ shapes }) => shapes)
       .reduce((sum, [, shape]) => sum + elementCount(shape), 0);
-  }
-
-  /** Bytes of the device's memory that all that was declared takes; without a type, as stored. */
-  bytes(source: ArraySource, dtype: WeightDType | undefined): number {
-    return this.#slots.reduce((sum, slot) => sum + slot.bytes(source, dtype), 0);
   }
 
   /**
@@ -377,13 +349,11 @@ function someOf(names: readonly string[]): string {
 /** Place of a parameter that is loaded later. */
 class Slot<T extends Disposable> implements Parameter<T> {
   readonly shapes: ArrayShapes;
-  readonly bytes: ByteCount;
   readonly #make: MakeParameter<T>;
   #value: T | undefined;
 
-  constructor(shapes: ArrayShapes, make: MakeParameter<T>, bytes: ByteCount) {
+  constructor(shapes: ArrayShapes, make: MakeParameter<T>) {
     this.shapes = shapes;
-    this.bytes = bytes;
     this.#make = make;
   }
 

@@ -6,6 +6,7 @@
 
 import { checkOptions, refuseType } from "../base/check.ts";
 import { COMPONENT_NAMES, type PipelineParts } from "./components.ts";
+import { checkGenerationConfig } from "./generation_config.ts";
 
 const TASK = "make a pipeline";
 
@@ -16,7 +17,7 @@ const TASK = "make a pipeline";
  * @throws {RangeError} If components do not fit each other.
  */
 export function checkParts(components: PipelineParts): void {
-  checkOptions(TASK, components, COMPONENT_NAMES);
+  checkOptions(TASK, components, [...COMPONENT_NAMES, "generationConfig"]);
   const { transformer, scheduler } = components;
   if (typeof transformer?.recordContext !== "function") {
     refuseType({ task: TASK, name: "transformer" }, transformer, "a Transformer2DModel");
@@ -28,6 +29,7 @@ export function checkParts(components: PipelineParts): void {
       "a scheduler with plan and recordStep",
     );
   }
+  checkGenerationConfig(TASK, components.generationConfig);
   checkFit(components);
 }
 

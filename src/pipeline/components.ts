@@ -13,6 +13,7 @@ import type { VQModel } from "../models/vq_model.ts";
 import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
+import type { GenerationConfig } from "./generation_config.ts";
 
 /** All components of a pipeline, by the names of diffusers. */
 export interface PipelineComponents {
@@ -28,7 +29,12 @@ export interface PipelineComponents {
   readonly scheduler: VQDiffusionScheduler;
   /** What stands for no prompt. */
   readonly learnedClassifierFreeSamplingEmbeddings: LearnedClassifierFreeSamplingEmbeddings;
+  /** How the model wants to be drawn with. It lies here to go along where components are passed on. */
+  readonly generationConfig?: GenerationConfig | undefined;
 }
+
+/** Name of a component. */
+export type ComponentName = Exclude<keyof PipelineComponents, "generationConfig">;
 
 /**
  * What a pipeline can be made of: any scheduler, and as many of the other components as its calls need.
@@ -41,6 +47,14 @@ export interface PipelineParts extends TextComponents {
   readonly scheduler: Scheduler;
   /** Decodes tokens to images; not needed for tokens. */
   readonly vqvae?: VQModel | undefined;
+  /** Defaults of the parameters of generations. Default: those of diffusers. */
+  readonly generationConfig?: GenerationConfig | undefined;
+}
+
+/** Who lends components for tasks. */
+export interface ComponentUser<C extends PipelineParts = PipelineParts> {
+  /** Calls `task` with the components, and again with others if their device is lost. */
+  use<T>(task: (components: C) => Promise<T>): Promise<T>;
 }
 
 /** Where a component lies and what it is. */
@@ -68,10 +82,10 @@ export const COMPONENTS = {
     // Not exported by the package itself, but by the module of its pipeline.
     "vq_diffusion",
   ),
-} satisfies Readonly<Record<keyof PipelineComponents, ComponentInfo>>;
+} satisfies Readonly<Record<ComponentName, ComponentInfo>>;
 
 /** Names of the components. */
-export const COMPONENT_NAMES = Object.keys(COMPONENTS) as (keyof PipelineComponents)[];
+export const COMPONENT_NAMES = Object.keys(COMPONENTS) as ComponentName[];
 
 function component(
   folder: string,

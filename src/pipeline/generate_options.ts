@@ -17,8 +17,9 @@ import {
 } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
 import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
+import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
-import { randomSeed } from "../random/seed.ts";
+import { followingSeeds, randomSeed, type Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import {
   checkParameters,
@@ -69,8 +70,11 @@ export interface StreamOptions extends GenerationParameters {
    * crossAttentionDim). Without guidance they are not used.
    */
   readonly negativePromptEmbeds?: PromptEmbeds | undefined;
-  /** Where the noise comes from; goes on where it was left. */
-  readonly generator?: RandomGenerator | undefined;
+  /**
+   * Where the noise comes from, in place of a seed: one stream for all images, or a list with one for
+   * each, as in diffusers. Goes on where it was left.
+   */
+  readonly generator?: RandomGenerator | readonly RandomGenerator[] | undefined;
   /** Tokens to start from, (images · pixels), row by row. Default: all masked. */
   readonly latents?: Int32Array | undefined;
   /** Called after each denoising step. */
@@ -203,7 +207,7 @@ export function checkGenerateOptions(
     negativePromptEmbeds,
     batch,
     latents: checkLatents(options.latents, batch, limits),
-    generator: checkGenerator(seed, options.generator),
+    generator: checkGenerator(seed, options.generator, batch),
     signal,
   };
 }
@@ -231,20 +235,47 @@ function checkPrompt(
   return [...prompt];
 }
 
+/** One stream for all images, or one for each. */
 function checkGenerator(
-  seed: number | bigint | undefined,
-  generator: RandomGenerator | undefined,
+  seed: GenerationValues["seed"],
+  generator: StreamOptions["generator"],
+  batch: number,
 ): RandomGenerator {
-  if (generator === undefined) return new TorchGenerator(seed ?? randomSeed());
+  if (generator === undefined) return seededGenerator(seed ?? randomSeed(), batch);
   if (seed !== undefined) {
     throw new TypeError("Cannot generate: seed and generator are both given, expected one of them");
   }
+  if (!Array.isArray(generator)) return fillingGenerator("generator", generator);
+  checkCount("generator", generator, batch);
+  return ofBatch(generator.map((one, i) => fillingGenerator(`generator[${i}]`, one)));
+}
+
+/** A stream for each image, so that any of them can be drawn again alone. */
+function seededGenerator(seed: Seed | readonly Seed[], batch: number): RandomGenerator {
+  if (!(seed instanceof Array)) {
+    const first = new TorchGenerator(seed); // which checks it
+    return batch === 1 ? first : seededGenerator(followingSeeds(seed, batch), batch);
+  }
+  checkCount("seed", seed, batch);
+  return ofBatch(seed.map((one) => new TorchGenerator(one)));
+}
+
+function ofBatch(generators: readonly RandomGenerator[]): RandomGenerator {
+  return generators.length === 1 ? generators[0]! : new BatchGenerator(generators);
+}
+
+function checkCount(name: string, list: readonly unknown[], batch: number): void {
+  if (list.length === batch) return;
+  refuseRange(subject(`${name}.length`), list.length, `${batch}, one for each image`);
+}
+
+function fillingGenerator(name: string, generator: unknown): RandomGenerator {
   // Arrays have a method of this name, which draws nothing.
   const isArray = Array.isArray(generator) || ArrayBuffer.isView(generator);
-  if (isArray || typeof generator?.fill !== "function") {
-    refuseType(subject("generator"), generator, "an object with a method fill");
+  if (!isArray && typeof (generator as RandomGenerator | null)?.fill === "function") {
+    return generator as RandomGenerator;
   }
-  return generator;
+  refuseType(subject(name), generator, "an object with a method fill");
 }
 
 function checkLatents(

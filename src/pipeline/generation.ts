@@ -8,10 +8,9 @@ import type { RunOptions, Tensor } from "../backends/backend.ts";
 import { encodePrompt, type TextConditioning } from "../conditioning/text.ts";
 import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
-import type { PipelineParts } from "./components.ts";
+import type { ComponentUser, PipelineParts } from "./components.ts";
 import type { GenerationRequest } from "./generation_request.ts";
 import { type NoisePosition, NoiseSource } from "./noise_source.ts";
-import type { Session } from "./session.ts";
 
 /** The state after a step. */
 export interface GenerationState {
@@ -31,7 +30,7 @@ export interface GenerationState {
  * last, with the same noise: the result is the same.
  */
 export async function* generateTokens(
-  session: Session,
+  session: ComponentUser,
   request: GenerationRequest,
 ): AsyncGenerator<GenerationState, void, void> {
   const conditioning = await session.use((components) => encodePrompt(components, request.text));
@@ -44,7 +43,7 @@ export async function* generateTokens(
 
 /** A generation in progress, on whichever components the session has. */
 class Generation implements Disposable {
-  readonly #session: Session;
+  readonly #session: ComponentUser;
   readonly #request: GenerationRequest;
   readonly #conditioning: TextConditioning;
   readonly #noise: NoiseSource;
@@ -53,7 +52,7 @@ class Generation implements Disposable {
   /** The steps on a device. */
   #run: DenoisingRun | undefined;
 
-  constructor(session: Session, request: GenerationRequest, conditioning: TextConditioning) {
+  constructor(session: ComponentUser, request: GenerationRequest, conditioning: TextConditioning) {
     const { scheduler, plan: { steps }, generator, tokens, batch } = request;
     this.#session = session;
     this.#request = request;

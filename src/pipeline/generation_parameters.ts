@@ -6,12 +6,16 @@
  * @module
  */
 
-import { checkInteger, checkNumber, type Range } from "../base/check.ts";
+import { checkInteger, checkNumber, type Range, type Subject } from "../base/check.ts";
+import type { Seed } from "../random/seed.ts";
 
-/** Parameters of a generation, by the names of diffusers' `__call__`. */
+/**
+ * Parameters of a generation, by the names of diffusers' `__call__`. A model's `generation_config.json`
+ * may have other defaults for steps, guidance and truncation.
+ */
 export interface GenerationParameters {
-  /** Shorthand for `generator: new TorchGenerator(seed)`. Default: a random seed. */
-  readonly seed?: number | bigint | undefined;
+  /** Seed of the first image; the next have the following ones. Or a list. Default: a random seed. */
+  readonly seed?: Seed | readonly Seed[] | undefined;
   /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
   /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
@@ -115,12 +119,15 @@ export interface LimitingPipeline {
   readonly components: {
     /** Its scheduler, of any kind. */
     readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+    /** The defaults of its model, if there are such. */
+    readonly generationConfig?: ParameterLimits["defaults"];
   };
 }
 
 /** What the parameters of a pipeline's generations depend on. */
 export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
-  return { numTrainTimesteps: components.scheduler.config.numTrainTimesteps };
+  const { scheduler, generationConfig: defaults } = components;
+  return { numTrainTimesteps: scheduler.config.numTrainTimesteps, defaults };
 }
 
 /** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */
@@ -145,14 +152,26 @@ export function checkParameters(
   const values = PARAMETER_NAMES.map((name) => {
     const value = given[name];
     if (value === undefined) return [name, defaultOf(name, limits)];
-    checkParameter(name, value, rangeOf(name, limits));
+    checkParameter({ task: "generate", name }, name, value, limits);
     return [name, value];
   });
   return Object.fromEntries(values) as GenerationValues;
 }
 
-function checkParameter(name: ParameterName, value: unknown, range: Range): void {
-  const subject = { task: "generate", name };
+/**
+ * Checks a parameter. Undefined passes.
+ *
+ * @param subject What it is called where it is given.
+ * @throws {TypeError} If it is not a number.
+ * @throws {RangeError} If it is out of range.
+ */
+export function checkParameter(
+  subject: Subject,
+  name: ParameterName,
+  value: unknown,
+  limits: ParameterLimits,
+): void {
+  const range = rangeOf(name, limits);
   switch (GENERATION_PARAMETERS[name].type) {
     case "integer":
       return checkInteger(subject, value, range);

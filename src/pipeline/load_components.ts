@@ -9,6 +9,8 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
+import { mostWeightBytes } from "../models/memory_check.ts";
+import type { MemoryTrial } from "../models/memory_trial.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import { Model } from "../models/model.ts";
@@ -17,7 +19,11 @@ import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { checkFit } from "./component_fit.ts";
-import { COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+import { type ComponentName, COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+import { parseGenerationConfig, readGenerationConfig } from "./generation_config.ts";
+
+/** What keys, values, texts and the scratch memory of threads take at most. */
+const WORKSPACE_BYTES = 2 ** 28;
 
 /** Options of {@linkcode loadComponents}. */
 export interface LoadComponentsOptions {
@@ -47,7 +53,7 @@ export async function loadComponents(
   await checkModelIndex(folder);
   signal?.throwIfAborted();
   const options = { backend, dtype, signal, load: false };
-  const subfolder = (name: keyof PipelineComponents) => folder.folder(COMPONENTS[name].folder);
+  const subfolder = (name: ComponentName) => folder.folder(COMPONENTS[name].folder);
   const models = [
     VQModel.fromPretrained(subfolder("vqvae"), options),
     CLIPTextModel.fromPretrained(subfolder("textEncoder"), options),
@@ -58,11 +64,14 @@ export async function loadComponents(
     ),
   ] as const;
   try {
-    const [tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] = await Promise.all([
-      CLIPTokenizer.fromPretrained(subfolder("tokenizer")),
-      VQDiffusionScheduler.fromPretrained(subfolder("scheduler")),
-      ...models,
-    ]);
+    const [config, tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] =
+      await Promise.all([
+        readGenerationConfig(folder),
+        CLIPTokenizer.fromPretrained(subfolder("tokenizer")),
+        VQDiffusionScheduler.fromPretrained(subfolder("scheduler")),
+        ...models,
+      ]);
+    const { numTrainTimesteps } = scheduler.config;
     const components = {
       vqvae,
       textEncoder,
@@ -70,9 +79,13 @@ export async function loadComponents(
       transformer,
       scheduler,
       learnedClassifierFreeSamplingEmbeddings: embeddings,
+      ...(config && { generationConfig: parseGenerationConfig(config, numTrainTimesteps) }),
     };
     checkFit(components);
-    if (load) await Model.loadAll(folder.description, modelsOf(components), { dtype, signal });
+    if (load) {
+      const trial = firstImageTrial(components);
+      await Model.loadAll(folder.description, modelsOf(components), { dtype, signal }, trial);
+    }
     return components;
   } catch (error) {
     for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
@@ -80,6 +93,28 @@ export async function loadComponents(
     }
     throw error;
   }
+}
+
+/** Loading components and making a first image, to see whether that fits in the memory of a device. */
+export function firstImageTrial(components: PipelineComponents): MemoryTrial {
+  return {
+    what: "its weights and a first image",
+    mostBytes: mostWeightBytes(modelsOf(components)) + mostWorkspaceBytes(components),
+    run: async (backend, dtype) => {
+      const { makeFirstImage } = await import("./first_image.ts");
+      await makeFirstImage(components, backend, dtype);
+    },
+  };
+}
+
+/** Bytes that an image takes at most while it is made: some arrays as large as the largest of all. */
+function mostWorkspaceBytes({ transformer, vqvae }: PipelineComponents): number {
+  const { sampleSize, numAttentionHeads, attentionHeadDim, numVectorEmbeds } = transformer.config;
+  const tokens = sampleSize ** 2;
+  const pixels = tokens * vqvae.scaleFactor ** 2;
+  const channels = Math.max(...vqvae.config.blockOutChannels);
+  const columns = 8 * numAttentionHeads * attentionHeadDim + numVectorEmbeds;
+  return 8 * 4 * (pixels * channels + 2 * tokens * columns) + WORKSPACE_BYTES;
 }
 
 async function checkModelIndex(folder: ModelFolder): Promise<void> {

@@ -6,7 +6,15 @@
 
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
-import { checkOptions } from "../base/check.ts";
+import {
+  checkChoice,
+  checkFunction,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  refuseType,
+  type Subject,
+} from "../base/check.ts";
 import type { CreateBackendOptions } from "../backends/select.ts";
 import type { OpenFolderOptions } from "../checkpoints/folders.ts";
 
@@ -42,6 +50,12 @@ const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
   onProgress: true,
 };
 
+const TASK = "load a pipeline";
+
+function subject(name: string): Subject {
+  return { task: TASK, name };
+}
+
 /**
  * Checks what no later step of loading does.
  *
@@ -51,35 +65,19 @@ const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
 export function checkLoadOptions(source: unknown, options: PipelineFromPretrainedOptions): void {
   const isFolder = typeof source === "object" && source !== null && "readText" in source;
   if (typeof source !== "string" && !(source instanceof URL) && !isFolder) {
-    refuse("source", "a string, a URL or an open folder", source);
+    refuseType(subject("source"), source, "a string, a URL or an open folder");
   }
-  checkOptions("load a pipeline", options, Object.keys(OPTIONS));
-  const { dtype, signal, onProgress, backend } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    refuse("signal", "an AbortSignal", signal);
-  }
-  if (onProgress !== undefined && typeof onProgress !== "function") {
-    refuse("onProgress", "a function", onProgress);
-  }
+  checkOptions(TASK, options, Object.keys(OPTIONS));
+  checkSignal(subject("signal"), options.signal);
+  checkFunction(subject("onProgress"), options.onProgress);
+  const { backend } = options;
   if (backend !== undefined && typeof backend?.frame !== "function") {
-    refuse("backend", "a Backend", backend);
+    refuseType(subject("backend"), backend, "a Backend");
   }
-  checkChoice("dtype", dtype, WEIGHT_DTYPES);
-  checkChoice("simd", options.simd, ["relaxed-simd", "simd"]);
-  const { threads } = options;
+  checkChoice(subject("dtype"), options.dtype, WEIGHT_DTYPES);
+  checkChoice(subject("simd"), options.simd, ["relaxed-simd", "simd"]);
   // Also on a GPU, whose place the CPU may have to take.
-  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
-    throw new RangeError(
-      `Cannot load a pipeline: threads is a whole number from 1 on, got ${threads}`,
-    );
-  }
-}
-
-function checkChoice(name: string, value: unknown, choices: readonly string[]): void {
-  if (value === undefined || choices.some((choice) => choice === value)) return;
-  throw new RangeError(
-    `Cannot load a pipeline: ${name} is one of ${choices.join(", ")}, got ${JSON.stringify(value)}`,
-  );
+  checkInteger(subject("threads"), options.threads, { min: 1 });
 }
 
 /**
@@ -96,10 +94,4 @@ export function linkedSignal(
     signal: controller.signal,
     [Symbol.dispose]: () => other?.removeEventListener("abort", abort),
   };
-}
-
-function refuse(name: string, expected: string, got: unknown): never {
-  throw new TypeError(
-    `Cannot load a pipeline: ${name} is ${expected}, got ${got === null ? "null" : typeof got}`,
-  );
 }

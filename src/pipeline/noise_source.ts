@@ -4,13 +4,13 @@
  * @module
  */
 
+import { rewindable } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
-import { TorchGenerator } from "../random/torch_generator.ts";
 import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { NoiseSizes, Scheduler } from "../schedulers/scheduler.ts";
 
 /** State of a generator before it drew the noise of a step; undefined if it cannot be set back. */
-export type NoisePosition = ReturnType<TorchGenerator["getState"]> | undefined;
+export type NoisePosition = Uint32Array | undefined;
 
 /** What the noise of a generation depends on. */
 export interface NoiseSourceOptions {
@@ -43,7 +43,7 @@ export class NoiseSource {
 
   /** Whether the generator can be set back, so that steps can be repeated. */
   get canRewind(): boolean {
-    return this.#options.generator instanceof TorchGenerator;
+    return rewindable(this.#options.generator) !== undefined;
   }
 
   /** Draws the noise of a step if there is such a step and that has not been done. */
@@ -68,8 +68,8 @@ export class NoiseSource {
 
   /** Goes back to a position. Without one, all that was drawn is still to be taken. */
   rewind(position: NoisePosition): void {
-    const { generator } = this.#options;
-    if (!(generator instanceof TorchGenerator) || position === undefined) return;
+    const generator = rewindable(this.#options.generator);
+    if (generator === undefined || position === undefined) return;
     this.#drawn.clear();
     generator.setState(position);
   }
@@ -87,7 +87,6 @@ export class NoiseSource {
   }
 
   #state(): NoisePosition {
-    const { generator } = this.#options;
-    return generator instanceof TorchGenerator ? generator.getState() : undefined;
+    return rewindable(this.#options.generator)?.getState();
   }
 }

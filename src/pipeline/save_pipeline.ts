@@ -5,23 +5,33 @@
  */
 
 import { checkOptions } from "../base/check.ts";
-import { writeFolder } from "../files/folder_writer.ts";
+import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
+import { type FolderTransaction, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import { COMPONENT_NAMES, COMPONENTS, type PipelineParts } from "./components.ts";
+import { GENERATION_CONFIG_FILE, generationConfigText } from "./generation_config.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */
 export type SavePretrainedOptions = SaveModelOptions;
 
+/** What is saved. */
+export interface SavedPipeline {
+  /** The components, all of which have to be there. */
+  readonly components: PipelineParts;
+  /** The names that the model knows, if it has a list of them. */
+  readonly names: KnownNames | undefined;
+}
+
 const OPTIONS: Readonly<Record<keyof SavePretrainedOptions, true>> = { dtype: true, signal: true };
 
 /**
- * Saves all components. No file of the folder is changed before all are written.
+ * Saves all components, and what else belongs to the model. No file of the folder is changed before all are written.
  *
  * @param path Path of the folder, which is made if need be.
  * @throws {TypeError} If a component is missing.
  */
 export async function savePipeline(
-  components: PipelineParts,
+  { components, names }: SavedPipeline,
   path: string,
   options: SavePretrainedOptions,
 ): Promise<void> {
@@ -36,9 +46,22 @@ export async function savePipeline(
   for (const name of COMPONENT_NAMES) {
     await components[name]!.savePretrained(folder.folder(COMPONENTS[name].folder), options);
   }
+  const { generationConfig: config } = components;
+  await replaceText(folder, GENERATION_CONFIG_FILE, config && generationConfigText(config));
+  await replaceText(folder, NAMES_FILE, names && `${JSON.stringify(names.json)}\n`);
   await folder.writeText("model_index.json", `${JSON.stringify(modelIndex(), null, 2)}\n`);
   options.signal?.throwIfAborted();
   await folder.commit();
+}
+
+/** Writes a file that this model may not have: then that of another model must not stay there either. */
+async function replaceText(
+  folder: FolderTransaction,
+  path: string,
+  text: string | undefined,
+): Promise<void> {
+  if (text === undefined) folder.remove(path);
+  else await folder.writeText(path, text);
 }
 
 function modelIndex(): Record<string, unknown> {

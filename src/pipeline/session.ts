@@ -9,7 +9,12 @@ import { DeviceLostError, WorkerFailedError } from "../backends/errors.ts";
 import { createBackend } from "../backends/select.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
-import { disposeComponents, type PipelineComponents, type PipelineParts } from "./components.ts";
+import {
+  type ComponentUser,
+  disposeComponents,
+  type PipelineComponents,
+  type PipelineParts,
+} from "./components.ts";
 import { loadComponents } from "./load_components.ts";
 import {
   checkLoadOptions,
@@ -18,7 +23,7 @@ import {
 } from "./load_options.ts";
 
 /** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
-const EMBEDDED_MODEL = new URL("../../weights/", import.meta.url);
+export const EMBEDDED_MODEL: URL = new URL("../../weights/", import.meta.url);
 /** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
 const EMBEDDED_DTYPE = "fp32";
 
@@ -30,17 +35,25 @@ const EMBEDDED_DTYPE = "fp32";
  */
 type LoadOnCpu<C> = (reason: string, owned: AsyncDisposableStack) => Promise<C>;
 
+/** Where the components of a session come from. */
+interface Origin<C> {
+  /** Their folder. */
+  readonly folder: ModelFolder;
+  /** Loads others from there when the GPU is lost. */
+  readonly loadOnCpu: LoadOnCpu<C>;
+}
+
 /**
  * Components in use. If they were loaded from a folder and their GPU is lost, they are loaded from there
  * again to compute on the CPU; whoever uses them meanwhile goes on with those.
  */
-export class Session<C extends PipelineParts = PipelineParts> {
+export class Session<C extends PipelineParts = PipelineParts> implements ComponentUser<C> {
   /** Undefined once the session was disposed of, which may still be referenced. */
   #components: C | undefined;
   #backend: Backend;
   /** Frees what the session owns. */
   readonly #owned: AsyncDisposableStack;
-  #loadOnCpu: LoadOnCpu<C> | undefined;
+  #origin: Origin<C> | undefined;
   #move: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -48,17 +61,17 @@ export class Session<C extends PipelineParts = PipelineParts> {
    * A session with components that stay the caller's.
    *
    * @param owned What is freed with the session.
-   * @param loadOnCpu Loads others when the GPU is lost. Default: the error is passed on.
+   * @param origin Where they come from. Default: nowhere; the loss of a GPU is passed on.
    */
   constructor(
     components: C,
     owned: AsyncDisposableStack = new AsyncDisposableStack(),
-    loadOnCpu?: LoadOnCpu<C>,
+    origin?: Origin<C>,
   ) {
     this.#components = components;
     this.#backend = components.transformer.backend;
     this.#owned = owned;
-    this.#loadOnCpu = loadOnCpu;
+    this.#origin = origin;
   }
 
   /** Loads components, which the session owns; see `VQDiffusionPipeline.fromPretrained`. */
@@ -84,10 +97,16 @@ export class Session<C extends PipelineParts = PipelineParts> {
     };
     const components = await load(backend, owned, signal);
     options.onProgress?.({ type: "ready" });
-    return new Session(components, owned.move(), async (reason, owner) => {
+    const loadOnCpu = async (reason: string, owner: AsyncDisposableStack) => {
       const cpu = owner.use(await createBackend({ ...options, device: "wasm", reason }));
       return await load(cpu, owner);
-    });
+    };
+    return new Session(components, owned.move(), { folder, loadOnCpu });
+  }
+
+  /** The folder that the components were loaded from, if they were. */
+  get folder(): ModelFolder | undefined {
+    return this.#origin?.folder;
   }
 
   /**
@@ -118,9 +137,11 @@ export class Session<C extends PipelineParts = PipelineParts> {
     } catch (error) {
       // Its backend has new threads, and nothing of what the task read was lost.
       if (error instanceof WorkerFailedError) return await task(components);
-      if (!(error instanceof DeviceLostError) || this.#loadOnCpu === undefined) throw error;
+      if (!(error instanceof DeviceLostError) || this.#origin === undefined) throw error;
       // Several tasks may notice the loss; the first replaces the components.
-      if (components === this.components) this.#move ??= this.#moveToCpu(error, this.#loadOnCpu);
+      if (components === this.components) {
+        this.#move ??= this.#moveToCpu(error, this.#origin.loadOnCpu);
+      }
       await this.#move;
       return await task(this.components);
     }
@@ -135,7 +156,7 @@ export class Session<C extends PipelineParts = PipelineParts> {
     await this.#move?.catch(() => {});
     await this.#owned.disposeAsync();
     this.#components = undefined;
-    this.#loadOnCpu = undefined;
+    this.#origin = undefined;
   }
 
   async #moveToCpu(error: DeviceLostError, loadOnCpu: LoadOnCpu<C>): Promise<void> {

@@ -5,7 +5,9 @@
  */
 
 import type { Backend, DeviceInfo } from "../backends/backend.ts";
+import type { KnownNames } from "../conditioning/known_names.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
+import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { checkParts } from "./component_fit.ts";
@@ -17,13 +19,14 @@ import {
   type OutputType,
   type StreamOptions,
 } from "./generate_options.ts";
+import type { GenerationConfig } from "./generation_config.ts";
 import { generateTokens, type GenerationState } from "./generation.ts";
 import { type GenerationRequest, generationRequest } from "./generation_request.ts";
 import { endedWhenDropped } from "./dropped_streams.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
 import { ProgressBar } from "../base/progress_bar.ts";
-import { savePipeline, type SavePretrainedOptions } from "./save_pipeline.ts";
+import type { SavePretrainedOptions } from "./save_pipeline.ts";
 import { Session } from "./session.ts";
 
 /** The state after a denoising step, as given by {@linkcode VQDiffusionPipeline.stream}. */
@@ -61,13 +64,16 @@ export interface StreamEvent {
 export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   implements AsyncDisposable {
   #session: Session<C>;
+  #names: Promise<KnownNames | undefined> | undefined;
   #progressBar = false;
 
   /**
    * Makes a pipeline of components, such as those of another pipeline with another scheduler. They
    * stay the caller's: disposing of the pipeline does not free them. What a call does not need may be
    * missing: `vqvae` where tokens are asked for; `tokenizer` and `textEncoder` where embeddings are
-   * given; the learned embeddings where there is no guidance or `negativePromptEmbeds` are given.
+   * given; the learned embeddings where there is no guidance or `negativePromptEmbeds` are given. How a
+   * model wants to be drawn with is the component `generationConfig`; without it the defaults are those
+   * of diffusers.
    *
    * Such a pipeline has no folder to load from again: if a GPU is lost, its calls reject with the
    * `DeviceLostError`.
@@ -119,6 +125,47 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    */
   get components(): C {
     return this.#session.components;
+  }
+
+  /**
+   * Defaults that the model brings for the parameters of generations, from `generation_config.json` in its
+   * folder; they come before those of diffusers. Empty if it brings none.
+   */
+  get generationConfig(): GenerationConfig {
+    return this.components.generationConfig ?? {};
+  }
+
+  /**
+   * The names of the things that the model can draw, from `names.json` in its folder, which is read at
+   * the first call.
+   *
+   * @returns Undefined if it has no such file, or the pipeline was made of components.
+   * @throws {SyntaxError} If the file is not a JSON object.
+   * @throws {TypeError} If a list in it is something else.
+   */
+  async knownNames(): Promise<KnownNames | undefined> {
+    const { folder } = this.#session;
+    if (folder === undefined) return undefined;
+    const { readKnownNames } = await import("../conditioning/known_names.ts");
+    try {
+      return await (this.#names ??= readKnownNames(folder));
+    } catch (error) {
+      this.#names = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * What to tell people about prompts before they are drawn: that the model knows no name in one, with
+   * the nearest that it knows, and that one is longer than what the model reads.
+   *
+   * @throws {SyntaxError} If the model's list of names is damaged; see {@linkcode knownNames}.
+   */
+  async promptNotes(prompt: string | readonly string[]): Promise<PromptNote[]> {
+    const prompts = typeof prompt === "string" ? [prompt] : prompt;
+    const { promptNotes } = await import("../conditioning/prompt_notes.ts");
+    const { tokenizer } = this.components;
+    return promptNotes(prompts, { tokenizer, names: await this.knownNames() });
   }
 
   /** Which device computes, and why it was chosen. */
@@ -230,13 +277,16 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   }
 
   /**
-   * Saves the pipeline in diffusers' layout, as safetensors.
+   * Saves the pipeline in diffusers' layout, as safetensors, with its `generation_config.json` and
+   * `names.json` if it has them.
    *
    * @param folder Path of the folder; files in it are replaced when all are complete.
    * @throws {TypeError} If the pipeline was made without one of the components.
    */
   async savePretrained(folder: string, options: SavePretrainedOptions = {}): Promise<void> {
-    await savePipeline(this.components, folder, options);
+    const { components } = this;
+    const { savePipeline } = await import("./save_pipeline.ts");
+    await savePipeline({ components, names: await this.knownNames() }, folder, options);
   }
 
   /** Frees workers, Wasm and GPU memory, and closes files, as far as the pipeline owns them. */

@@ -12,3 +12,11 @@ export interface RandomGenerator {
   /** Fills the array with uniform numbers in [0, 1). */
   fill(out: Float32Array): void;
 }
+
+/** A generator that can go back to a place in its stream. */
+export interface RewindableGenerator extends RandomGenerator {
+  /** The place in the stream. */
+  getState(): Uint32Array<ArrayBuffer>;
+  /** Continues from a place that {@linkcode RewindableGenerator.getState} gave. */
+  setState(words: Uint32Array): void;
+}

@@ -69,8 +69,9 @@ const CLIENT_CLOSED = 499;
  * Makes a handler that answers GET and POST requests with images. The parameters are those of the query
  * or of a JSON body: `prompt`, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
  *
- * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed. To
- * requests that accept `text/event-stream` it is a stream of events instead:
+ * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed, of which
+ * the first image is drawn, and the next ones of the next. What a request leaves open is as the model's
+ * `generation_config.json` has it. To requests that accept `text/event-stream` it is a stream of events instead:
  *
  * - `step`: `{ step, steps, timestep }` after every denoising step, the first being 1; with the parameter
  *   `previews=n` every n-th has `previews` too, an array of PNG files in base64.

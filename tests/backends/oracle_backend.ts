@@ -8,6 +8,7 @@ import type {
   DeviceInfo,
   DType,
   Frame,
+  HeldMemory,
   HostArray,
   LinearWeight,
   MemoryUse,
@@ -97,6 +98,10 @@ class OracleBackend implements Backend {
 
   memoryUse(): MemoryUse {
     return { bytes: this.#memory.bytes, allocations: this.#memory.allocations };
+  }
+
+  memoryHeld(): HeldMemory {
+    return { bytes: this.#memory.bytes, peakBytes: this.#memory.bytes };
   }
 
   dispose(): Promise<void> {

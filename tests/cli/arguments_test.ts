@@ -7,6 +7,7 @@ import {
   UsageError,
 } from "../../src/cli/arguments.ts";
 import { readGenerateArguments, readParameters } from "../../src/cli/generate_arguments.ts";
+import { readRequest } from "../../src/cli/generate_request.ts";
 
 const OPTIONS = { size: { type: "string" }, loud: { type: "boolean" } } as const;
 
@@ -74,14 +75,34 @@ Deno.test("readGenerateArguments() leaves parameters open that are not given, ex
     undefined,
     undefined,
   ]);
-  assertEquals([first.count, first.device], [1, "auto"]);
-  const seeds = Array.from({ length: 3 }, () => readGenerateArguments(["a"])!.seed);
-  assertEquals(new Set([first.seed, ...seeds]).size > 1, true);
+  assertEquals([first.numImagesPerPrompt, first.seeds, first.device], [1, undefined, "auto"]);
+});
+
+Deno.test("readRequest() draws another seed each time if none is given", async () => {
+  const seeds = await Promise.all(Array.from({ length: 4 }, async () => {
+    return (await readRequest(readGenerateArguments(["a"])!)).seeds;
+  }));
+  assertEquals(new Set(seeds.flat()).size > 1, true);
+});
+
+Deno.test("readRequest() gives each picture of a prompt a seed", async () => {
+  const seedsOf = async (...args: string[]) =>
+    (await readRequest(readGenerateArguments(["a", "b", ...args])!)).seeds;
+  assertEquals(await seedsOf("--seed", "5"), [5n]);
+  assertEquals(await seedsOf("--seed", "5", "--images", "3"), [5n, 6n, 7n]);
+  assertEquals(await seedsOf("--seed", "5-7"), [5n, 6n, 7n]);
+  assertEquals(await seedsOf("--seed", "9, 1-2"), [9n, 1n, 2n]);
+  assertEquals(await seedsOf("--seed", "1-2", "--images", "2"), [1n, 2n]);
+  assertEquals((await seedsOf("--images", "4")).length, 4);
+  const { pictures } = await readRequest(readGenerateArguments(["a", "b", "--seed", "1-2"])!);
+  const names = pictures.map(({ prompt, seed }) => `${prompt}${seed}`);
+  assertEquals(names, ["a1", "a2", "b1", "b2"]);
 });
 
 Deno.test("readGenerateArguments() takes all parameters by their short names", () => {
   const numbers = ["--steps", "9", "--guidance", "-1", "--truncation", "0.5", "--images", "3"];
-  const { parameters, seed, count } = readGenerateArguments(["a", "b", "--seed", "7", ...numbers])!;
+  const args = ["a", "b", "--seed", "7", ...numbers];
+  const { parameters, seeds, numImagesPerPrompt } = readGenerateArguments(args)!;
   assertEquals(readParameters(parameters, { numTrainTimesteps: 9 }), {
     seed: 7n,
     numInferenceSteps: 9,
@@ -89,7 +110,7 @@ Deno.test("readGenerateArguments() takes all parameters by their short names", (
     truncationRate: 0.5,
     numImagesPerPrompt: 3,
   });
-  assertEquals([seed, count], [7n, 6]);
+  assertEquals([seeds, numImagesPerPrompt], [[7n], 3]);
   assertThrows(
     () => readParameters(parameters, { numTrainTimesteps: 8 }),
     UsageError,
@@ -103,7 +124,14 @@ Deno.test("readGenerateArguments() refuses what no model can do", () => {
     [["a", "--seed", "18446744073709551616"], "expected a whole number from 0 to 2^64 - 1"],
     [["a", "--num-inference-steps", "5"], "did you mean --steps?"],
     [["a", "--step", "5"], "did you mean --steps?"],
+    [["a", "--seed", "3-1"], `--seed is "3-1", expected a whole number from 0`],
+    [["a", "--seed", "1,"], `--seed is "1,", expected`],
+    [["a", "--seed", "0-18446744073709551615"], "expected at most 100 seeds"],
+    [["a", "--seed", "1-8", "--images", "4"], "--images is 4, but --seed names 8 seeds"],
     [["a", "b", "--images", "51"], "Expected 100 images at most"],
+    [["a", "b", "--seed", "1-51"], "Expected 100 images at most"],
+    [["a", "--out", "-", "--json"], "--json is given with --out -"],
+    [["a", "--scale", "0"], `--scale is "0", expected a whole number from 1 to 64`],
     [["a", "--revision", "x"], "--revision is given without --model"],
     [["a", "--model", ""], `--model is "", expected a folder`],
   ];

@@ -76,14 +76,24 @@ Deno.test("convert writes an original checkpoint in the layout of diffusers", as
 Deno.test("convert makes int8 of a folder, with the pictures of int8 made while loading", async () => {
   await using folder = await temporaryFolder();
   const out = `${folder.path}/q8`;
-  const args = [TINY.href, "--out", out, "--dtype", "q8", "--quiet"];
+  // What else belongs to a model goes along.
+  const others = {
+    "generation_config.json": `{"guidance_scale":2,"top_k":3}`,
+    "names.json": `{"names":{"Animals":["horse"]}}`,
+  };
+  await using server = serveFiles({ ...tinyFiles(), ...others });
+  const args = [server.url.href, "--out", out, "--dtype", "q8", "--quiet"];
   const { code, stdout, stderr } = await runTask("convert", args, { cwd: folder.path });
   assertEquals([code, stdout, stderr], [0, "", ""]);
   // The type is given again for those layers that are not stored in int8.
   await using saved = await VQDiffusionPipeline.fromPretrained(out, { ...WASM, dtype: "q8" });
   await using loaded = await VQDiffusionPipeline.fromPretrained(TINY, { ...WASM, dtype: "q8" });
-  const draw = (pipe: VQDiffusionPipeline) => pipe.generate("a horse", DRAW);
-  assertEquals(await draw(saved), await draw(loaded));
+  const options = { ...DRAW, guidanceScale: 2 };
+  const expected = await loaded.generate("a horse", options);
+  assertEquals(await saved.generate("a horse", DRAW), expected);
+  for (const [name, text] of Object.entries(others)) {
+    assertEquals(JSON.parse(await Deno.readTextFile(`${out}/${name}`)), JSON.parse(text));
+  }
 });
 
 Deno.test("convert refuses wrong arguments in one line, and writes nothing", async () => {

@@ -2,6 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { contactSheet } from "../../src/images/contact_sheet.ts";
+import { enlarge } from "../../src/images/enlarge.ts";
+import { readPngTexts } from "../../src/images/png_text.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { commitOf, type Content, serveHub } from "../hub/fake_hub.ts";
@@ -41,24 +43,109 @@ Deno.test("generate writes the image and the tokens that the library makes of a 
   });
   assertEquals(await readImage(`${folder.path}/cat.png`), images[0]);
   assertEquals(JSON.parse(await Deno.readTextFile(`${folder.path}/cat.tokens.json`)), {
-    seed: "18446744073709551615",
     numInferenceSteps: 4,
     guidanceScale: 3,
     truncationRate: 0.9,
-    images: [{ prompt: "a cat", tokens }],
+    images: [{ prompt: "a cat", seed: "18446744073709551615", tokens }],
   });
 });
 
-Deno.test("generate numbers several images and puts them on a contact sheet", async () => {
+Deno.test("generate gives each picture a seed, and a prompt a row of the contact sheet", async () => {
   await using folder = await temporaryFolder();
-  const args = ["a cat", "A Dog!", ...QUICK, "--images", "2", "--seed", "5", "--out", "new/"];
-  const { code, stdout } = await runTask("generate", args, { cwd: folder.path });
+  await Deno.writeTextFile(`${folder.path}/prompts.txt`, "# animals\r\n\n  A Dog!  \n");
+  const args = ["a cat", "--prompts", "prompts.txt", "--seed", "5-6,9", "--out", "new/"];
+  const more = ["--json", "--save-tokens", "--scale", "3"];
+  const run = () => runTask("generate", [...args, ...QUICK, ...more], { cwd: folder.path });
+  const { code, stdout, stderr } = await run();
+  assertEquals(code, 0, stderr);
+  const names = ["a-cat-5", "a-cat-6", "a-cat-9", "a-dog-5", "a-dog-6", "a-dog-9"];
+  const paths = names.map((name) => `${folder.path}/new/${name}.png`);
+  const others = ["images-5-sheet.png", "images-5.tokens.json"];
+  const files = [...names.map((name) => `${name}.png`), ...others].toSorted();
+  assertEquals(namesIn(`${folder.path}/new`), files);
+
+  await using pipe = await VQDiffusionPipeline.fromPretrained(TINY, { device: "wasm", threads: 1 });
+  const images = await Promise.all(paths.map(readImage));
+  const { images: [alone] } = await pipe.generate("A Dog!", { seed: 9, numInferenceSteps: 4 });
+  assertEquals(images[5], enlarge(alone!, 3));
+  const sheet = contactSheet(images, { columns: 3 });
+  assertEquals(await readImage(`${folder.path}/new/images-5-sheet.png`), sheet);
+
+  assertEquals(stdout.split("\n").length, 2);
+  const report = JSON.parse(stdout);
+  assertEquals(report.files.map(({ path }: { path: string }) => path), paths);
+  assertEquals(report.files[5], { path: paths[5], prompt: "A Dog!", seed: "9" });
+  assertEquals(report.seeds, ["5", "6", "9"]);
+  assertEquals([report.sheet, report.tokens], others.map((name) => `${folder.path}/new/${name}`));
+  const { settings, device, seconds } = report;
+  assertEquals([settings.numInferenceSteps, settings.guidanceScale, device.threads], [4, 5, 2]);
+  assert(seconds.load > 0 && seconds.draw > 0 && seconds.write >= 0);
+});
+
+Deno.test("generate --from draws a picture again, to the standard output, and lets what is given come first", async () => {
+  await using folder = await temporaryFolder();
+  const { path: cwd } = folder;
+  const first = ["ein Käse чай", ...QUICK, "--seed", "7", "--truncation", "0.9", "--quiet"];
+  assertEquals(await runTask("generate", first, { cwd }), { code: 0, stdout: "", stderr: "" });
+  const name = "ein-käse-чай-7.png";
+  const original = await Deno.readFile(`${cwd}/${name}`);
+  const texts = await readPngTexts(original);
+  assertStringIncludes(
+    texts.get("parameters")!,
+    "ein Käse чай\nSteps: 4, Sampler: VQ-Diffusion, CFG",
+  );
+
+  const again = await startTask("generate", ["--from", name, "--out", "-", "--device", "wasm"], {
+    cwd,
+  });
+  const { code, stdout, stderr } = await again.output();
   assertEquals(code, 0);
-  const names = ["images-5-1.png", "images-5-2.png", "images-5-3.png", "images-5-4.png"];
-  assertEquals(namesIn(`${folder.path}/new`), [...names, "images-5-sheet.png"]);
-  assertStringIncludes(stdout, `Wrote ${folder.path}/new/images-5-4.png: A Dog!`);
-  const images = await Promise.all(names.map((name) => readImage(`${folder.path}/new/${name}`)));
-  assertEquals(await readImage(`${folder.path}/new/images-5-sheet.png`), contactSheet(images));
+  assertEquals(stdout, original);
+  const said = new TextDecoder().decode(stderr);
+  assertStringIncludes(said, `note: the model is ${TINY.href}, as the picture says`);
+
+  const changed = ["a dog", "--from", name, "--steps", "2", "--quiet", "--out", "x.png"];
+  assertEquals((await runTask("generate", changed, { cwd })).code, 0);
+  const settings = JSON.parse(
+    (await readPngTexts(await Deno.readFile(`${cwd}/x.png`))).get("vq-diffusion")!,
+  );
+  const { prompt, seed, numInferenceSteps, truncationRate } = settings;
+  assertEquals([prompt, seed, numInferenceSteps, truncationRate], ["a dog", "7", 2, 0.9]);
+});
+
+Deno.test("generate puts files where the person stands, with numbers beside those that are there", async () => {
+  await using folder = await temporaryFolder();
+  const root = new URL("../../", import.meta.url).pathname;
+  const env = { INIT_CWD: folder.path };
+  await Deno.writeTextFile(`${folder.path}/a.png`, "mine");
+  const args = ["a", "--out", "a.png", ...QUICK, "--quiet"];
+  assertEquals((await runTask("generate", args, { cwd: root, env })).code, 0);
+  assertEquals(namesIn(folder.path), ["a-2.png", "a.png"]);
+  assertEquals(await Deno.readTextFile(`${folder.path}/a.png`), "mine");
+  await Deno.chmod(`${folder.path}/a.png`, 0o444);
+  const protectedFile = await runTask("generate", [...args, "--overwrite"], { cwd: root, env });
+  assertEquals(protectedFile.code, 2);
+  assertStringIncludes(protectedFile.stderr, "error: Cannot replace");
+  await Deno.chmod(`${folder.path}/a.png`, 0o644);
+  assertEquals((await runTask("generate", [...args, "--overwrite"], { cwd: root, env })).code, 0);
+  await readImage(`${folder.path}/a.png`);
+  assertEquals(namesIn(folder.path), ["a-2.png", "a.png"]);
+});
+
+Deno.test("generate --list tells what the model can draw, and notes what it cannot", async () => {
+  await using folder = await temporaryFolder();
+  const { path: cwd } = folder;
+  const list = await runTask("generate", ["--list", "animal", "cat"], { cwd });
+  assertEquals([list.code, list.stderr], [0, ""]);
+  assertEquals(list.stdout, "Animals & Nature (3)\n  black cat, cat, cat face\n\n");
+  const none = await runTask("generate", ["--list", "strawbery"], { cwd });
+  assertEquals([none.code, none.stdout], [1, ""]);
+  assertStringIncludes(none.stderr, "the nearest: strawberry");
+  const draw = ["a strawbery", "--steps", "1", "--device", "wasm"];
+  const { code, stderr } = await runTask("generate", draw, { cwd });
+  assertEquals(code, 0);
+  const note = 'note: the model knows no name in "a strawbery"; the nearest names: strawberry';
+  assertStringIncludes(stderr, note);
 });
 
 Deno.test("generate --quiet says nothing, and names the file by prompt and seed", async () => {
@@ -79,6 +166,11 @@ Deno.test("generate refuses wrong arguments in one line before any work", async 
     [["a", "--steps", "0"], `--steps is "0", expected a whole number of at least 1`],
     [["a", "--steps", "101"], `--steps is "101", expected a whole number from 1 to 100, the`],
     [["a", "--guidance", "strong"], `--guidance is "strong", expected a number`],
+    [["-", "--quiet"], "The standard input has no prompt, expected one on each line"],
+    [["--prompts", "none.txt"], "Cannot read none.txt: "],
+    [["--from", "file"], "Cannot read the texts of the PNG file: it is no PNG file"],
+    [["a", "--out", "-", "--seed", "1-2"], "--out - takes one picture, got 2"],
+    [["a", "--scale", "64", "--images", "9"], "--scale is 64, expected 42 at most for 9 of 64"],
     [["a", "--out", "a.jpg"], `--out is "a.jpg", expected a name that ends in .png`],
     [["a", "--out", "file/a.png"], `Cannot write to ${folder.path}/file: ${folder.path}/file is`],
   ];
@@ -164,6 +256,8 @@ Deno.test("generate --help tells the options and gives examples", async () => {
   for (const option of ["--out", "--seed", "--save-tokens", "Examples:"]) {
     assertStringIncludes(stdout, option);
   }
+  const version = await runTask("generate", ["--version"], { cwd: folder.path });
+  assertMatch(version.stdout, /^vq-diffusion \d+\.\d+\.\d+ \(Deno .+\)\n$/);
   assertMatch(stdout, /^ {2}--steps <n> +Denoising steps \(default: 100\)$/m);
   assertMatch(stdout, /^ {2}--truncation <x> .*, 0 to 1 \(default: 1\)$/m);
 });

@@ -4,6 +4,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { originalModel } from "../checkpoints/original_files.ts";
 import { serveHub } from "../hub/fake_hub.ts";
 import { encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
+import { formatBytes } from "../../src/base/format.ts";
+import { WEIGHT_DTYPES } from "../../src/base/dtypes.ts";
+import { createBackend } from "../../src/backends/select.ts";
+import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { runTask } from "./run_task.ts";
@@ -44,16 +48,53 @@ Deno.test("inspect tells what a pipeline consists of, and its size for each type
   assertMatch(stdout, /^image size: +32 × 32 pixels$/m);
 });
 
-Deno.test("inspect tells the same of a model on the hub", async () => {
+Deno.test("inspect tells what memory is held after a first image", async () => {
+  const { firstImage } = await tinyReport();
+  for (const dtype of WEIGHT_DTYPES) {
+    // As many threads as it counts with: those that a backend has by default.
+    await using backend = await createBackend({ device: "wasm" });
+    await using pipe = await VQDiffusionPipeline.fromPretrained(TINY, { backend, dtype });
+    await pipe.generate("a cat", { numInferenceSteps: 1 });
+    assertEquals(firstImage.wasm[dtype], backend.memoryHeld().bytes);
+    assertEquals(firstImage.threads, backend.device.threads);
+    assert(firstImage.webgpu[dtype] < firstImage.wasm[dtype]);
+  }
+  const { stdout } = await runTask("inspect", [TINY.href], { cwd: "." });
+  const { fp32 } = firstImage.wasm;
+  assertStringIncludes(stdout, `  ${formatBytes(fp32)} `);
+  assertMatch(stdout, /^first image, CPU of \d+ threads? +3\.\d MiB +\d\.\d MiB +\d\.\d MiB$/m);
+  assertMatch(stdout, /^first image, GPU +3\.\d MiB +\d\.\d MiB +\d\.\d MiB$/m);
+});
+
+Deno.test("inspect tells no memory of a first image that cannot be made, and why", async () => {
   await using cwd = await temporaryFolder();
-  await using hub = serveHub({ "owner/tiny": { revisions: { main: tinyFiles() } } });
+  const files = tinyFiles();
+  delete files["tokenizer/vocab.json"];
+  for (const [path, bytes] of Object.entries(files)) {
+    await Deno.mkdir(new URL(".", `file://${cwd.path}/${path}`), { recursive: true });
+    await Deno.writeFile(`${cwd.path}/${path}`, bytes);
+  }
+  const { stdout, stderr } = await runTask("inspect", [".", "--json"], { cwd: cwd.path });
+  assertEquals(stderr, "");
+  const { firstImage, facts } = JSON.parse(stdout);
+  assertEquals(firstImage, undefined);
+  assertMatch(facts.tokenizer, /^missing, so that the memory of a first image cannot be told$/);
+});
+
+Deno.test("inspect tells the same of a model on the hub, and how it wants to be drawn with", async () => {
+  await using cwd = await temporaryFolder();
+  const config = { num_inference_steps: 25, guidance_scale: 1.5, top_k: 3 };
+  const files = { ...tinyFiles(), "generation_config.json": JSON.stringify(config) };
+  await using hub = serveHub({ "owner/tiny": { revisions: { main: files } } });
   const env = { HF_ENDPOINT: hub.endpoint.href, HF_HOME: cwd.path };
   const args = ["owner/tiny", "--json"];
   const { code, stdout, stderr } = await runTask("inspect", args, { cwd: cwd.path, env });
   assertEquals(code, 0, stderr);
   const { model, ...report } = JSON.parse(stdout);
   assertStringIncludes(model, "owner/tiny");
-  assertEquals(report, await tinyReport());
+  const tiny = await tinyReport();
+  const facts = { ...tiny.facts, "draws best with": "steps 25, guidance 1.5" };
+  assertEquals(report, { ...tiny, facts });
 });
 
 Deno.test("inspect tells of a component, and of a file", async () => {

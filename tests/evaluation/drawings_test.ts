@@ -28,6 +28,25 @@ Deno.test("Drawings.nearest() names the drawing that a picture is most like, on 
   }
 });
 
+Deno.test("Drawings.shown() finds the squares that a drawing reaches", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await writeData(folder, ["dot", "nothing", "faint"], [
+      [0, 0, 0, 255],
+      [0, 0, 0, 0],
+      [255, 255, 255, 4],
+    ]);
+    const data = await EmojiData.read(folder);
+    const drawings = new Drawings(data, ["dot", "nothing", "faint"], "noto", 16);
+    assertEquals(drawings.shown("dot", 2), [true, true, true, true]);
+    assertEquals(drawings.shown("nothing", 2), [false, false, false, false]);
+    // An opacity of 4 of 255 is less than a fiftieth.
+    assertEquals(drawings.shown("faint", 2), [false, false, false, false]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("tokensOf() gives tokens that decode to the picture", async () => {
   const weights = new URL("../../weights/", import.meta.url);
   const options = { subfolder: "vqvae", device: "wasm", threads: 1 } as const;

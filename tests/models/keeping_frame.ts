@@ -1,23 +1,7 @@
 // A frame that keeps every result, as gradients need it: no scope is closed early and nothing is added in
 // place.
 
-import type {
-  AdaLayerNormOptions,
-  AttentionOptions,
-  Columns,
-  ConvOptions,
-  ConvWeight,
-  DType,
-  Frame,
-  GroupNormOptions,
-  LayerNormOptions,
-  LinearOptions,
-  LinearWeight,
-  PosteriorOptions,
-  RunOptions,
-  SampleStepOptions,
-  Tensor,
-} from "../../src/backends/backend.ts";
+import type { DType, Frame, Tensor } from "../../src/backends/backend.ts";
 
 /** An operation, and what it gave. */
 export interface KeptOperation {
@@ -29,113 +13,51 @@ export interface KeptOperation {
   readonly result: Tensor<DType>;
 }
 
-/** Records on another frame, and keeps a list of the operations. */
-export class KeepingFrame implements Frame {
-  readonly #frame: Frame;
-  readonly #tape: KeptOperation[] = [];
-
-  /** @param frame Where to record; it stays the caller's. */
-  constructor(frame: Frame) {
-    this.#frame = frame;
-  }
-
+/** A frame that keeps what is recorded on it. */
+export interface KeepingFrame {
+  /** Records on the frame that it was made of, which stays the caller's. */
+  readonly frame: Frame;
   /** The operations so far, in order. */
-  get tape(): readonly KeptOperation[] {
-    return this.#tape;
-  }
-
-  empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
-    return this.#frame.empty(shape, dtype);
-  }
-
-  scope(): Disposable {
-    return { [Symbol.dispose]: () => {} };
-  }
-
-  keep<D extends DType>(x: Tensor<D>): Tensor<D> {
-    return this.#frame.keep(x);
-  }
-
-  run(options?: RunOptions): Promise<void> {
-    return this.#frame.run(options);
-  }
-
-  dispose(): void {}
-
-  [Symbol.dispose](): void {}
-
-  embedding(ids: Tensor<"i32">, table: Tensor, position?: Tensor): Tensor {
-    return this.#keep("embedding", (frame) => frame.embedding(ids, table, position));
-  }
-
-  linear(x: Tensor, weight: LinearWeight, options: LinearOptions = {}): Tensor {
-    return this.#keep("linear", (frame) => frame.linear(x, weight, ofCopy(frame, options)));
-  }
-
-  geglu(x: Tensor): Tensor {
-    return this.#keep("geglu", (frame) => frame.geglu(x));
-  }
-
-  attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor {
-    return this.#keep("attention", (frame) => frame.attention(q, k, v, options));
-  }
-
-  layerNorm(x: Tensor, options: LayerNormOptions): Tensor {
-    return this.#keep("layerNorm", (frame) => frame.layerNorm(x, options));
-  }
-
-  adaLayerNorm(x: Tensor, options: AdaLayerNormOptions): Tensor {
-    return this.#keep("adaLayerNorm", (frame) => frame.adaLayerNorm(x, options));
-  }
-
-  groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
-    return this.#keep("groupNorm", (frame) => frame.groupNorm(x, options));
-  }
-
-  conv2d(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
-    return this.#keep("conv2d", (frame) => frame.conv2d(x, weight, ofCopy(frame, options)));
-  }
-
-  transpose(x: Tensor): Tensor {
-    return this.#keep("transpose", (frame) => frame.transpose(x));
-  }
-
-  reshape(x: Tensor, shape: readonly number[]): Tensor {
-    return this.#keep("reshape", (frame) => frame.reshape(x, shape));
-  }
-
-  repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D> {
-    return this.#keep("repeat", (frame) => frame.repeat(x, times));
-  }
-
-  normalizeRows(x: Tensor): Tensor {
-    return this.#keep("normalizeRows", (frame) => frame.normalizeRows(x));
-  }
-
-  nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32"> {
-    return this.#keep("nearestCode", (frame) => frame.nearestCode(x, codebook));
-  }
-
-  logSoftmax(x: Tensor): Tensor {
-    return this.#keep("logSoftmax", (frame) => frame.logSoftmax(x));
-  }
-
-  posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
-    return this.#keep("posterior", (frame) => frame.posterior(logProbs, latents, options));
-  }
-
-  sampleStep(_logProbs: Tensor, _options: SampleStepOptions): void {
-    throw new TypeError("Cannot keep the argument of sampleStep, which replaces it");
-  }
-
-  #keep<T extends Tensor<DType>>(name: string, record: (frame: Frame) => T): T {
-    const result = record(this.#frame);
-    this.#tape.push({ name, record, result });
-    return result;
-  }
+  readonly tape: readonly KeptOperation[];
 }
 
-/** Options whose `addTo` is a copy, so that the sum is computed out of place. */
-function ofCopy<O extends { readonly addTo?: Tensor }>(frame: Frame, options: O): O {
-  return options.addTo ? { ...options, addTo: frame.repeat(options.addTo, 1) } : options;
+/** Methods of a frame that are no operations, with what takes their place. */
+const OTHERS: Readonly<Record<string, ((frame: Frame) => unknown) | undefined>> = {
+  empty: (frame) => frame.empty.bind(frame),
+  keep: (frame) => frame.keep.bind(frame),
+  run: (frame) => frame.run.bind(frame),
+  scope: () => () => ({ [Symbol.dispose]: () => {} }),
+  dispose: () => () => {},
+};
+
+/** Wraps a frame, whatever operations it has. */
+export function keepingFrame(wrapped: Frame): KeepingFrame {
+  const tape: KeptOperation[] = [];
+  const operation = (name: keyof Frame & string) => (...args: unknown[]) => {
+    if (name === "sampleStep") {
+      throw new TypeError("Cannot keep the argument of sampleStep, which replaces it");
+    }
+    const record = (frame: Frame): Tensor<DType> => {
+      const method = frame[name] as (...args: unknown[]) => Tensor<DType>;
+      return Reflect.apply(method, frame, args.map((arg) => ofCopy(frame, arg)));
+    };
+    const result = record(wrapped);
+    tape.push({ name, record, result });
+    return result;
+  };
+  const frame = new Proxy(wrapped, {
+    get(_, name) {
+      if (name === Symbol.dispose) return () => {};
+      if (typeof name === "symbol") return Reflect.get(wrapped, name);
+      return OTHERS[name]?.(wrapped) ?? operation(name as keyof Frame & string);
+    },
+  });
+  return { frame, tape };
+}
+
+/** Options whose `addTo` is a copy, so that the sum is computed out of place; other arguments as they are. */
+function ofCopy(frame: Frame, arg: unknown): unknown {
+  if (typeof arg !== "object" || arg === null || !("addTo" in arg)) return arg;
+  const addTo = arg.addTo as Tensor | undefined;
+  return addTo === undefined ? arg : { ...arg, addTo: frame.repeat(addTo, 1) };
 }

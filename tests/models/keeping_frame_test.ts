@@ -10,7 +10,7 @@ import { VQDecoder } from "../../src/models/vq_decoder.ts";
 import { VQEncoder } from "../../src/models/vq_encoder.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { GoldenCase } from "./golden.ts";
-import { KeepingFrame, type KeptOperation } from "./keeping_frame.ts";
+import { keepingFrame, type KeptOperation } from "./keeping_frame.ts";
 
 const TRANSFORMERS = ["transformer/b_geglu", "transformer/d_small_signal"];
 const TEXT = "clip_text/c_small_signal";
@@ -30,8 +30,8 @@ async function assertSameWhenKept(backend: Backend, record: RecordModel): Promis
   await plain.run();
 
   using frame = backend.frame();
-  const keeping = new KeepingFrame(frame);
-  const result = record(keeping);
+  const keeping = keepingFrame(frame);
+  const result = record(keeping.frame);
   await frame.run();
   assertEquals(await result.data(), await expected.data());
   await assertRepeatable(backend, keeping.tape);
@@ -111,7 +111,7 @@ function waves(length: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => Math.sin(i));
 }
 
-Deno.test("KeepingFrame adds out of place, where a frame adds in place", async () => {
+Deno.test("keepingFrame() adds out of place, where a frame adds in place", async () => {
   await using backend = await BACKENDS[0]!.make();
   const identity = { dtype: "f32", shape: [2, 2], data: Float32Array.of(1, 0, 0, 1) } as const;
   using weight = backend.linearWeight([identity], []);
@@ -126,7 +126,7 @@ Deno.test("KeepingFrame adds out of place, where a frame adds in place", async (
   };
   const [plain, kept] = [
     await add((frame) => frame),
-    await add((frame) => new KeepingFrame(frame)),
+    await add((frame) => keepingFrame(frame).frame),
   ];
   assertEquals(plain.sum, Float32Array.of(11, 22));
   assertEquals(kept.sum, plain.sum);

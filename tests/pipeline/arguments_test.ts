@@ -269,18 +269,33 @@ Deno.test("VQDiffusionPipeline.dispose() ends a run, and later calls are refused
 Deno.test("VQDiffusionPipeline.fromPretrained() refuses wrong arguments", async () => {
   const folder = folderOf(tinyFiles());
   const wrong: [source: unknown, options: unknown, error: ErrorClass, message: string][] = [
-    [42, {}, TypeError, "source is a string, a URL or an open folder, got number"],
-    [null, {}, TypeError, "got null"],
+    [42, {}, TypeError, "source is 42, expected a string, a URL or an open folder"],
+    [null, {}, TypeError, "source is null, expected"],
     [folder, null, TypeError, "options is null, expected an object"],
     [folder, { backened: 1 }, TypeError, 'unknown option "backened", did you mean backend?'],
-    [folder, { device: "cuda" }, RangeError, 'device is "auto", "wasm" or "webgpu", got "cuda"'],
-    [folder, { dtype: "int4" }, RangeError, 'dtype is one of fp32, fp16, q8, got "int4"'],
-    [folder, { simd: "avx" }, RangeError, 'simd is one of relaxed-simd, simd, got "avx"'],
-    [folder, { device: "wasm", threads: 0 }, RangeError, "threads is a whole number from 1 on"],
-    [folder, { device: "wasm", threads: 1.5 }, RangeError, "threads is a whole number from 1 on"],
-    [folder, { signal: "now" }, TypeError, "signal is an AbortSignal, got string"],
-    [folder, { onProgress: 1 }, TypeError, "onProgress is a function, got number"],
-    [folder, { backend: {} }, TypeError, "backend is a Backend, got object"],
+    [
+      folder,
+      { device: "cuda" },
+      RangeError,
+      'device is "cuda", expected "auto", "wasm" or "webgpu"',
+    ],
+    [folder, { dtype: "int4" }, RangeError, 'dtype is "int4", expected "fp32", "fp16" or "q8"'],
+    [folder, { simd: "avx" }, RangeError, 'simd is "avx", expected "relaxed-simd" or "simd"'],
+    [
+      folder,
+      { device: "wasm", threads: 0 },
+      RangeError,
+      "threads is 0, expected a whole number of at least 1",
+    ],
+    [
+      folder,
+      { device: "wasm", threads: 1.5 },
+      RangeError,
+      "threads is 1.5, expected a whole number of",
+    ],
+    [folder, { signal: "now" }, TypeError, 'signal is "now", expected an AbortSignal'],
+    [folder, { onProgress: 1 }, TypeError, "onProgress is 1, expected a function"],
+    [folder, { backend: {} }, TypeError, "backend is an object, expected a Backend"],
   ];
   for (const [source, options, error, message] of wrong) {
     const load = () => {

@@ -8,6 +8,7 @@ import { type StoredArray, typedArray } from "../../src/checkpoints/arrays.ts";
 import { convertArray } from "../../src/checkpoints/convert.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
+import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { serveHub } from "../hub/fake_hub.ts";
 import { encodeLegacyTorchFile, encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
@@ -110,7 +111,7 @@ async function assertRun(pipe: VQDiffusionPipeline, run: GoldenRun): Promise<voi
   const { images } = await pipe.generate(run.prompt, {
     numInferenceSteps: run.num_inference_steps,
     guidanceScale: run.guidance_scale,
-    seed: run.generator_seed,
+    generator: new TorchGenerator(run.generator_seed),
     outputType: "array",
     callback: (_step, _timestep, tokens) => void steps.push(tokens),
   });

@@ -8,6 +8,7 @@ import { createBackend } from "../../src/backends/select.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { encodePrompt, promptIds } from "../../src/conditioning/text.ts";
 import type { PipelineComponents } from "../../src/pipeline/components.ts";
+import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import {
@@ -145,7 +146,7 @@ async function checkGeneration(pipe: VQDiffusionPipeline, run: GoldenRun): Promi
     guidanceScale: run.guidance_scale,
     truncationRate: run.truncation_rate,
     numImagesPerPrompt: run.num_images_per_prompt,
-    seed: run.generator_seed,
+    generator: new TorchGenerator(run.generator_seed),
     outputType: "array",
     ...(latents && { latents }),
     callback: (step, timestep, tokens) => {

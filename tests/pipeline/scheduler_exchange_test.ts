@@ -6,6 +6,7 @@ import { assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { SCHEDULE_COLUMNS } from "../../src/backends/backend.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
+import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import type { SamplingPlan } from "../../src/schedulers/sampling_plan.ts";
 import type { Scheduler } from "../../src/schedulers/scheduler.ts";
@@ -73,7 +74,7 @@ async function checkRun(
     ...(run.guided && { negativePromptEmbeds: fastEmbeddings(["uncond"]) }),
     guidanceScale: run.guidance_scale,
     truncationRate: run.truncation_rate,
-    seed: run.seed,
+    generator: new TorchGenerator(run.seed),
     outputType: "tokens",
     callback: (_step, timestep, tokens) => void steps.push([timestep, tokens]),
   });

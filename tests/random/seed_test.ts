@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseSeed, randomSeed } from "../../src/random/seed.ts";
+import { followingSeeds, parseSeed, randomSeed } from "../../src/random/seed.ts";
 
 Deno.test("parseSeed() reads whole numbers of 64 bits, and nothing else", () => {
   assertEquals(parseSeed("0"), 0n);
@@ -23,4 +23,10 @@ Deno.test("randomSeed() draws seeds of 32 bits", () => {
   const seeds = Array.from({ length: 8 }, randomSeed);
   assert(seeds.every((seed) => seed >= 0n && seed < 2n ** 32n));
   assert(new Set(seeds).size > 1);
+});
+
+Deno.test("followingSeeds() counts up, and from the last seed to 0", () => {
+  assertEquals(followingSeeds(5, 3), [5n, 6n, 7n]);
+  assertEquals(followingSeeds(2n ** 64n - 1n, 2), [2n ** 64n - 1n, 0n]);
+  assertEquals(followingSeeds(-1, 2), [2n ** 64n - 1n, 0n]);
 });

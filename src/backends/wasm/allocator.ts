@@ -6,8 +6,8 @@
 
 import type { MemoryUse } from "../backend.ts";
 import { disposedError } from "../errors.ts";
+import { type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
 
-const PAGE = 65536;
 /** Blocks begin at multiples of a cache line. */
 const ALIGNMENT = 64;
 /** Vector loops may read a little past the end of an array. */
@@ -31,16 +31,16 @@ export interface Block extends Addressed {
 /** Hands out blocks, first fit by address; neighbouring free ones are joined. */
 export class Allocator {
   /** Undefined once closed. */
-  #memory: WebAssembly.Memory | undefined;
+  #memory: Pick<LinearMemory, "byteLength" | "grow"> | undefined;
   readonly #free: { address: number; bytes: number }[] = [];
   #used = 0;
   #allocations = 0;
 
   /** Manages the memory from `start` on; it grows as needed. */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  constructor(memory: Pick<LinearMemory, "byteLength" | "grow">, start: number) {
     this.#memory = memory;
     const address = roundUp(start, ALIGNMENT);
-    this.#free.push({ address, bytes: memory.buffer.byteLength - address });
+    this.#free.push({ address, bytes: memory.byteLength - address });
   }
 
   /** Lets go of the memory. Blocks can be given back, but no more can be had. */
@@ -103,12 +103,12 @@ export class Allocator {
   /** Grows the memory so that the last free range has `room`. */
   #grow(room: number): void {
     if (this.#memory === undefined) throw disposedError("the backend");
-    const end = this.#memory.buffer.byteLength;
+    const end = this.#memory.byteLength;
     const last = this.#free.at(-1);
     const missing = last && last.address + last.bytes === end ? room - last.bytes : room;
-    const bytes = roundUp(missing, PAGE);
+    const bytes = roundUp(missing, PAGE_BYTES);
     try {
-      this.#memory.grow(bytes / PAGE);
+      this.#memory.grow(bytes / PAGE_BYTES);
     } catch {
       throw new RangeError(
         `Cannot allocate ${room} bytes: the Wasm memory holds ${end} and cannot grow by ${bytes}`,

@@ -4,15 +4,18 @@
  * @module
  */
 
-import type { Backend, DataOf, DType } from "../backend.ts";
+import type { Backend } from "../backend.ts";
 import type { Allocator, Block } from "./allocator.ts";
-import type { Kernels } from "./kernels.ts";
+import type { HostKernels } from "./kernels.ts";
+import type { LinearMemory } from "./linear_memory.ts";
 import type { Job } from "./runner.ts";
 
 /** The Wasm backend, as what lies in its memory sees it. */
 export interface WasmHost extends Backend {
-  /** An instance of the kernels on the calling thread. */
-  readonly kernels: Kernels;
+  /** The kernels on the calling thread. */
+  readonly kernels: HostKernels;
+  /** The memory. */
+  readonly memory: LinearMemory;
   /** Hands out the memory. */
   readonly allocator: Allocator;
   /** Whether nothing is submitted that has not ended. */
@@ -23,10 +26,8 @@ export interface WasmHost extends Backend {
   whenIdle<T>(work: () => T): Promise<T>;
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void;
-  /** The elements at an address; valid until the memory grows. */
-  view<D extends DType>(dtype: D, address: number, count: number): DataOf<D>;
-  /** The bytes at an address; valid until the memory grows. */
-  bytes(address: number, count: number): Uint8Array;
+  /** Bytes of scratch memory that each thread needs for a command. */
+  scratchBytes(command: Uint8Array): number;
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
     job: Pick<Job, "program" | "count" | "scratchBytes">,

@@ -6,9 +6,23 @@
 
 import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { instantiate } from "../../../wasm/bindings.js";
+import { KernelMemory, PAGE_BYTES } from "./linear_memory.ts";
 
 /** Functions that the module exports. */
 export type Kernels = Awaited<ReturnType<typeof instantiate>>;
+
+/** The kernels that the calling thread uses itself: they pack weights, and tell sizes. */
+export type HostKernels = Pick<
+  Kernels,
+  | "HEAP_BASE"
+  | "groupNormBlocks"
+  | "packPanels"
+  | "packPanelsI8"
+  | "packPanelsQ8"
+  | "packWinograd"
+  | "quantizedRowBytes"
+  | "widen"
+>;
 
 /** Instruction set of a variant: relaxed SIMD has fused multiply-add and an int8 dot product. */
 export type SimdVariant = "relaxed-simd" | "simd";
@@ -58,27 +72,18 @@ async function compileVariant(simd: SimdVariant): Promise<WebAssembly.Module> {
   return await WebAssembly.compile(decodeBase64(base64));
 }
 
-const PAGE_BYTES = 65536;
 /** Pages of 64 KiB that the module asks for at first. */
-const INITIAL_PAGES = 16;
+export const INITIAL_PAGES = 16;
 /** Largest sizes to try: some engines cannot reserve 4 GiB. */
 const MAXIMUM_PAGES = [65536, 32768, 16384, 4096];
 
-/** A memory, and how far it can grow. */
-export interface GrowingMemory {
-  /** The memory. */
-  readonly memory: WebAssembly.Memory;
-  /** Bytes that it can have at most. */
-  readonly limit: number;
-}
-
 /** Makes the memory that instances share. */
-export function createMemory(): GrowingMemory {
+export function createMemory(): KernelMemory {
   let failure: unknown;
   for (const maximum of MAXIMUM_PAGES) {
     try {
       const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
-      return { memory, limit: maximum * PAGE_BYTES };
+      return new KernelMemory(memory, maximum * PAGE_BYTES);
     } catch (error) {
       failure = error;
     }
@@ -92,4 +97,21 @@ export function instantiateKernels(
   memory: WebAssembly.Memory,
 ): Promise<Kernels> {
   return instantiate(module, { env: { memory } });
+}
+
+/**
+ * Tells how many bytes of scratch memory each thread needs for a command.
+ *
+ * @param memory Memory of the instance.
+ * @param address Room for a command in it.
+ */
+export function scratchMeter(
+  kernels: Kernels,
+  memory: WebAssembly.Memory,
+  address: number,
+): (command: Uint8Array) => number {
+  return (command) => {
+    new Uint8Array(memory.buffer, address, command.length).set(command);
+    return kernels.scratchBytes(address);
+  };
 }

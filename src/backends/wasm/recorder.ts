@@ -117,12 +117,10 @@ export class Recorder {
     if (this.#stored) this.#memory.free(this.#stored.block);
     this.#stored = undefined;
     const block = this.#memory.reserve(COMMAND_BYTES * commands);
-    const program = this.backend.bytes(block.address, COMMAND_BYTES * commands);
     let scratchBytes = 0;
     for (const [i, command] of this.#commands.entries()) {
-      program.set(command, COMMAND_BYTES * i);
-      const needed = this.backend.kernels.scratchBytes(block.address + COMMAND_BYTES * i);
-      scratchBytes = Math.max(scratchBytes, needed);
+      this.backend.memory.write(block.address + COMMAND_BYTES * i, command);
+      scratchBytes = Math.max(scratchBytes, this.backend.scratchBytes(command));
     }
     return this.#stored = { block, commands, scratchBytes };
   }

@@ -91,8 +91,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
   write(values: DataOf<D>): void {
     const { address } = this;
     expectCount("write to a tensor", values.length, this.shape);
-    const store = (values: DataOf<D>) =>
-      this.backend.view(this.dtype, address, this.size).set(values);
+    const store = (values: DataOf<D>) => this.backend.memory.write(address, values);
     if (this.backend.idle) store(values);
     else {
       const copy = values.slice() as DataOf<D>;
@@ -113,7 +112,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
   async #read(): Promise<DataOf<D>> {
     const { address } = this;
     return await this.backend.whenIdle(() =>
-      this.backend.view(this.dtype, address, this.size).slice() as DataOf<D>
+      this.backend.memory.read(this.dtype, address, this.size)
     );
   }
 }

@@ -5,7 +5,17 @@
  */
 
 import type { WeightDType } from "../../base/dtypes.ts";
-import type { DataOf, DeviceInfo, DType, Frame, HostArray, MemoryUse, Tensor } from "../backend.ts";
+import { COMMAND_BYTES } from "../../../wasm/commands.ts";
+import type {
+  DeviceInfo,
+  DType,
+  Frame,
+  HeldMemory,
+  HostArray,
+  MemoryUse,
+  Tensor,
+} from "../backend.ts";
+import { elementCount } from "../../base/shapes.ts";
 import { expectCount } from "../arguments.ts";
 import { CheckedFrame } from "../checked_frame.ts";
 import { disposedError } from "../errors.ts";
@@ -16,18 +26,18 @@ import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
   createMemory,
-  type GrowingMemory,
+  type HostKernels,
   instantiateKernels,
   type KernelModule,
-  type Kernels,
+  scratchMeter,
   type SimdVariant,
 } from "./kernels.ts";
+import type { LinearMemory } from "./linear_memory.ts";
 import * as operations from "./operations.ts";
 import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
-import { WorkerPool } from "./worker_pool.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
 export interface WasmBackendOptions {
@@ -42,6 +52,9 @@ export interface WasmBackendOptions {
 }
 
 const MOST_THREADS = 16;
+
+/** Bytes of a backend's own memory: the control block, then a command whose needs are asked for. */
+export const OWN_BYTES: number = CONTROL_BYTES + COMMAND_BYTES;
 
 const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
 
@@ -58,17 +71,18 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     );
   }
   const { simd, module } = options.module ?? await compileKernels(options.simd);
-  const { memory, limit } = createMemory();
-  const kernels = await instantiateKernels(module, memory);
+  const memory = createMemory();
+  const kernels = await instantiateKernels(module, memory.memory);
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
-  const control = allocator.allocate(CONTROL_BYTES).address;
-  new Uint8Array(memory.buffer, control, CONTROL_BYTES).fill(0);
-  const threads = asked ?? Math.min(navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+  const control = allocator.allocate(OWN_BYTES).address;
+  memory.clear(control, OWN_BYTES);
+  const threads = asked ?? defaultThreads();
   let runner: Runner = new InlineRunner(kernels, control);
   let lack = "";
   if (threads > 1) {
     try {
-      runner = await WorkerPool.start(module, memory, control, threads);
+      const { WorkerPool } = await import("./worker_pool.ts");
+      runner = await WorkerPool.start(module, memory.memory, control, threads);
     } catch (error) {
       lack = `; no threads: ${error instanceof Error ? error.message : error}`;
     }
@@ -80,15 +94,33 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     reason: (options.reason ?? "asked for") + lack,
     threads: runner.threads,
   };
-  return new WasmBackend(device, kernels, { memory, limit }, allocator, runner);
+  const scratchBytes = scratchMeter(kernels, memory.memory, control + CONTROL_BYTES);
+  return new WasmBackend({ device, kernels, scratchBytes, memory, allocator, runner });
 }
 
-/** What keeps the memory of a backend alive. */
-interface MemoryHolders {
-  readonly kernels: Kernels;
-  readonly memory: WebAssembly.Memory;
+/** Number of threads if none is asked for. */
+export function defaultThreads(): number {
+  return Math.min(navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+}
+
+/** What a Wasm backend is made of. */
+export interface WasmParts {
+  /** What it is. */
+  readonly device: DeviceInfo;
+  /** The kernels on the calling thread. */
+  readonly kernels: HostKernels;
+  /** Tells the bytes of scratch memory that each thread needs for a command. */
+  readonly scratchBytes: (command: Uint8Array) => number;
+  /** The memory. */
+  readonly memory: LinearMemory;
+  /** Hands it out; the first block is the backend's own. */
+  readonly allocator: Allocator;
+  /** Runs programs. */
   readonly runner: Runner;
 }
+
+/** Parts that keep the memory alive. */
+type HeldParts = Pick<WasmParts, "kernels" | "scratchBytes" | "memory" | "runner">;
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
@@ -96,35 +128,39 @@ export class WasmBackend implements WasmHost {
   readonly memoryLimit: number;
   /** Hands out the memory. */
   readonly allocator: Allocator;
-  /** What holds the memory; undefined once the backend was disposed of, which may still be referenced. */
-  #holders: MemoryHolders | undefined;
+  /** What keeps the memory alive; undefined once disposed of, as the backend may still be referenced. */
+  #held: HeldParts | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #scratch: Block | undefined;
   #disposal: Promise<void> | undefined;
 
   /** Use {@linkcode createWasmBackend}. */
-  constructor(
-    device: DeviceInfo,
-    kernels: Kernels,
-    { memory, limit }: GrowingMemory,
-    allocator: Allocator,
-    runner: Runner,
-  ) {
+  constructor({ device, kernels, scratchBytes, memory, allocator, runner }: WasmParts) {
     this.device = device;
+    this.memoryLimit = memory.limit;
     this.allocator = allocator;
-    this.memoryLimit = limit;
-    this.#holders = { kernels, memory, runner };
+    this.#held = { kernels, scratchBytes, memory, runner };
   }
 
-  /** An instance of the kernels on the calling thread. */
-  get kernels(): Kernels {
-    return this.#held.kernels;
+  /** The kernels on the calling thread. */
+  get kernels(): HostKernels {
+    return this.#parts.kernels;
   }
 
-  get #held(): MemoryHolders {
-    if (this.#holders === undefined) throw disposedError("the backend");
-    return this.#holders;
+  /** Tells the bytes of scratch memory that each thread needs for a command. */
+  get scratchBytes(): (command: Uint8Array) => number {
+    return this.#parts.scratchBytes;
+  }
+
+  /** The memory. */
+  get memory(): LinearMemory {
+    return this.#parts.memory;
+  }
+
+  get #parts(): HeldParts {
+    if (this.#held === undefined) throw disposedError("the backend");
+    return this.#held;
   }
 
   /** Whether nothing is submitted that has not ended. */
@@ -151,19 +187,6 @@ export class WasmBackend implements WasmHost {
     else this.submit(() => this.allocator.release(block));
   }
 
-  /** The elements at an address; valid until the memory grows. */
-  view<D extends DType>(dtype: D, address: number, count: number): DataOf<D> {
-    const { buffer } = this.#held.memory;
-    return (dtype === "f32"
-      ? new Float32Array(buffer, address, count)
-      : new Int32Array(buffer, address, count)) as DataOf<D>;
-  }
-
-  /** The bytes at an address; valid until the memory grows. */
-  bytes(address: number, count: number): Uint8Array {
-    return new Uint8Array(this.#held.memory.buffer, address, count);
-  }
-
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
     job: Pick<Job, "program" | "count" | "scratchBytes">,
@@ -172,7 +195,7 @@ export class WasmBackend implements WasmHost {
     this.#expectAlive();
     return this.submit(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
-      const { runner } = this.#held;
+      const { runner } = this.#parts;
       const scratch = this.#reserveScratch(scratchBytes * runner.threads);
       return runner.run({ ...job, scratch, scratchBytes }, signal);
     });
@@ -191,15 +214,15 @@ export class WasmBackend implements WasmHost {
   tensor(data: Int32Array, shape: readonly number[]): IntTensor;
   tensor(data: Float32Array | Int32Array, shape: readonly number[]): Tensor<DType> {
     this.#expectAlive();
-    expectCount("make a tensor", data.length, shape);
+    if (!this.memory.hollow) expectCount("make a tensor", data.length, shape);
     const dtype = data instanceof Int32Array ? "i32" : "f32";
-    const block = this.allocator.allocate(4 * data.length);
-    this.view(dtype, block.address, data.length).set(data);
+    const block = this.allocator.allocate(4 * elementCount(shape));
+    this.memory.write(block.address, data);
     return new WasmTensor<DType>(this, shape, dtype, block.address, () => this.release(block));
   }
 
   upload(array: HostArray): FloatTensor {
-    expectArray("upload an array", array);
+    if (!this.memory.hollow) expectArray("upload an array", array);
     return this.tensor(float32Values(array), array.shape);
   }
 
@@ -224,18 +247,24 @@ export class WasmBackend implements WasmHost {
 
   memoryUse(): MemoryUse {
     const { bytes, allocations } = this.allocator.use;
-    // The scratch memory of the threads and the control block are the backend's own.
-    const own = Allocator.room(CONTROL_BYTES) + (this.#scratch?.bytes ?? 0);
+    // The scratch memory of the threads and the first block are the backend's own.
+    const own = Allocator.room(OWN_BYTES) + (this.#scratch?.bytes ?? 0);
     return {
       bytes: bytes - own,
       allocations: allocations - 1 - Number(this.#scratch !== undefined),
     };
   }
 
+  memoryHeld(): HeldMemory {
+    // It never shrinks.
+    const bytes = this.#held?.memory.byteLength ?? 0;
+    return { bytes, peakBytes: bytes };
+  }
+
   dispose(): Promise<void> {
     return this.#disposal ??= this.submit(() => {
-      this.#held.runner.dispose();
-      this.#holders = undefined;
+      this.#parts.runner.dispose();
+      this.#held = undefined;
       this.allocator.close();
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { WeightDType } from "../../base/dtypes.ts";
+import { STORED_DTYPES, storedDType, type WeightDType } from "../../base/dtypes.ts";
 import type { ConvWeight, HostArray, LinearWeight } from "../backend.ts";
 import {
   checkConvWeight,
@@ -68,10 +68,10 @@ export class WasmLinearWeight implements LinearWeight {
   ) {
     this.backend = backend;
     this.dtype = dtype;
-    ({ inFeatures: this.inFeatures, outFeatures: this.outFeatures } = checkLinearWeight(
-      weights,
-      biases,
-    ));
+    const { hollow } = backend.memory;
+    const sizes = checkLinearWeight(weights, biases, { hollow });
+    this.inFeatures = sizes.inFeatures;
+    this.outFeatures = sizes.outFeatures;
     this.#blocks = new Blocks(backend);
     const columns = Math.ceil(this.outFeatures / PANEL_COLUMNS) * PANEL_COLUMNS;
     const bytesPerColumn = dtype === "q8"
@@ -83,11 +83,11 @@ export class WasmLinearWeight implements LinearWeight {
       if (dtype === "q8") {
         this.scales = this.#blocks.allocate(4 * columns);
         this.offsets = this.#blocks.allocate(4 * columns);
-        backend.view("f32", this.scales.address, columns).fill(0);
-        backend.view("i32", this.offsets.address, columns).fill(0);
+        backend.memory.clear(this.scales.address, 4 * columns);
+        backend.memory.clear(this.offsets.address, 4 * columns);
       }
       // What fills up the last panel, and the last group of an int8 row, is multiplied too.
-      backend.bytes(this.panels.address, columns * bytesPerColumn).fill(0);
+      backend.memory.clear(this.panels.address, columns * bytesPerColumn);
       this.#packAll(weights, biases, columns);
     } catch (error) {
       this.#blocks.release();
@@ -96,11 +96,12 @@ export class WasmLinearWeight implements LinearWeight {
   }
 
   #packAll(weights: readonly HostArray[], biases: readonly HostArray[], columns: number): void {
-    const bias = this.backend.view("f32", this.bias.address, columns).fill(0);
+    const { memory } = this.backend;
+    memory.clear(this.bias.address, 4 * columns);
     let first = 0;
     for (const [i, weight] of weights.entries()) {
       this.#pack(weight, first);
-      if (biases[i]) bias.set(float32Values(biases[i]), first);
+      if (biases[i]) memory.write(this.bias.address + 4 * first, float32Values(biases[i]));
       first += weight.shape[0]!;
     }
   }
@@ -155,13 +156,15 @@ export class WasmConvWeight implements ConvWeight {
   #winogradPanels: Addressed | undefined;
 
   constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
-    const sizes = checkConvWeight(weight, bias);
+    const { hollow } = backend.memory;
+    const sizes = checkConvWeight(weight, bias, { hollow });
     const { outChannels, inChannels, kernelSize } = sizes;
     this.backend = backend;
     this.outChannels = outChannels;
     this.inChannels = inChannels;
     this.kernelSize = kernelSize;
-    const data = kernelChannelsLast(float32Values(weight), sizes);
+    const values = float32Values(weight);
+    const data = hollow ? values : kernelChannelsLast(values, sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
     this.matrix = new WasmLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
     this.#blocks = new Blocks(backend);
@@ -171,7 +174,7 @@ export class WasmConvWeight implements ConvWeight {
       this.matrix.dispose();
       throw error;
     }
-    backend.view("f32", this.zero.address, inChannels).fill(0);
+    backend.memory.clear(this.zero.address, 4 * inChannels);
   }
 
   /**
@@ -219,10 +222,6 @@ function suitsWinograd({ kernelSize, inChannels, outChannels }: WasmConvWeight):
     Math.min(inChannels, outChannels) >= 64 && inChannels * outChannels <= 2 ** 18;
 }
 
-function bytesOf(data: ArrayBufferView): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
 /**
  * Calls `use` with the addresses of the array's values, as they are stored, and of the scales of
  * int8 rows, in memory that is given back afterwards; `staging` is for more of it.
@@ -234,13 +233,16 @@ function withStored<T>(
 ): T {
   const staging = new Blocks(backend);
   try {
-    const { byteLength } = array.data;
-    const values = staging.allocate(byteLength).address;
-    backend.bytes(values, byteLength).set(bytesOf(array.data));
-    const { scale } = array.dtype === "i8" ? array : { scale: new Float32Array() };
-    const scales = staging.allocate(scale.byteLength).address;
-    backend.view("f32", scales, scale.length).set(scale);
-    return use(values, scales, staging);
+    const values = staging.allocate(
+      STORED_DTYPES[storedDType(array.dtype)] * elementCount(array.shape),
+    );
+    backend.memory.write(values.address, array.data);
+    let scales = NULL;
+    if (array.dtype === "i8") {
+      scales = staging.allocate(4 * (array.shape[0] ?? 1));
+      backend.memory.write(scales.address, array.scale);
+    }
+    return use(values.address, scales.address, staging);
   } finally {
     staging.release();
   }

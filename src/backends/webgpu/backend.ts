@@ -12,11 +12,13 @@ import type {
   DeviceInfo,
   DType,
   Frame,
+  HeldMemory,
   HostArray,
   LinearWeight,
   MemoryUse,
   Tensor,
 } from "../backend.ts";
+import { elementCount } from "../../base/shapes.ts";
 import { expectCount } from "../arguments.ts";
 import { CheckedFrame } from "../checked_frame.ts";
 import { expectArray, float32Values } from "../host_arrays.ts";
@@ -85,7 +87,7 @@ export class WebGpuBackend implements Backend {
   }
 
   upload(array: HostArray): Tensor {
-    expectArray("upload an array", array);
+    if (!this.#device.hollow) expectArray("upload an array", array);
     return this.tensor(float32Values(array), array.shape);
   }
 
@@ -120,6 +122,11 @@ export class WebGpuBackend implements Backend {
     return { bytes, allocations: buffers };
   }
 
+  memoryHeld(): HeldMemory {
+    const { bytes, peakBytes } = this.#device.stats;
+    return { bytes, peakBytes };
+  }
+
   dispose(): Promise<void> {
     return this.#device.close();
   }
@@ -130,13 +137,14 @@ export class WebGpuBackend implements Backend {
   }
 
   #filled<D extends DType>(data: DataOf<D>, shape: readonly number[], dtype: D): Tensor<D> {
-    expectCount("make a tensor", data.length, shape);
+    const { hollow } = this.#device;
+    if (!hollow) expectCount("make a tensor", data.length, shape);
     this.#device.assertUsable();
     return this.#device.watched("tensor", () => {
-      const buffer = this.#device.allocate(data.byteLength, STORAGE_USAGE, "tensor");
+      const buffer = this.#device.allocate(4 * elementCount(shape), STORAGE_USAGE, "tensor");
       const release = () => this.#device.free(buffer);
       const tensor = new WebGpuTensor(this, this.#device, buffer, shape, dtype, release);
-      tensor.write(data);
+      if (!hollow) tensor.write(data);
       return tensor;
     });
   }

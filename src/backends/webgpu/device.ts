@@ -21,6 +21,8 @@ export interface GpuStats {
   buffers: number;
   /** Bytes in use. */
   bytes: number;
+  /** The most bytes that were in use. */
+  peakBytes: number;
   /** Pipelines compiled. */
   pipelines: number;
 }
@@ -31,6 +33,11 @@ export interface DeviceOptions {
   readonly maxBindingBytes?: number;
   /** Whether `close` destroys the device. */
   readonly owned: boolean;
+  /**
+   * Whether nothing that is written stays. Then only the sizes of arrays count, which may come without
+   * their elements. Default false.
+   */
+  readonly hollow?: boolean;
 }
 
 /**
@@ -49,9 +56,18 @@ export class Device {
   /** The device. */
   readonly gpu: GPUDevice;
   /** What was asked of it so far. */
-  readonly stats: GpuStats = { submissions: 0, readbacks: 0, buffers: 0, bytes: 0, pipelines: 0 };
+  readonly stats: GpuStats = {
+    submissions: 0,
+    readbacks: 0,
+    buffers: 0,
+    bytes: 0,
+    peakBytes: 0,
+    pipelines: 0,
+  };
   /** Most bytes of a storage binding. */
   readonly maxBindingBytes: number;
+  /** Whether only the sizes of arrays count, which may come without their elements. */
+  readonly hollow: boolean;
   readonly #owned: boolean;
   readonly #buffers = new Set<GPUBuffer>();
   readonly #kernels = new Map<string, CompiledKernel>();
@@ -70,6 +86,7 @@ export class Device {
   constructor(gpu: GPUDevice, options: DeviceOptions) {
     this.gpu = gpu;
     this.#owned = options.owned;
+    this.hollow = options.hollow ?? false;
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
     const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
     this.maxBindingBytes = Math.min(options.maxBindingBytes ?? limit, limit);
@@ -118,6 +135,7 @@ export class Device {
     this.#buffers.add(buffer);
     this.stats.buffers++;
     this.stats.bytes += size;
+    this.stats.peakBytes = Math.max(this.stats.peakBytes, this.stats.bytes);
     return buffer;
   }
 

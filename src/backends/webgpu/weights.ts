@@ -56,13 +56,13 @@ class WeightMemory {
     this.#device = device;
   }
 
-  /** Copies an array to the GPU. */
-  upload(data: ArrayBufferView, operation: string): BufferSlice {
+  /** Copies an array of so many bytes to the GPU. */
+  upload(data: ArrayBufferView, bytes: number, operation: string): BufferSlice {
     const device = this.#device;
-    const buffer = device.allocate(data.byteLength, STORAGE_USAGE, operation);
+    const buffer = device.allocate(bytes, STORAGE_USAGE, operation);
     this.#buffers.push(buffer);
     device.write(buffer, 0, data);
-    return { buffer, bytes: data.byteLength };
+    return { buffer, bytes };
   }
 
   free(): void {
@@ -124,7 +124,7 @@ export class WebGpuLinearWeight extends PackedWeight implements LinearWeight {
     biases: readonly HostArray[],
     dtype: WeightDType = defaultDType(weights),
   ) {
-    const { inFeatures: columns } = checkLinearWeight(weights, biases);
+    const { inFeatures: columns } = checkLinearWeight(weights, biases, device);
     const pack = { fp32: packFloat32, fp16: packFloat16, q8: packInt8 }[dtype];
     super(backend, device, {
       dtype,
@@ -159,11 +159,12 @@ export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
    * @throws {RangeError} If the shapes of weight and bias do not fit.
    */
   constructor(backend: Backend, device: Device, weight: HostArray, bias: HostArray) {
-    const sizes = checkConvWeight(weight, bias);
+    const sizes = checkConvWeight(weight, bias, device);
     const { outChannels, inChannels, kernelSize } = sizes;
     const filled = Math.ceil(inChannels / 4) * 4;
     const columns = kernelSize ** 2 * filled;
-    const values = kernelChannelsLast(float32Values(weight), sizes, filled);
+    const stored = float32Values(weight);
+    const values = device.hollow ? stored : kernelChannelsLast(stored, sizes, filled);
     super(backend, device, {
       dtype: "fp32",
       columns,
@@ -202,11 +203,13 @@ function uploadMatrix(memory: WeightMemory, maxBytes: number, matrix: HostMatrix
   const parts: MatrixPart[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += maxRows) {
     const end = Math.min(rows, firstRow + maxRows);
+    const part = values.subarray(firstRow * rowBytes, end * rowBytes);
+    const count = end - firstRow;
     parts.push({
       firstRow,
-      rows: end - firstRow,
-      values: memory.upload(values.subarray(firstRow * rowBytes, end * rowBytes), "a weight"),
-      scale: scale && memory.upload(scale.subarray(firstRow, end), "a weight's scales"),
+      rows: count,
+      values: memory.upload(part, count * rowBytes, "a weight"),
+      scale: scale && memory.upload(scale.subarray(firstRow, end), 4 * count, "a weight's scales"),
     });
   }
   return {
@@ -214,7 +217,7 @@ function uploadMatrix(memory: WeightMemory, maxBytes: number, matrix: HostMatrix
     rows,
     columns: Math.ceil(matrix.columns / 4) * 4,
     parts,
-    bias: bias && memory.upload(bias, "a bias"),
+    bias: bias && memory.upload(bias, 4 * rows, "a bias"),
   };
 }
 

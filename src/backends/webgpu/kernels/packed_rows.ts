@@ -21,7 +21,7 @@ export interface PackedRows {
 
 /** Rows of float32. */
 export function packFloat32(array: HostArray, columns: number): PackedRows {
-  return filledRows(float32Values(array), columns);
+  return filledRows(float32Values(array), array.shape[0]!, columns);
 }
 
 /** Rows of float16, rounded to nearest. */
@@ -29,20 +29,20 @@ export function packFloat16(array: HostArray, columns: number): PackedRows {
   const bits = array.dtype === "f16"
     ? array.data
     : new Uint16Array(Float16Array.from(float32Values(array)).buffer);
-  return filledRows(bits, columns);
+  return filledRows(bits, array.shape[0]!, columns);
 }
 
 /** Rows of int8 with one scale each. */
 export function packInt8(array: HostArray, columns: number): PackedRows {
   const { data, scale } = quantizeRows(array, "a weight");
-  return { ...filledRows(data, columns), scale };
+  return { ...filledRows(data, array.shape[0]!, columns), scale };
 }
 
 function filledRows(
   values: Float32Array | Uint16Array | Int8Array,
+  rows: number,
   columns: number,
 ): PackedRows {
-  const rows = values.length / columns;
   const filled = Math.ceil(columns / 4) * 4;
   const rowBytes = filled * values.BYTES_PER_ELEMENT;
   if (filled === columns) return { rows, rowBytes, values };

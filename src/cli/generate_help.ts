@@ -1,0 +1,81 @@
+/**
+ * What `generate --help` says.
+ *
+ * @module
+ */
+
+import {
+  GENERATION_PARAMETERS,
+  PARAMETER_NAMES,
+  type ParameterName,
+  rangeOf,
+} from "../pipeline/generation_parameters.ts";
+
+/** What the command line takes in place of one seed. */
+const SEED_LISTS = `; a range (1-8)
+                       or a list (1,5,9) draws a picture with each`;
+
+/** The text. */
+export const GENERATE_HELP: string = `Draws pictures of prompts.
+
+Usage:
+  deno task generate "<prompt>" ["<prompt>" …] [options]
+  deno task generate --list [<words>]
+
+Prompts, one of these or several:
+  "<prompt>"           What to draw
+  -                    Prompts of the standard input, one on each line
+  --prompts <file>     Prompts of a file, one on each line; blank lines and # comments are left out
+  --from <picture>     Prompt, seed and settings of a picture that was drawn here before; what is
+                       given beside it comes first
+  --list               Say what the model can draw: all names, or those that have the words in their
+                       name or category
+
+Pictures:
+${PARAMETER_NAMES.map(helpLine).join("\n")}
+  --scale <n>          Enlarge the pixels by a whole factor, for looking at small pictures
+
+Files:
+  --out <path>         File or folder of the pictures, or - for the standard output (default: this
+                       folder, named by prompt and seed)
+  --overwrite          Replace files of the same names; else the new ones get a number
+  --save-tokens        Also write the tokens and the arguments, as JSON
+
+Model and device:
+  --model <source>     Folder, URL or hub id "owner/name" (default: the embedded model)
+  --revision <name>    Branch, tag or commit of a model on the hub (default: main)
+  --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
+  --device <device>    auto, wasm (CPU) or webgpu (GPU) (default: auto)
+  --threads <n>        Threads on the CPU (default: one for each processor)
+
+  --json               Print files, seeds, settings, device and times as one line of JSON
+  --quiet              Say nothing unless something goes wrong
+  --version            Say the version
+  --help               Say this
+
+A model may bring other defaults for steps, guidance and truncation, as the embedded one does; inspect
+shows them. Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and
+"--seed 3" alone draws the third again. Several pictures are shown together on a contact sheet, those
+of a prompt in a row. The settings are written into the PNG files.
+
+Examples:
+  deno task generate "a red apple on a blue background"
+  deno task generate "a cat, flat style" --seed 1-9 --out cats/
+  deno task generate "a crown" "a rocket" --truncation 0.86 --guidance 4 --scale 4
+  deno task generate --from a-crown-5.png --steps 50
+  deno task generate --list animal
+  deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
+
+Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME and
+HF_HUB_CACHE are heeded.
+`;
+
+/** The line of a parameter. */
+function helpLine(name: ParameterName): string {
+  const { shortName, type, help, default: value = "random" } = GENERATION_PARAMETERS[name];
+  const { min, max } = rangeOf(name, {});
+  const option = `--${shortName} <${type === "number" ? "x" : "n"}>`;
+  const range = max === undefined ? "" : `, ${min} to ${max}`;
+  const more = type === "seed" ? SEED_LISTS : range;
+  return `  ${option.padEnd(20)} ${help}${more} (default: ${value})`;
+}

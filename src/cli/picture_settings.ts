@@ -1,0 +1,179 @@
+/**
+ * What a picture was drawn with, as it stands in its PNG file.
+ *
+ * @module
+ */
+
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import { VERSION } from "../base/version.ts";
+import {
+  type Config,
+  integerField,
+  numberField,
+  parseConfig,
+  stringField,
+} from "../checkpoints/config.ts";
+import { readPngTexts, withPngTexts } from "../images/png_text.ts";
+import {
+  GENERATION_PARAMETERS,
+  type GenerationParameters,
+  PARAMETER_NAMES,
+  type ParameterName,
+  rangeOf,
+} from "../pipeline/generation_parameters.ts";
+import { parseSeed, SEEDS } from "../random/seed.ts";
+
+/** The most that pixels are enlarged. */
+export const MAX_SCALE = 64;
+
+/** Keyword of the text in the form of AUTOMATIC1111's web UI, which many programs show. */
+const COMMON_KEYWORD = "parameters";
+/** Keyword of our own text, which is JSON. */
+const OWN_KEYWORD = "vq-diffusion";
+
+/** Parameters that stand for themselves; a picture is one, and its seed has a field of its own. */
+const NAMES: readonly ParameterName[] = PARAMETER_NAMES
+  .filter((name) => name !== "seed" && name !== "numImagesPerPrompt");
+
+/** Parameters of a generation without its seed and number. */
+export type SettingsValues = Omit<GenerationParameters, "seed" | "numImagesPerPrompt">;
+
+/** What a picture was drawn with. */
+export interface PictureSettings {
+  /** What it shows. */
+  readonly prompt: string;
+  /** Seed of the picture alone. */
+  readonly seed: bigint;
+  /** The other parameters. */
+  readonly values: SettingsValues;
+  /** The model as it was asked for; undefined for the embedded one. */
+  readonly model: string | undefined;
+  /** Its revision on the hub. */
+  readonly revision: string | undefined;
+  /** How weights were held, if not as they are stored. */
+  readonly dtype: WeightDType | undefined;
+  /** Side of the squares that pixels were enlarged to. */
+  readonly scale: number;
+}
+
+/** Size of a picture as it was drawn. */
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Writes the settings of a picture into its PNG file. */
+export async function withSettings(
+  png: Uint8Array,
+  settings: PictureSettings,
+  size: Size,
+): Promise<Uint8Array> {
+  return await withPngTexts(png, {
+    [COMMON_KEYWORD]: commonText(settings, size),
+    [OWN_KEYWORD]: ownText(settings),
+  });
+}
+
+/**
+ * Reads the settings of a picture out of its PNG file.
+ *
+ * @param description What the file is, for error messages.
+ * @throws {SyntaxError} If it is no PNG file or damaged, or holds no settings of ours.
+ * @throws {TypeError} If a setting is of the wrong type.
+ * @throws {RangeError} If one is out of range.
+ */
+export async function readSettings(
+  png: Uint8Array,
+  description: string,
+): Promise<PictureSettings> {
+  const text = (await readPngTexts(png)).get(OWN_KEYWORD);
+  if (text === undefined) {
+    throw new SyntaxError(
+      `Cannot read ${description}: it has no settings in it, expected a picture of this program`,
+    );
+  }
+  const config = parseConfig(text, description);
+  const optional = (key: string) =>
+    config.values[key] === undefined ? undefined : stringField(config, key);
+  return {
+    prompt: stringField(config, "prompt"),
+    seed: seedField(config),
+    values: valuesOf(config),
+    model: optional("model"),
+    revision: optional("revision"),
+    dtype: config.values["dtype"] === undefined
+      ? undefined
+      : stringField(config, "dtype", { oneOf: WEIGHT_DTYPES }),
+    scale: integerField(config, "scale", { min: 1, max: MAX_SCALE, default: 1 }),
+  };
+}
+
+/** The settings as JSON. A seed can be too big for a number of it. */
+function ownText({ prompt, seed, values, model, scale, ...weights }: PictureSettings): string {
+  return JSON.stringify({
+    version: VERSION,
+    prompt,
+    seed: `${seed}`,
+    ...values,
+    model: model && withoutSecrets(model),
+    ...weights,
+    ...(scale > 1 && { scale }),
+  });
+}
+
+/** A URL without passwords and signatures, since pictures are passed on. */
+function withoutSecrets(model: string): string {
+  if (!/^https?:/i.test(model) || !URL.canParse(model)) return model;
+  const { origin, pathname } = new URL(model);
+  return origin + pathname;
+}
+
+function seedField(config: Config): bigint {
+  const seed = parseSeed(stringField(config, "seed"));
+  if (seed !== undefined) return seed;
+  throw new RangeError(`Cannot use ${config.description}: seed is none, expected ${SEEDS}`);
+}
+
+function valuesOf(config: Config): SettingsValues {
+  const given = NAMES.filter((name) => config.values[name] !== undefined);
+  return Object.fromEntries(given.map((name) => {
+    const read = GENERATION_PARAMETERS[name].type === "integer" ? integerField : numberField;
+    return [name, read(config, name, rangeOf(name, {}))];
+  }));
+}
+
+/** `a red apple`, and below it `Steps: 100, Sampler: VQ-Diffusion, CFG scale: 1, Seed: 42, …`. */
+function commonText({ prompt, seed, values, model }: PictureSettings, size: Size): string {
+  const { numInferenceSteps, guidanceScale, ...others } = values;
+  const fields: [label: string, value: unknown][] = [
+    ["Steps", numInferenceSteps],
+    ["Sampler", "VQ-Diffusion"],
+    ["CFG scale", guidanceScale],
+    ["Seed", seed],
+    ["Size", `${size.width}x${size.height}`],
+    ["Model", modelName(model)],
+    ...Object.entries(others).map(([name, value]) =>
+      [labelOf(name as ParameterName), value] as [string, unknown]
+    ),
+    ["Version", `vq-diffusion ${VERSION}`],
+  ];
+  const line = fields.filter(([, value]) => value !== undefined)
+    .map(([label, value]) => `${label}: ${quoted(String(value))}`);
+  return `${prompt}\n${line.join(", ")}`;
+}
+
+function labelOf(name: ParameterName): string {
+  const { shortName } = GENERATION_PARAMETERS[name];
+  return shortName.charAt(0).toUpperCase() + shortName.slice(1);
+}
+
+/** The last part of a path, URL or id. */
+function modelName(model: string | undefined): string {
+  if (model === undefined) return "embedded";
+  return model.replace(/[?#].*$/, "").replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) || model;
+}
+
+/** A value with a comma, a colon or a new line stands between quotes. */
+function quoted(text: string): string {
+  return /[,:\n]/.test(text) ? JSON.stringify(text) : text;
+}

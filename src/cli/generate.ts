@@ -5,6 +5,7 @@
  */
 
 import type { DeviceInfo } from "../backends/backend.ts";
+import { Pauses } from "../base/pauses.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import { enlarge, MOST_ENLARGED_PIXELS } from "../images/enlarge.ts";
@@ -209,7 +210,10 @@ async function write(
     return final;
   };
   const written: string[] = [];
+  const pauses = new Pauses();
   for (const [i, picture] of pictures.entries()) {
+    // So that Ctrl-C stops also here.
+    await pauses.takeIfDue();
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);

@@ -5,6 +5,7 @@
  */
 
 import { refuseType } from "../base/check.ts";
+import { expectComplete } from "./incomplete.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
@@ -24,6 +25,7 @@ export interface DiskFolderOptions {
  *
  * @throws {MissingFileError} If there is none.
  * @throws {TypeError} If it is a file, or this is not Deno.
+ * @throws {SyntaxError} If its files were being replaced when a program was stopped.
  */
 export async function openDiskFolder(
   path: string,
@@ -34,7 +36,10 @@ export async function openDiskFolder(
   }
   requireDeno(`open ${path}`);
   try {
-    if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
+    if ((await Deno.stat(path)).isDirectory) {
+      await expectComplete(path);
+      return treeFolder(new DiskTree(path, options));
+    }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
     throw readingError(path, error);

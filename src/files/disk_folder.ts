@@ -5,7 +5,7 @@
  */
 
 import { refuseType } from "../base/check.ts";
-import { expectComplete } from "./incomplete.ts";
+import { INCOMPLETE_MARK } from "./incomplete.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
@@ -69,6 +69,19 @@ export async function openDiskFile(
   } catch (error) {
     throw readingError(path, error);
   }
+}
+
+/** Refuses a folder whose files were being replaced when a program was stopped, or still are. */
+async function expectComplete(folder: string): Promise<void> {
+  try {
+    await Deno.lstat(joinPath(folder, INCOMPLETE_MARK));
+  } catch {
+    return;
+  }
+  throw new SyntaxError(
+    `Cannot open ${folder}: it is incomplete, as its files are being replaced or a program was ` +
+      `stopped while it did that; save or convert the model again`,
+  );
 }
 
 /**

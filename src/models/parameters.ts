@@ -60,7 +60,7 @@ export type MakeParameter<T> = (
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
 /** Most arrays of each kind that an error names. */
-const MOST_NAMED = 10;
+const MOST_NAMED = 20;
 
 /** Arrays that a config may ask for beyond those that are there, so that they can be named. */
 const MOST_MISSING = 10_000;

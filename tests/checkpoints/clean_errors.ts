@@ -14,15 +14,23 @@ export const NAME = "hostile";
 const OF_ENGINE =
   /call stack|circular|primitive value|URI malformed|Invalid array length|undefined|is not a function|not iterable|os error/i;
 
-/** Runs a reader on damaged input: it may succeed, or throw an error that helps. */
-export async function checkClean(seed: number, read: () => unknown): Promise<boolean> {
+/**
+ * Runs a reader on damaged input: it may succeed, or throw an error that helps.
+ *
+ * @param longest Greatest length of its message.
+ */
+export async function checkClean(
+  seed: number,
+  read: () => unknown,
+  longest = 1000,
+): Promise<boolean> {
   try {
     await read();
     return true;
   } catch (error) {
     const kinds = [SyntaxError, TypeError, RangeError, MissingFileError];
     const clean = error instanceof Error && kinds.some((kind) => error instanceof kind) &&
-      error.message.startsWith("Cannot ") && error.message.length < 2000 &&
+      error.message.startsWith("Cannot ") && error.message.length < longest &&
       !OF_ENGINE.test(error.message) &&
       // Components that do not fit each other are named themselves.
       (error.message.includes(NAME) || error.message.startsWith("Cannot make a pipeline: ")) &&

@@ -50,11 +50,14 @@ async function memoryNow(): Promise<number> {
   return rss / 2 ** 20;
 }
 
-/** MiB after as many pictures as are then counted, by when the memory has found its size, and after all. */
+/** Pictures after which the memory of a process has found its size. */
+const WARM_UP = 200;
+
+/** MiB after the warming up, and after the pictures that count. */
 async function measure(mode: string, count: number): Promise<[before: number, after: number]> {
   const [threads, draw] = MODES[mode]!;
   await using pipe = await open(threads);
-  for (let i = 0; i < count; i++) await draw(pipe);
+  for (let i = 0; i < Math.max(count, WARM_UP); i++) await draw(pipe);
   const before = await memoryNow();
   for (let i = 0; i < count; i++) await draw(pipe);
   return [before, await memoryNow()];

@@ -41,7 +41,15 @@ export async function mutatedFiles(scale: number): Promise<TrialResult[]> {
   } as const;
   const torch = await encodeTorchFile(values);
   const packed = await encodeTorchFile(values, { deflate: true });
-  const yaml = "model:\n  target: a.DALLE\n  params: &p {x: [1, 2], y: *p}\n";
+  const yaml = `model:
+  target: a.DALLE
+  params:
+    condition_codec_config: {params: {pad_value: &zero 0}}
+    diffusion_config:
+      params:
+        transformer_config: {params: &p {n_layer: 2, n_embd: 32, n_head: 8}}
+        content_emb_config: {params: {other: *p, more: [*zero, *zero]}}
+`;
   const arrays = async (bytes: Uint8Array<ArrayBuffer>) => {
     await using source = await openArrays(memoryFile(NAME, bytes));
     for (const name of source.names()) await source.loadStored(name);

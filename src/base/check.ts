@@ -65,8 +65,9 @@ export function describeJson(value: unknown): string {
 }
 
 function describeObject(value: object): string {
-  const name: unknown = value.constructor?.name;
-  if (typeof name !== "string" || name === "" || name === "Object") return "an object";
+  // Not the object's own property of that name, which a file may have given it.
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  if (typeof name !== "string" || name === "Object" || !/^[\w$]+$/.test(name)) return "an object";
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name.slice(0, MOST_QUOTED)}`;
 }
 

@@ -90,7 +90,12 @@ class DiskTransaction implements FolderTransaction {
     this.#files.set(final, temporary);
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
     await write(async (bytes) => {
-      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      try {
+        for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      } catch (cause) {
+        // The system names no file: the disk may be full.
+        throw new Error(`Cannot write ${final}: ${(cause as Error).message}`, { cause });
+      }
     });
   }
 

@@ -9,6 +9,7 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
 import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
+import { Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -241,10 +242,13 @@ export class Parameters implements Disposable {
     source: ArraySource,
     { dtype, signal }: LoadParametersOptions = {},
   ): Promise<void> {
+    // From memory arrays come without a turn of the event loop, and an abort could not act.
+    const pauses = new Pauses();
     try {
       for (const slot of this.#slots) {
         const arrays: HostArray[] = [];
         for (const [name] of slot.shapes) {
+          await pauses.takeIfDue();
           signal?.throwIfAborted();
           arrays.push(finite(await source.load(name), name, source));
         }

@@ -130,7 +130,14 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     values: Readonly<Record<string, unknown>>,
     description = "the scheduler's config",
   ): VQDiffusionScheduler {
-    return new VQDiffusionScheduler(parseSchedulerConfig({ description, values }));
+    const config = parseSchedulerConfig({ description, values });
+    try {
+      return new VQDiffusionScheduler(config);
+    } catch (error) {
+      // What does not fit each other names no file by itself.
+      if (!(error instanceof RangeError)) throw error;
+      throw new RangeError(`${error.message}, in ${description}`, { cause: error });
+    }
   }
 
   /**

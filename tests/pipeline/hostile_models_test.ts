@@ -128,6 +128,8 @@ Deno.test("a number in a config does not decide how long loading takes", async (
       });
     }
   }
+  const never = withJson(files, "scheduler/scheduler_config.json", { alpha_cum_end: 0.9 });
+  assert(!await checkClean(0, () => load(never, backend)));
   assert(refused > 80, `only ${refused} are refused`);
   for (
     const [path, field] of [

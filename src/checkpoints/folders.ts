@@ -90,7 +90,9 @@ export async function openFile(
     case "http:":
     case "https:": {
       const { openHttpFile } = await import("../files/http_file.ts");
-      return await openHttpFile(url, progress, watched);
+      const { followingRedirects } = await import("../files/redirects.ts");
+      const fetch = followingRedirects(watched.fetch ?? globalThis.fetch);
+      return await openHttpFile(url, progress, { ...watched, fetch });
     }
     case "file:":
     case undefined: {

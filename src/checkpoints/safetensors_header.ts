@@ -33,6 +33,9 @@ export interface SafetensorsHeader {
 /** Bytes before the header: its length, a little-endian 64-bit integer. */
 export const PREFIX_BYTES = 8;
 
+/** Most dimensions of an array, as in PyTorch. */
+const MAX_DIMENSIONS = 64;
+
 /** Longest header that the format allows. */
 const MAX_HEADER_BYTES = 100_000_000;
 
@@ -124,6 +127,12 @@ function checkedEntry(
   if (typeof dtype !== "string") throw damaged(description, `${where} has no dtype`);
   if (!isNaturals(shape)) {
     throw damaged(description, `${where} has a shape that is not a list of natural numbers`);
+  }
+  if (shape.length > MAX_DIMENSIONS) {
+    throw damaged(
+      description,
+      `${where} has ${shape.length} dimensions, at most ${MAX_DIMENSIONS} may be`,
+    );
   }
   if (!isNaturals(offsets) || offsets.length !== 2) {
     throw damaged(description, `${where} has offsets that are not two natural numbers`);

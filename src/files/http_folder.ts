@@ -9,6 +9,7 @@ import type { HttpOptions } from "./http.ts";
 import { isThere, openHttpFile } from "./http_file.ts";
 import { describeUrl, joinPath } from "./paths.ts";
 import { FileProgress } from "./progress.ts";
+import { followingRedirects } from "./redirects.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /**
@@ -16,7 +17,8 @@ import type { FileSource, ModelFolder } from "./source.ts";
  * a signature, is kept for every file.
  */
 export function httpFolder(url: URL, options: HttpOptions = {}): ModelFolder {
-  return treeFolder(new HttpTree(url, options));
+  const fetch = followingRedirects(options.fetch ?? globalThis.fetch);
+  return treeFolder(new HttpTree(url, { ...options, fetch }));
 }
 
 class HttpTree implements FileTree {

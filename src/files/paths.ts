@@ -4,7 +4,7 @@
  * @module
  */
 
-import { refuseRange } from "../base/check.ts";
+import { escapeControls, refuseRange } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
 import { checkContent } from "./content.ts";
 import type { FileSource } from "./source.ts";
@@ -37,7 +37,8 @@ export function missingFile(description: string, cause?: unknown): MissingFileEr
 export function isInnerPath(path: string): boolean {
   return path.split("/").every((name) =>
     // deno-lint-ignore no-control-regex -- that is what is refused
-    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f]/.test(name)
+    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f\x7f]/.test(name) &&
+    name.isWellFormed() && name.length <= LONGEST_NAME
   );
 }
 
@@ -51,6 +52,9 @@ export function checkPath(path: string): string {
   refuseRange({ task: "open a file", name: "path" }, path, "a path inside the folder");
 }
 
+/** Longest name of a file, which is that of all common file systems. */
+const LONGEST_NAME = 255;
+
 /** Path of a `file:` URL. */
 export function pathOfUrl(url: URL): string {
   const path = decoded(url.pathname, decodeURIComponent);
@@ -59,7 +63,7 @@ export function pathOfUrl(url: URL): string {
 
 /** URL without its query, which may hold a signature, for error messages. */
 export function describeUrl(url: URL): string {
-  return decoded(`${url.origin}${url.pathname}`, decodeURI);
+  return escapeControls(decoded(`${url.origin}${url.pathname}`, decodeURI));
 }
 
 /** A text without escapes; as it is if a percent sign in it begins none, which is allowed in a URL. */

@@ -66,7 +66,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     this.#tokenEmbedding = new Embedding(tokens, vocabSize, hiddenSize);
     this.#positionEmbedding = new Embedding(positions, maxPositionEmbeddings, hiddenSize);
     this.#layers = scope.at("encoder.layers")
-      .list(numHiddenLayers, (layer) => new CLIPEncoderLayer(layer, config));
+      .list(numHiddenLayers, "num_hidden_layers", (layer) => new CLIPEncoderLayer(layer, config));
     this.#finalLayerNorm = new LayerNorm(scope.at("final_layer_norm"), hiddenSize, layerNormEps);
     scope.parameters.leaveOut(OTHERS);
   }

@@ -74,7 +74,7 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
   owned.use(checkpoint);
   try {
     checkpoint = await withDeclaredNames(modelClass, checkpoint);
-    const parameters = owned.use(new Parameters());
+    const parameters = owned.use(new Parameters({ config: config.description, checkpoint }));
     const model = new modelClass({
       backend,
       config: modelClass.parseConfig(config),

@@ -26,7 +26,11 @@ export interface LoadModelOptions {
 
 /** Options of every model's `savePretrained`. */
 export interface SaveModelOptions {
-  /** How to store the weights; int8 is for those linear layers only that tolerate it. Default: as loaded. */
+  /**
+   * How to store the weights; int8 is for those linear layers only that tolerate it. Default: as they are
+   * held, so that the saved model, loaded without a type, computes the same; as stored if no type was
+   * asked for.
+   */
   readonly dtype?: WeightDType | undefined;
   /** Stops saving; nothing is written then. */
   readonly signal?: AbortSignal | undefined;
@@ -70,6 +74,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   readonly #weightsFile: string;
   readonly #owned: AsyncDisposableStack;
   #loading: Promise<void> | undefined;
+  /** The type that was asked for when the weights were loaded. */
+  #heldDType: WeightDType | undefined;
   #disposal: Promise<void> | undefined;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
@@ -156,6 +162,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   async #load(options: LoadModelOptions): Promise<void> {
     await this.#parameters.load(this.backend, this.checkpoint, options);
+    this.#heldDType = options.dtype;
     this.checkpoint.release();
   }
 
@@ -169,7 +176,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   /**
    * Saves config and weights in the layout they are loaded from. The weights are those of the
-   * checkpoint, read again array by array.
+   * checkpoint, read again array by array, in the type in which they are held.
    *
    * @param target Path of a folder, which is made if need be and in which nothing is changed until
    *   all is written; or a folder that is being written.
@@ -189,13 +196,17 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     }
     const { dtype, signal } = options;
     checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
+    const held = dtype === undefined ? this.#heldDType : undefined;
     const { configText } = await import("./saved_config.ts");
-    const config = configText(this.config.json, dtype, this.#parameters.preciseLinears);
+    const config = configText(this.config.json, dtype ?? held, this.#parameters.preciseLinears);
     await target.writeText("config.json", config);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
     const names = this.#parameters.savedNames(this.checkpoint);
+    const types = held === undefined
+      ? dtype
+      : (name: string) => this.#parameters.heldAs(name, held);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
-    const how = { dtype, quantize, names, signal };
+    const how = { dtype: types, quantize, names, signal };
     await saveWeights(this.checkpoint, target, this.#weightsFile, how);
   }
 

@@ -10,6 +10,7 @@ import {
   integerListField,
   stringListField,
 } from "../checkpoints/config.ts";
+import { formatShape } from "../base/format.ts";
 import { type SupportedValues, supportOnly, supportTable } from "./support.ts";
 
 /**
@@ -105,7 +106,7 @@ function checkBlocks(config: Config, parsed: VQConfig): void {
     );
   }
   if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {
-    const channels = JSON.stringify(blockOutChannels);
+    const channels = formatShape(blockOutChannels);
     throw new RangeError(
       `Cannot use ${config.description}: block_out_channels is ${channels}, expected multiples of ` +
         `norm_num_groups, ${normNumGroups}`,

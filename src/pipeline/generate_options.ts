@@ -282,7 +282,9 @@ function checkCount(name: string, list: readonly unknown[], batch: number): void
 }
 
 function fillingGenerator(name: string, generator: unknown): RandomGenerator {
-  if (typeof (generator as RandomGenerator | null)?.fill === "function") {
+  // Arrays have a method of this name, which draws nothing.
+  const isArray = Array.isArray(generator) || ArrayBuffer.isView(generator);
+  if (!isArray && typeof (generator as RandomGenerator | null)?.fill === "function") {
     return generator as RandomGenerator;
   }
   refuseType(subject(name), generator, "an object with a method fill");

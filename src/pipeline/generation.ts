@@ -91,7 +91,18 @@ class Generation implements Disposable {
     this.#run?.[Symbol.dispose]();
   }
 
+  /** Goes on on these components. What a failed run leaves in their memory is not used again. */
   async #advance(components: PipelineParts, done: number): Promise<DenoisingRun> {
+    try {
+      return await this.#stepTo(components, done);
+    } catch (error) {
+      this.#run?.[Symbol.dispose]();
+      this.#run = undefined;
+      throw error;
+    }
+  }
+
+  async #stepTo(components: PipelineParts, done: number): Promise<DenoisingRun> {
     const { signal, plan } = this.#request;
     const run = await this.#runOn(components);
     while (run.done < done) {

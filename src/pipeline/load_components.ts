@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeName, describeValue } from "../base/check.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
@@ -135,7 +136,9 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
   const found = values["_class_name"];
   if (found !== "VQDiffusionPipeline") {
     throw new TypeError(
-      `Cannot load ${description}: it describes a ${found}, expected a VQDiffusionPipeline`,
+      `Cannot load ${description}: it describes a ${
+        describeName(found)
+      }, expected a VQDiffusionPipeline`,
     );
   }
   for (const { folder: name, className } of Object.values(COMPONENTS)) {
@@ -144,7 +147,7 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
     if (typeof found === "string" && (SAME_FILES[found] ?? found) === className) continue;
     if (entry === undefined) throw new TypeError(missing(folder.description, name));
     throw new TypeError(
-      `Cannot load ${description}: ${name} is ${JSON.stringify(entry)}, expected a ${className}`,
+      `Cannot load ${description}: ${name} is ${describeValue(entry)}, expected a ${className}`,
     );
   }
 }

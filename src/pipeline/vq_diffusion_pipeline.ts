@@ -22,6 +22,7 @@ import {
 import type { GenerationConfig } from "./generation_config.ts";
 import { generateTokens, type GenerationState } from "./generation.ts";
 import { type GenerationRequest, generationRequest } from "./generation_request.ts";
+import { endedWhenDropped } from "./dropped_streams.ts";
 import { initialTokens } from "./initial_tokens.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
@@ -228,6 +229,8 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
 
   /**
    * Generates images and gives the state after every step. Decodes nothing unless asked for a preview.
+   * Its memory is given back at its end, at `return`, which leaving a `for await` calls, or else some time
+   * after nothing refers to it any more.
    *
    * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place.
    * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
@@ -250,7 +253,8 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
     checkStreamOptions(options);
-    return this.#events(generationRequest(this.components, prompt, options), options);
+    const request = generationRequest(this.components, prompt, options);
+    return endedWhenDropped(this.#events(request, options));
   }
 
   async *#events(

@@ -131,7 +131,8 @@ function parse(config: Config, keyOf: (option: OptionName) => string): Values {
     numVecClasses: integerField(config, keyOf("numVecClasses"), { min: 2 }),
     numTrainTimesteps: integerField(config, keyOf("numTrainTimesteps"), {
       min: 2,
-      max: 1e6,
+      // A hundred times as many as any model has: tables of this length are made while loading.
+      max: 10_000,
       default: DEFAULTS.numTrainTimesteps,
     }),
     alphaCumStart: probability("alphaCumStart"),

@@ -143,7 +143,15 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     values: Readonly<Record<string, unknown>> | VQDiffusionSchedulerConfig,
     description?: string,
   ): VQDiffusionScheduler {
-    return new VQDiffusionScheduler(schedulerConfigOf(values, description));
+    const config = schedulerConfigOf(values, description);
+    try {
+      return new VQDiffusionScheduler(config);
+    } catch (error) {
+      // What does not fit each other names no file by itself.
+      if (!(error instanceof RangeError)) throw error;
+      const place = description === undefined ? "" : `, in ${description}`;
+      throw new RangeError(`${error.message}${place}`, { cause: error });
+    }
   }
 
   /**

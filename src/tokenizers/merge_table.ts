@@ -4,6 +4,7 @@
  * @module
  */
 
+import { escapeControls } from "../base/check.ts";
 import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
 import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
@@ -11,14 +12,22 @@ import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 /** Slot of the hash table that holds no pair. */
 const EMPTY = -1;
 
+/** Bits of an id that are looked up at once when a pair is hashed. */
+const PART_BITS = 10;
+const PART_MASK = 2 ** PART_BITS - 1;
+
 /**
  * The pairs of tokens that may be joined. The rank of a pair is its place in the list: lower ones
  * are joined first.
  *
  * A hash table with linear probing over typed arrays: a `Map` would need a string or a number on the
- * heap for each of the 48894 pairs, and start-up time counts.
+ * heap for each of the 48894 pairs, and start-up time counts. The hash is a random one in every table,
+ * by tabulation, which needs a constant number of steps for any pairs (Pătraşcu and Thorup, "The Power
+ * of Simple Tabulation Hashing", 2012): no file can choose pairs that collide.
  */
 export class MergeTable {
+  /** Random numbers for each value of the low and high parts of both ids. */
+  readonly #random = crypto.getRandomValues(new Uint32Array(4 * (PART_MASK + 1)));
   readonly #mask: number;
   readonly #left: Int32Array;
   readonly #right: Int32Array;
@@ -72,9 +81,12 @@ export class MergeTable {
 
   /** The slot of a pair, or the empty one where it belongs. */
   #slot(left: number, right: number): number {
-    let slot = (Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca77)) >>> 0;
-    // The high bits of a product depend on all bits of the factor, the low ones do not.
-    slot = (slot >>> 15) & this.#mask;
+    const random = this.#random;
+    const hash = random[left & PART_MASK]! ^
+      random[(PART_MASK + 1) + (left >>> PART_BITS & PART_MASK)]! ^
+      random[2 * (PART_MASK + 1) + (right & PART_MASK)]! ^
+      random[3 * (PART_MASK + 1) + (right >>> PART_BITS & PART_MASK)]!;
+    let slot = hash & this.#mask;
     while (
       this.#left[slot] !== EMPTY && (this.#left[slot] !== left || this.#right[slot] !== right)
     ) {
@@ -157,5 +169,5 @@ function fault(line: string, vocabulary: Vocabulary): string {
 
 /** A text for an error message, cut if it is long. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 40 ? text.slice(0, 40) + "…" : text);
+  return escapeControls(JSON.stringify(text.length > 40 ? text.slice(0, 40) + "…" : text));
 }

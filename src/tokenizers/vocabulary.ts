@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeJson, describeValue } from "../base/check.ts";
 import { damaged, parseJsonObject } from "./tokenizer_files.ts";
 
 /** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
@@ -68,12 +69,12 @@ export function parseVocabulary(text: string, file: string): Vocabulary {
   for (const token in json) {
     const id = json[token];
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ID_LIMIT) {
-      throw damaged(file, `the id of ${JSON.stringify(token)} is ${JSON.stringify(id)}`);
+      throw damaged(file, `the id of ${describeValue(token)} is ${describeJson(id)}`);
     }
     if (tokens[id] !== undefined) {
       throw damaged(
         file,
-        `${JSON.stringify(tokens[id])} and ${JSON.stringify(token)} have id ${id}`,
+        `${describeValue(tokens[id])} and ${describeValue(token)} have id ${id}`,
       );
     }
     ids.set(token, id);

@@ -90,6 +90,9 @@ const OPAQUE_NAMES: readonly string[] = [
 /** An expanded tensor may have as many elements as this although its storage has few. */
 const MAX_EXPANDED = 2 ** 20;
 
+/** All tensors of a file may read so many times the elements that there are. */
+const MAX_REPETITION = 8;
+
 /** Most dimensions that a tensor may have. */
 const MAX_DIMENSIONS = 16;
 
@@ -258,10 +261,29 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
     }
   };
   visit(stateDictOf(value), "", 0);
+  checkRepetition(tensors.values(), description);
   if (tensors.size === 0) {
     throw new SyntaxError(`Cannot read ${description}: it is not a dict of tensors`);
   }
   return tensors;
+}
+
+/** Refuses views that together read the storages over and over: loading follows the size of the file. */
+function checkRepetition(tensors: Iterable<TorchTensor>, description: string): void {
+  const storages = new Set<TorchStorage>();
+  let read = 0;
+  for (const { view } of tensors) {
+    storages.add(view.storage);
+    const count = elementCount(view.shape);
+    if (count > 0) read += Math.max(count, spanOf(view));
+  }
+  const held = [...storages].reduce((sum, { length }) => sum + length, 0);
+  const max = MAX_EXPANDED + MAX_REPETITION * held;
+  if (read <= max) return;
+  throw new SyntaxError(
+    `Cannot read ${description}: its tensors read ${read} elements of storages that hold ${held}, ` +
+      `expected at most ${max}`,
+  );
 }
 
 function stateDictOf(value: unknown): unknown {

@@ -21,7 +21,7 @@ import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { followingSeeds, randomSeed, type Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
-import { checkPictureOptions, type PictureOptions } from "./initial_tokens.ts";
+import { checkPictureOptions, type PictureOptions } from "./picture_options.ts";
 import {
   checkParameters,
   type GenerationParameters,

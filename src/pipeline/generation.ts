@@ -10,8 +10,8 @@ import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
 import type { GenerationRequest } from "./generation_request.ts";
-import type { InitialTokens } from "./initial_tokens.ts";
-import { type HeldTokens, hold } from "./inpainting.ts";
+import type { InitialTokens } from "./starting_point.ts";
+import { type HeldTokens, hold } from "./held_tokens.ts";
 import { type NoisePosition, NoiseSource } from "./noise_source.ts";
 
 /** The state after a step. */

@@ -8,7 +8,7 @@ import { checkTextRequest, type TextRequest } from "../conditioning/text.ts";
 import type { PipelineParts } from "./components.ts";
 import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
 import { limitsOf } from "./generation_parameters.ts";
-import { type InitialTokensRequest, startFromPicture } from "./initial_tokens.ts";
+import type { InitialTokensRequest } from "./starting_point.ts";
 
 /** What a generation starts from. */
 export interface GenerationRequest extends InitialTokensRequest {
@@ -44,15 +44,12 @@ export function generationRequest(
   const text = { ...request, guided: guidanceScale !== undefined };
   checkTextRequest(components, text);
   signal?.throwIfAborted();
-  const whole = scheduler.plan(numInferenceSteps, { pixels });
-  const { plan, picture } = options.image === undefined
-    ? { plan: whole, picture: undefined }
-    : startFromPicture(components, whole, options);
+  const plan = scheduler.plan(numInferenceSteps, { pixels });
   const { latents } = request;
   return {
     text,
     latents,
-    picture,
+    picture: undefined,
     batch,
     pixels,
     scheduler,
@@ -62,4 +59,20 @@ export function generationRequest(
     generator,
     signal,
   };
+}
+
+/**
+ * The request with the picture that it starts from, if there is one.
+ *
+ * @throws {TypeError} If there is no `vqvae` to encode it.
+ * @throws {RangeError} If the `vqvae` does not take colours, or the mask has no white that is drawn.
+ */
+export async function withPicture(
+  components: PipelineParts,
+  request: GenerationRequest,
+  options: StreamOptions,
+): Promise<GenerationRequest> {
+  if (options.image === undefined) return request;
+  const { startFromPicture } = await import("./from_picture.ts");
+  return { ...request, ...startFromPicture(components, request.plan, options) };
 }

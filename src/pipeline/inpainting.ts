@@ -12,6 +12,7 @@
  */
 
 import { RasterImage } from "../images/raster_image.ts";
+import { whiteOf } from "./mask.ts";
 
 /** A part of a picture that is repainted. */
 export interface Inpainting {
@@ -23,24 +24,8 @@ export interface Inpainting {
   readonly opacity: Float32Array;
 }
 
-/** Tokens that stay what they are. */
-export interface HeldTokens {
-  /** The tokens (images · pixels). */
-  readonly tokens: Int32Array;
-  /** For each token of an image 0 if it is held. */
-  readonly isDrawn: Uint8Array;
-}
-
-/** From this luminance on a pixel of a mask is white. */
-const WHITE = 128;
-
 /** Pixels of the seam: as many as of 32 of a side, and at least so many. */
 const [SIDE_OF_SEAM, LEAST_SEAM] = [32, 4];
-
-/** Whether a mask has a pixel that is white and not transparent. */
-export function hasWhite(mask: RasterImage): boolean {
-  return whiteOf(mask).some((value) => value > 0);
-}
 
 /**
  * Finds what is repainted of a picture: the tokens that the mask touches.
@@ -83,14 +68,6 @@ export function inpaintingOf(
   return { isDrawn, picture: picture.toFloat32(), opacity };
 }
 
-/** Puts held tokens back into tokens (images · pixels) that a step has drawn. */
-export function hold(tokens: Int32Array, held: HeldTokens): void {
-  const pixels = held.isDrawn.length;
-  for (let i = 0; i < tokens.length; i++) {
-    if (held.isDrawn[i % pixels] === 0) tokens[i] = held.tokens[i]!;
-  }
-}
-
 /** Puts what was not repainted back into a drawn image (height, width, 3) in 0 … 1. */
 export function paste(drawn: Float32Array, { picture, opacity }: Inpainting): void {
   for (let i = 0; i < drawn.length; i++) {
@@ -98,18 +75,6 @@ export function paste(drawn: Float32Array, { picture, opacity }: Inpainting): vo
     // Exactly the picture where nothing is shown of what was drawn.
     drawn[i] = share === 0 ? picture[i]! : picture[i]! + share * (drawn[i]! - picture[i]!);
   }
-}
-
-/** 255 for each pixel that is white and not transparent, 0 for the others. */
-function whiteOf({ data }: RasterImage): Uint8Array {
-  const white = new Uint8Array(data.length / 4);
-  for (let i = 0; i < white.length; i++) {
-    // Whole numbers: the weights of ITU-R BT.601 in thousandths, and alpha in 255ths.
-    const at = 4 * i;
-    const luminance = 299 * data[at]! + 587 * data[at + 1]! + 114 * data[at + 2]!;
-    if (luminance * data[at + 3]! >= WHITE * 1000 * 255) white[i] = 255;
-  }
-  return white;
 }
 
 /** Steps to the nearest pixel outside, also across corners; none outside: infinite. */

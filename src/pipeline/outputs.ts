@@ -9,7 +9,7 @@ import { needComponent } from "../conditioning/needed_component.ts";
 import { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { OutputType } from "./generate_options.ts";
-import { type Inpainting, paste } from "./inpainting.ts";
+import type { Inpainting } from "./inpainting.ts";
 
 /** One image of a result, by output type. */
 export interface OutputImage {
@@ -66,7 +66,10 @@ export async function makeOutput<O extends OutputType>(
   }
   const decoder = needComponent(vqvae, "vqvae", `outputType "${outputType}"`);
   const { width, height, arrays } = await decodeTokens(decoder, tokens, pixels, signal);
-  if (inpainting !== undefined) arrays.forEach((array) => paste(array, inpainting));
+  if (inpainting !== undefined) {
+    const { paste } = await import("./inpainting.ts");
+    arrays.forEach((array) => paste(array, inpainting));
+  }
   if (outputType === "array") return arrays as OutputImage[O][];
   return arrays.map((array) => RasterImage.fromFloat32(array, width, height)) as OutputImage[O][];
 }

@@ -21,7 +21,7 @@ import {
 } from "./generate_options.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 import { generateTokens, type GenerationState } from "./generation.ts";
-import { type GenerationRequest, generationRequest } from "./generation_request.ts";
+import { type GenerationRequest, generationRequest, withPicture } from "./generation_request.ts";
 import { endedWhenDropped } from "./dropped_streams.ts";
 import { initialTokens } from "./initial_tokens.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
@@ -208,7 +208,8 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   ): Promise<ImagePipelineOutput<OutputType> | [OutputImage[OutputType][]]> {
     checkOutputOptions(options);
     const { outputType = "image", callback, callbackSteps = 1 } = options;
-    const request = generationRequest(this.components, prompt, options);
+    const checked = generationRequest(this.components, prompt, options);
+    const request = await withPicture(this.components, checked, options);
     if (outputType !== "tokens") {
       needComponent(this.components.vqvae, "vqvae", `outputType "${outputType}"`);
     }
@@ -258,9 +259,10 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   }
 
   async *#events(
-    request: GenerationRequest,
+    checked: GenerationRequest,
     options: StreamOptions,
   ): AsyncGenerator<StreamEvent, void, void> {
+    const request = await withPicture(this.components, checked, options);
     const { plan, pixels, scheduler } = request;
     const steps = plan.steps.length;
     using progress = await this.#progress(request, options);

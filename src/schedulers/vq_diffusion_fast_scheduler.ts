@@ -38,7 +38,8 @@ const TASK = "make a VQDiffusionFastScheduler";
  *
  * @example
  * ```ts
- * import { VQDiffusionFastScheduler, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionFastScheduler } from "@vq-diffusion/vq-diffusion/schedulers";
  *
  * await using pipe = await VQDiffusionPipeline.fromPretrained();
  * const { config } = pipe.components.scheduler;

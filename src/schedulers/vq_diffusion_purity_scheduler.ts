@@ -69,7 +69,8 @@ const OPTIONS: Readonly<Record<keyof VQDiffusionPurityOptions, true>> = {
  *
  * @example
  * ```ts
- * import { VQDiffusionPipeline, VQDiffusionPurityScheduler } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+ * import { VQDiffusionPurityScheduler } from "@vq-diffusion/vq-diffusion/schedulers";
  *
  * await using pipe = await VQDiffusionPipeline.fromPretrained();
  * const { config } = pipe.components.scheduler;

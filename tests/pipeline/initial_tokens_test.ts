@@ -8,7 +8,7 @@ import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import type { PipelineParts } from "../../src/pipeline/components.ts";
-import { startFromPicture } from "../../src/pipeline/initial_tokens.ts";
+import { startFromPicture } from "../../src/pipeline/from_picture.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles, tinyFilesWithoutLearned } from "./golden_runs.ts";
 import {

@@ -4,7 +4,8 @@ import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
-import { hold, inpaintingOf, paste } from "../../src/pipeline/inpainting.ts";
+import { hold } from "../../src/pipeline/held_tokens.ts";
+import { inpaintingOf, paste } from "../../src/pipeline/inpainting.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { folderOf, tinyFiles } from "./golden_runs.ts";

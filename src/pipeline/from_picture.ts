@@ -1,0 +1,113 @@
+/**
+ * Starting from a picture: where it enters the steps, and its tokens. Loaded when there is one.
+ *
+ * @module
+ */
+
+import { evaluate } from "../backends/evaluate.ts";
+import { needComponent } from "../conditioning/needed_component.ts";
+import type { RasterImage } from "../images/raster_image.ts";
+import type { VQModel } from "../models/vq_model.ts";
+import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
+import type { ComponentUser, PipelineParts } from "./components.ts";
+import { hold } from "./held_tokens.ts";
+import type { InitialTokens, InitialTokensRequest, PictureStart } from "./starting_point.ts";
+import { inpaintingOf } from "./inpainting.ts";
+import type { PictureOptions } from "./picture_options.ts";
+
+/** Strength where there is no mask, as in diffusers. */
+const STRENGTH = 0.8;
+
+/** A plan that starts from pictures. */
+export interface PicturePlan {
+  /** The steps that are left. */
+  readonly plan: SamplingPlan;
+  /** What they start from. */
+  readonly picture: PictureStart;
+}
+
+/**
+ * Fits pictures to the model, and finds where they enter a plan: at timestep ⌊T · strength⌋ − 1, as
+ * Microsoft's `filter_ratio`. Steps from later timesteps are left out, and the picture is noised to the
+ * timestep of the first that is left. A plan whose first timestep is earlier, as of a few leading ones,
+ * is kept: it takes all noise for that of its first timestep.
+ *
+ * @throws {TypeError} If there is no `vqvae`.
+ * @throws {RangeError} If the `vqvae` does not take colours, or no white of the mask is drawn.
+ */
+export function startFromPicture(
+  { vqvae, transformer, scheduler }: PipelineParts,
+  plan: SamplingPlan,
+  options: PictureOptions & { readonly strength?: number | undefined },
+): PicturePlan {
+  const { image, maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
+  const { scaleFactor, config } = needComponent(vqvae, "vqvae", "an image");
+  if (config.inChannels !== 3) {
+    throw new RangeError(
+      `Cannot generate: the vqvae takes images of ${config.inChannels} channels, expected 3`,
+    );
+  }
+  const { sampleSize } = transformer.config;
+  const side = sampleSize * scaleFactor;
+  const images = [image!].flat().map((one) => one.resize(side, side, { fit: "cover" }));
+  const inpainting = maskImage && inpaintingOf(images[0]!, maskImage, sampleSize);
+  const start = Math.floor(scheduler.config.numTrainTimesteps * strength) - 1;
+  const steps = stepsFrom(plan, start);
+  const isWhole = steps.length === plan.steps.length;
+  // Behind a mask nothing of the picture is wanted at full strength, not even a token in 10⁵.
+  const nothing = inpainting !== undefined && strength === 1;
+  const timestep = nothing ? undefined : isWhole ? start : steps[0]?.timestep;
+  return { plan: { ...plan, steps }, picture: { images, timestep, inpainting } };
+}
+
+/** The steps of a plan from a timestep on: at least the last, unless there is no noise at all. */
+function stepsFrom({ steps }: SamplingPlan, start: number): SamplingPlan["steps"] {
+  if (start < 0) return [];
+  const left = steps.filter(({ timestep }) => timestep <= start);
+  return left.length > 0 ? left : steps.slice(-1);
+}
+
+/** A request that starts from a picture. */
+type PictureRequest = InitialTokensRequest & { readonly picture: PictureStart };
+
+/** Encodes the picture, and noises it with the first numbers of the generator. */
+export async function pictureTokens(
+  session: ComponentUser,
+  request: PictureRequest,
+): Promise<InitialTokens> {
+  const { picture, batch, pixels, scheduler, plan, generator, signal } = request;
+  const { images, timestep, inpainting } = picture;
+  const encoded = await session.use(({ vqvae }) => encodeImages(vqvae, images, signal));
+  const copies = batch / images.length;
+  const original = Int32Array.from({ length: batch * pixels }, (_, i) => {
+    return encoded[Math.floor(i / (copies * pixels)) * pixels + i % pixels]!;
+  });
+  if (plan.steps.length === 0) return { tokens: original, held: undefined };
+  const tokens = timestep === undefined
+    ? new Int32Array(batch * pixels).fill(scheduler.maskClass)
+    : scheduler.addNoise(original, timestep, { batch, pixels }, generator);
+  const held = inpainting && { tokens: original, isDrawn: inpainting.isDrawn };
+  if (held !== undefined) hold(tokens, held);
+  return { tokens, held };
+}
+
+/** Encodes images of one size to tokens (images · pixels). */
+async function encodeImages(
+  vqvae: VQModel | undefined,
+  images: readonly RasterImage[],
+  signal: AbortSignal | undefined,
+): Promise<Int32Array> {
+  const encoder = needComponent(vqvae, "vqvae", "an image");
+  const { width, height } = images[0]!;
+  const values = new Float32Array(images.length * height * width * 3);
+  images.forEach((image, i) => {
+    // From 0 … 1 to −1 … 1, as the model takes them.
+    values.set(image.toFloat32().map((value) => value * 2 - 1), i * height * width * 3);
+  });
+  using indices = evaluate(encoder.backend, (frame) => {
+    const pixels = frame.empty([images.length, height, width, 3], "f32");
+    pixels.write(values);
+    return frame.keep(encoder.recordEncodeIndices(frame, pixels));
+  }, { signal });
+  return await indices.data();
+}

@@ -5,6 +5,7 @@
 import { useEffect, useMemo } from "npm:preact@11.2.0/hooks";
 import type { JSX } from "npm:preact@11.2.0";
 import {
+  drawAll,
   drawing,
   error,
   keepSeed,
@@ -67,7 +68,10 @@ function Newest(): JSX.Element | null {
 function Waiting(): JSX.Element {
   return (
     <>
-      <h2>Next</h2>
+      <div class="row apart">
+        <h2>Next</h2>
+        {!drawing.value && <button type="button" onClick={drawAll}>Go on</button>}
+      </div>
       <ol>
         {waiting.value.map(({ id, settings: { prompt } }) => (
           <li key={id}>

@@ -125,7 +125,8 @@ export async function removePicture(id: number): Promise<void> {
   await store?.remove(id);
 }
 
-async function drawAll(): Promise<void> {
+/** Draws what waits, until nothing does or the server cannot be reached. */
+export async function drawAll(): Promise<void> {
   for (let task = waiting.value[0]; task; task = waiting.value[0]) {
     waiting.value = waiting.value.slice(1);
     drawing.value = { ...task, text: "Asking the server", step: 0, steps: 1, previews: [] };
@@ -136,13 +137,22 @@ async function drawAll(): Promise<void> {
     try {
       await drawPatiently(task, stopDrawing.signal);
     } catch (reason) {
-      const isStopped = stopDrawing.signal.aborted;
-      if (isStopped) status.value = "Stopped";
-      else error.value = messageOf(reason);
-      if (reason instanceof AnswerError && reason.status === 401) needsToken.value = true;
+      if (stopDrawing.signal.aborted) status.value = "Stopped";
+      else if (!refuse(task, reason)) break;
     }
   }
   drawing.value = undefined;
+}
+
+/** Says what went wrong. If it was not the fault of the task, it waits again, and the answer is false. */
+function refuse(task: Task, reason: unknown): boolean {
+  error.value = messageOf(reason);
+  const code = reason instanceof AnswerError ? reason.status : 500;
+  status.value = code === 400 ? "Not drawn" : "Not drawn yet";
+  if (code === 400) return true;
+  waiting.value = [task, ...waiting.value];
+  needsToken.value = code === 401;
+  return false;
 }
 
 /** Draws, as soon as the server has a place for it. */

@@ -22,6 +22,8 @@ interface Visit {
   readonly download: string;
   readonly href: string;
   readonly rest: string[];
+  readonly refusal: string;
+  readonly waiting: boolean;
   readonly violations: string[];
 }
 
@@ -40,6 +42,9 @@ Deno.test({
           return new Response();
         case "/resume":
           server.resume();
+          return new Response();
+        case "/close":
+          server.service.close();
           return new Response();
         case "/visitor.js": {
           const headers = { "content-type": "text/javascript" };
@@ -75,6 +80,11 @@ Deno.test({
     assertMatch(seen.href, /^blob:/);
     assertEquals(seen.rest, [seen.seeds[0], seen.seeds[2]]);
     assertEquals([seen.violations, seen.unnamed, seen.isWide], [[], [], false]);
+    // What the server cannot draw now waits in the page.
+    assertEquals([seen.refusal, seen.waiting], [
+      "The service is stopping and draws nothing more",
+      true,
+    ]);
     const outcomes = server.log.filter(({ event }) => event === "job")
       .map(({ outcome }) => outcome);
     assertEquals(outcomes, ["cancelled", "done", "done", "done"]);

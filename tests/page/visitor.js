@@ -118,6 +118,11 @@ async function second() {
   await until(() => entries().length === 3);
   click(entries()[1], "Delete");
   await until(() => entries().length === 2);
+  await fetch("/close");
+  press("Enter", true);
+  await until(() => one("[role=alert]"));
+  const refusal = text("[role=alert]");
+  const waiting = all("section button").map(({ textContent }) => textContent).includes("Go on");
   const result = {
     ...seen,
     kept,
@@ -127,6 +132,8 @@ async function second() {
     download,
     href,
     rest: seeds(),
+    refusal,
+    waiting,
     violations: [...before.violations, ...violations],
   };
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });

@@ -172,10 +172,13 @@ async function drawPatiently({ settings }: Task, signal: AbortSignal): Promise<v
 async function drawOne(settings: Settings, signal: AbortSignal): Promise<void> {
   const previews = Math.max(1, Math.floor((settings.values["steps"] ?? 100) / PREVIEWS));
   let begin = performance.now();
+  let isDrawn = false;
   for await (const event of draw(settings, { token: token.value, previews, signal })) {
     if (event.name === "started") begin = performance.now();
+    if (event.name === "result") isDrawn = true;
     await take(event, settings, begin);
   }
+  if (!isDrawn) throw new Error("The server broke off");
 }
 
 async function take(event: DrawEvent, settings: Settings, begin: number): Promise<void> {
@@ -223,7 +226,9 @@ async function keep(
       png: new Blob([bytes], { type: "image/png" }),
     };
     pictures.value = [picture, ...pictures.value];
-    await store?.add(picture);
+    await store?.add(picture).catch((reason) => {
+      error.value = `The picture will be lost when the page is closed: ${messageOf(reason)}`;
+    });
   }
   if (isSeedRandom.value) seed.value = seeds[0]!;
   status.value = `${settings.prompt} is drawn, ${

@@ -34,7 +34,7 @@ async function startServer(cwd: string, args: readonly string[] = []) {
 Deno.test("serve draws, and when it is stopped finishes what it draws and gives back the rest", async () => {
   await inTemporaryFolder(async (cwd) => {
     const server = await startServer(cwd);
-    const query = "prompt=a+red+apple&seed=1&steps=30";
+    const query = "prompt=a+red+apple&seed=1&steps=100";
     const running = await fetch(`${server.url}/generate?${query}`, {
       headers: { accept: "text/event-stream" },
     });

@@ -28,7 +28,8 @@ interface Visit {
 }
 
 Deno.test({
-  name: "the page draws, queues, stops, and has its pictures and their settings after a reload",
+  name:
+    "page/main.tsx draws, queues, stops, and has its pictures and their settings after a reload",
   ignore: chromium === undefined,
   async fn() {
     await using server = await startService({ pausing: true });

@@ -137,7 +137,7 @@ Deno.test("POST /v1/images/generations refuses wrong fields with errors that Ope
   assertEquals([error.param, error.code], ["model", "model_not_found"]);
 });
 
-Deno.test("paths of OpenAI's that there are not are refused in its form", async () => {
+Deno.test("Service refuses paths of OpenAI's that it does not have in its form", async () => {
   await using server = await startService();
   const image = new File([new Uint8Array(1)], "image.png", { type: "image/png" });
   const client = clientOf(server);
@@ -152,7 +152,7 @@ Deno.test("paths of OpenAI's that there are not are refused in its form", async 
   }
 });
 
-Deno.test("a wrong token is an AuthenticationError of OpenAI's client, the right one is not", async () => {
+Deno.test("Service answers a wrong token with an AuthenticationError of OpenAI's client, and takes the right one", async () => {
   await using server = await startService({ tokens: ["right"] });
   const request = { prompt: "a cat", ...PARAMETERS };
   const wrong = () => clientOf(server, "wrong").images.generate(request);
@@ -161,7 +161,7 @@ Deno.test("a wrong token is an AuthenticationError of OpenAI's client, the right
   assertEquals((await clientOf(server, "right").images.generate(request)).data!.length, 1);
 });
 
-Deno.test("a full queue is a RateLimitError of OpenAI's client, which comes again when it is told to", async () => {
+Deno.test("Service answers a full queue with a RateLimitError of OpenAI's client, which comes again when it is told to", async () => {
   await using server = await startService({
     pausing: true,
     queue: { capacity: 1, capacityPerClient: 1 },
@@ -184,7 +184,7 @@ Deno.test("a full queue is a RateLimitError of OpenAI's client, which comes agai
   assertEquals((await Promise.all(drawn)).map(({ data }) => data!.length), [1, 1, 1]);
 });
 
-Deno.test("a stream ends with an APIError of OpenAI's client if the service stops before it begins", async () => {
+Deno.test("Service.close() ends waiting streams with an APIError of OpenAI's client", async () => {
   await using server = await startService({ pausing: true });
   const client = clientOf(server);
   const first = client.images.generate({ prompt: "a cat", ...PARAMETERS });

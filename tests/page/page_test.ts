@@ -27,42 +27,47 @@ interface Visit {
   readonly violations: string[];
 }
 
+/** Opens the page of a service, with the visitor in it, and waits for what it has seen. */
+async function visitPage(server: Awaited<ReturnType<typeof startService>>, hash = "") {
+  const result = Promise.withResolvers<Visit>();
+  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
+  await using front = Deno.serve(options, async (request) => {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case "/result":
+        result.resolve(await request.json());
+        return new Response();
+      case "/resume":
+        server.resume();
+        return new Response();
+      case "/close":
+        server.service.close();
+        return new Response();
+      case "/visitor.js": {
+        const headers = { "content-type": "text/javascript" };
+        const file = new URL("visitor.js", import.meta.url);
+        return new Response(await Deno.readFile(file), { headers });
+      }
+      case "/": {
+        const page = await server.service.fetch(request, "browser");
+        const script = `<script type="module" src="/visitor.js"></script>`;
+        return new Response(await page.text() + script, { headers: page.headers });
+      }
+      default:
+        return await server.service.fetch(request, "browser");
+    }
+  });
+  const url = new URL(`http://127.0.0.1:${front.addr.port}/${hash}`);
+  return await visit(chromium!, url, result.promise, false);
+}
+
 Deno.test({
   name:
     "page/main.tsx draws, queues, stops, and has its pictures and their settings after a reload",
   ignore: chromium === undefined,
   async fn() {
     await using server = await startService({ pausing: true });
-    const result = Promise.withResolvers<Visit>();
-    const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
-    await using front = Deno.serve(options, async (request) => {
-      const { pathname } = new URL(request.url);
-      switch (pathname) {
-        case "/result":
-          result.resolve(await request.json());
-          return new Response();
-        case "/resume":
-          server.resume();
-          return new Response();
-        case "/close":
-          server.service.close();
-          return new Response();
-        case "/visitor.js": {
-          const headers = { "content-type": "text/javascript" };
-          const file = new URL("visitor.js", import.meta.url);
-          return new Response(await Deno.readFile(file), { headers });
-        }
-        case "/": {
-          const page = await server.service.fetch(request, "browser");
-          const script = `<script type="module" src="/visitor.js"></script>`;
-          return new Response(await page.text() + script, { headers: page.headers });
-        }
-        default:
-          return await server.service.fetch(request, "browser");
-      }
-    });
-    const url = new URL(`http://127.0.0.1:${front.addr.port}/`);
-    const seen = await visit(chromium!, url, result.promise, false);
+    const seen = await visitPage(server);
     assertEquals(seen.error, undefined);
     assertEquals(
       seen.header,
@@ -89,5 +94,17 @@ Deno.test({
     const outcomes = server.log.filter(({ event }) => event === "job")
       .map(({ outcome }) => outcome);
     assertEquals(outcomes, ["cancelled", "done", "done", "done"]);
+  },
+});
+
+Deno.test({
+  name: "page/main.tsx asks for a token if the server wants one",
+  ignore: chromium === undefined,
+  async fn() {
+    await using server = await startService({ tokens: ["right"] });
+    const { error, refusal, seeds, violations } = await visitPage(server, "#token");
+    assertEquals(error, undefined);
+    assertEquals(refusal, "The bearer token is wrong");
+    assertEquals([seeds.length, violations], [1, []]);
   },
 });

@@ -139,8 +139,29 @@ async function second() {
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });
 }
 
+/** Is let in by a token, the first being wrong. */
+async function withToken() {
+  const use = async (token) => {
+    await until(() => one("[name=token]"));
+    write("token", token);
+    one("form button").click();
+  };
+  await use("wrong");
+  await until(() => one("[role=alert]"));
+  const refusal = text("[role=alert]");
+  await use("right");
+  await until(() => one("form [name=steps]"));
+  write("steps", "2");
+  write("prompt", "a cat");
+  press("Enter", true);
+  await until(() => entries().length === 1);
+  const result = { refusal, seeds: seeds(), violations };
+  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+}
+
 try {
-  await (stage === "first" ? first() : second());
+  if (location.hash === "#token") await withToken();
+  else await (stage === "first" ? first() : second());
 } catch (error) {
   await fetch("/result", {
     method: "POST",

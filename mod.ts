@@ -3,7 +3,7 @@
  * `VQDiffusionPipeline` of diffusers 0.9.0 that is exact to the token.
  *
  * This entry has what most programs need. The parts have entries of their own: `./models`,
- * `./schedulers`, `./tokenizers`, `./backends` (the operations that models are written in),
+ * `./schedulers`, `./tokenizers`, `./images`, `./backends` (the operations that models are written in),
  * `./checkpoints` (files, folders and the hub), `./server` (a `fetch` handler) and `./edge`.
  *
  * @example
@@ -34,6 +34,7 @@ export type {
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { KnownNames } from "./src/conditioning/known_names.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
+export type { PictureOptions } from "./src/pipeline/initial_tokens.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
@@ -48,6 +49,8 @@ export { LearnedClassifierFreeSamplingEmbeddings } from "./src/models/learned_em
 // Schedulers, any of which a pipeline takes.
 export type { Scheduler } from "./src/schedulers/scheduler.ts";
 export { VQDiffusionScheduler } from "./src/schedulers/vq_diffusion_scheduler.ts";
+export { VQDiffusionFastScheduler } from "./src/schedulers/vq_diffusion_fast_scheduler.ts";
+export { VQDiffusionPurityScheduler } from "./src/schedulers/vq_diffusion_purity_scheduler.ts";
 
 // Images.
 export { RasterImage } from "./src/images/raster_image.ts";

@@ -22,6 +22,14 @@ import {
   LayerNormCommand,
 } from "./norms";
 import {
+  predictStart,
+  PredictCommand,
+  predictScratch,
+  rowMax,
+  sharpen,
+  SharpenCommand,
+} from "./prediction";
+import {
   embedding,
   EmbeddingCommand,
   geglu,
@@ -122,6 +130,12 @@ function perform(command: usize, control: Control, scratch: usize): usize {
       return inScratch<PosteriorCommand>(command, control, scratch, posterior, posteriorScratch);
     case 18:
       return inScratch<SampleStepCommand>(command, control, scratch, sampleStep, sampleStepScratch);
+    case 19:
+      return inScratch<PredictCommand>(command, control, scratch, predictStart, predictScratch);
+    case 20:
+      return plain<RowsCommand>(command, control, rowMax);
+    case 21:
+      return plain<SharpenCommand>(command, control, sharpen);
     default:
       return unreachable();
   }

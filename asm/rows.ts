@@ -6,15 +6,15 @@ import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
 import { maxOf } from "./softmax";
 import { claim, Control } from "./threads";
 
-/** What needs only rows: logSoftmax, normalizeRows, geglu. */
-// x and out are (rows, columns); for geglu x is (rows, 2 · columns)
+/** What needs only rows: logSoftmax, normalizeRows, geglu, rowMax. */
+// x and out are (rows, columns); for geglu x is (rows, 2 · columns), for rowMax out is (rows)
 @unmanaged
 export class RowsCommand {
   opcode: i32;
   x: usize;
   out: usize;
   rows: i32;
-  /** Columns of the result. */
+  /** Columns of the result; for rowMax those of x. */
   columns: i32;
 }
 

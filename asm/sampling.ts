@@ -3,6 +3,7 @@
 // `q_posterior` and `step`.
 
 import { gumbel4, logAddExp4 } from "./math";
+import { guideRow } from "./prediction";
 import { ceilDiv, floats, smaller, splat } from "./simd";
 import { logSumExp } from "./softmax";
 import { claim, Control } from "./threads";
@@ -183,15 +184,7 @@ function predictPixel(command: SampleStepCommand, pixel: i32, out: usize, spare:
   const from = command.logProbs + <usize> pixel * floats(count);
   if (command.guided) {
     const conditional = from + <usize> (command.batch * command.pixels) * floats(count);
-    const scale = splat(command.guidanceScale);
-    for (let i: usize = 0; i < floats(count); i += 16) {
-      const u = v128.load(from + i), c = v128.load(conditional + i);
-      v128.store(out + i, f32x4.add(u, f32x4.mul(scale, f32x4.sub(c, u))));
-    }
-    const total = splat(logSumExp(out, count));
-    for (let i: usize = 0; i < floats(count); i += 16) {
-      v128.store(out + i, f32x4.sub(v128.load(out + i), total));
-    }
+    guideRow(from, conditional, command.guidanceScale, count, out);
   } else {
     memory.copy(out, from, floats(count));
   }

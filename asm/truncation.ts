@@ -10,7 +10,7 @@ import { floats, splat } from "./simd";
 /** Buckets of log p, 1/16 wide, from 0 down to −70. */
 const BUCKETS: i32 = 1121;
 /** Clamp that follows the truncation. */
-const LOWEST: f32 = -70;
+export const LOWEST: f32 = -70;
 
 /** Bytes of scratch: sums of the buckets and the classes of one. */
 export function truncationScratch(classes: i32): usize {

@@ -9,249 +9,279 @@ export const Format = { f32: 0, f16: 1, bf16: 2, i8: 3 } as const;
 /** `Activation` of asm/math.ts. */
 export const Activation = { none: 0, quickGelu: 1, silu: 2, gelu: 3 } as const;
 
+const address = <const N extends number>(at: N) => ["address", at] as const;
+const int = <const N extends number>(at: N) => ["int", at] as const;
+const float = <const N extends number>(at: N) => ["float", at] as const;
+const bool = <const N extends number>(at: N) => ["bool", at] as const;
+
 /** `LinearCommand` of asm/linear.ts: x is (rows, k), out is (rows, n). */
 const LinearCommand = {
-  x: ["address", 4],
+  x: address(4),
   /** Panels of the weight. */
-  weight: ["address", 8],
+  weight: address(8),
   /** One float for each column of the panels. */
-  bias: ["address", 12],
-  out: ["address", 16],
-  rows: ["int", 20],
+  bias: address(12),
+  out: address(16),
+  rows: int(20),
   /** Columns of the result. */
-  n: ["int", 24],
+  n: int(24),
   /** Columns of x. */
-  k: ["int", 28],
+  k: int(28),
   /** Whether the panels hold float16. */
-  half: ["bool", 32],
-  activation: ["int", 36],
+  half: bool(32),
+  activation: int(36),
   /** Whether `out` is added to. */
-  add: ["bool", 40],
+  add: bool(40),
 } as const;
 
 /** `QuantizeRowsCommand` of asm/linear_q8.ts: x is (rows, columns), out is (rows, quantizedRowBytes(columns)) bytes, scales is (rows). */
 const QuantizeRowsCommand = {
-  x: ["address", 4],
-  out: ["address", 8],
+  x: address(4),
+  out: address(8),
   /** One scale for each row. */
-  scales: ["address", 12],
-  rows: ["int", 16],
-  columns: ["int", 20],
+  scales: address(12),
+  rows: int(16),
+  columns: int(20),
 } as const;
 
 /** `LinearQ8Command` of asm/linear_q8.ts: x is (rows, quantizedRowBytes(k)) bytes, xScales is (rows), out is (rows, n). */
 const LinearQ8Command = {
   /** Quantised activations and their scales. */
-  x: ["address", 4],
-  xScales: ["address", 8],
-  weight: ["address", 12],
+  x: address(4),
+  xScales: address(8),
+  weight: address(12),
   /** One float for each column of the panels: scales, biases. */
-  weightScales: ["address", 16],
-  bias: ["address", 20],
+  weightScales: address(16),
+  bias: address(20),
   /** One int32 for each column: what the offset of the activations adds to the dot product. */
-  offsets: ["address", 24],
-  out: ["address", 28],
-  rows: ["int", 32],
-  n: ["int", 36],
-  k: ["int", 40],
-  activation: ["int", 44],
+  offsets: address(24),
+  out: address(28),
+  rows: int(32),
+  n: int(36),
+  k: int(40),
+  activation: int(44),
   /** Whether `out` is added to. */
-  add: ["bool", 48],
+  add: bool(48),
 } as const;
 
 /** `AttentionCommand` of asm/attention.ts: q is (batch, queries, qStride), k is (batch, keys, kStride), v is (batch, keys, vStride), of which the first heads · headDim columns count; out is (batch, queries, heads · headDim). */
 const AttentionCommand = {
   /** First element of the columns that count. */
-  q: ["address", 4],
-  k: ["address", 8],
-  v: ["address", 12],
-  out: ["address", 16],
+  q: address(4),
+  k: address(8),
+  v: address(12),
+  out: address(16),
   /** Floats from row to row. */
-  qStride: ["int", 20],
-  kStride: ["int", 24],
-  vStride: ["int", 28],
-  batch: ["int", 32],
-  heads: ["int", 36],
-  headDim: ["int", 40],
+  qStride: int(20),
+  kStride: int(24),
+  vStride: int(28),
+  batch: int(32),
+  heads: int(36),
+  headDim: int(40),
   /** Rows of q, and of k and v, in each sequence. */
-  queries: ["int", 44],
-  keys: ["int", 48],
-  scale: ["float", 52],
+  queries: int(44),
+  keys: int(48),
+  scale: float(52),
   /** Whether a query sees only the keys up to its own position. */
-  causal: ["bool", 56],
+  causal: bool(56),
   /** Rows of q in a chunk; the host chooses it by the number of heads and threads. */
-  chunkQueries: ["int", 60],
+  chunkQueries: int(60),
 } as const;
 
 /** `LayerNormCommand` of asm/norms.ts: x and out are (rows, columns), weight and bias are (columns). */
 const LayerNormCommand = {
-  x: ["address", 4],
-  weight: ["address", 8],
-  bias: ["address", 12],
-  out: ["address", 16],
-  rows: ["int", 20],
-  columns: ["int", 24],
-  eps: ["float", 28],
+  x: address(4),
+  weight: address(8),
+  bias: address(12),
+  out: address(16),
+  rows: int(20),
+  columns: int(24),
+  eps: float(28),
 } as const;
 
 /** `AdaLayerNormCommand` of asm/norms.ts: x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is (1) int32. */
 const AdaLayerNormCommand = {
-  x: ["address", 4],
-  table: ["address", 8],
+  x: address(4),
+  table: address(8),
   /** The row of the table to use: one outside is taken as the nearest inside. */
-  timestep: ["address", 12],
-  out: ["address", 16],
-  rows: ["int", 20],
-  columns: ["int", 24],
-  timesteps: ["int", 28],
-  eps: ["float", 32],
+  timestep: address(12),
+  out: address(16),
+  rows: int(20),
+  columns: int(24),
+  timesteps: int(28),
+  eps: float(32),
 } as const;
 
 /** `GroupNormCommand` of asm/norms.ts: x and out are (batch, pixels, channels), sums is (batch, groupNormBlocks(pixels), 2, channels) float64, weight and bias are (channels). */
 const GroupNormCommand = {
-  x: ["address", 4],
-  out: ["address", 8],
+  x: address(4),
+  out: address(8),
   /** Sums and sums of squares over a block of pixels. */
-  sums: ["address", 12],
-  weight: ["address", 16],
-  bias: ["address", 20],
-  batch: ["int", 24],
-  pixels: ["int", 28],
-  channels: ["int", 32],
-  groups: ["int", 36],
-  eps: ["float", 40],
+  sums: address(12),
+  weight: address(16),
+  bias: address(20),
+  batch: int(24),
+  pixels: int(28),
+  channels: int(32),
+  groups: int(36),
+  eps: float(40),
   /** Whether SiLU follows. */
-  silu: ["bool", 44],
+  silu: bool(44),
 } as const;
 
 /** `Conv2dCommand` of asm/convolution.ts: x is (batch, height, width, inChannels), out is (batch, outHeight, outWidth, outChannels), bias is (outChannels). */
 const Conv2dCommand = {
-  x: ["address", 4],
+  x: address(4),
   /** A pixel of zeros, for the padding. */
-  zero: ["address", 8],
-  weight: ["address", 12],
-  bias: ["address", 16],
-  out: ["address", 20],
-  batch: ["int", 24],
-  height: ["int", 28],
-  width: ["int", 32],
-  inChannels: ["int", 36],
-  outHeight: ["int", 40],
-  outWidth: ["int", 44],
-  outChannels: ["int", 48],
-  kernelSize: ["int", 52],
-  stride: ["int", 56],
+  zero: address(8),
+  weight: address(12),
+  bias: address(16),
+  out: address(20),
+  batch: int(24),
+  height: int(28),
+  width: int(32),
+  inChannels: int(36),
+  outHeight: int(40),
+  outWidth: int(44),
+  outChannels: int(48),
+  kernelSize: int(52),
+  stride: int(56),
   /** Whether x is doubled in height and width first. */
-  upsample: ["bool", 60],
+  upsample: bool(60),
   /** Whether `out` is added to. */
-  add: ["bool", 61],
+  add: bool(61),
 } as const;
 
 /** `WinogradCommand` of asm/winograd.ts: x is (batch, height, width, inChannels), out is (batch, outHeight, outWidth, outChannels), bias is (outChannels). */
 const WinogradCommand = {
-  x: ["address", 4],
+  x: address(4),
   /** A pixel of zeros, for the padding. */
-  zero: ["address", 8],
-  weight: ["address", 12],
-  bias: ["address", 16],
-  out: ["address", 20],
-  batch: ["int", 24],
-  height: ["int", 28],
-  width: ["int", 32],
+  zero: address(8),
+  weight: address(12),
+  bias: address(16),
+  out: address(20),
+  batch: int(24),
+  height: int(28),
+  width: int(32),
   /** A multiple of 4. */
-  inChannels: ["int", 36],
-  outHeight: ["int", 40],
-  outWidth: ["int", 44],
+  inChannels: int(36),
+  outHeight: int(40),
+  outWidth: int(44),
   /** A multiple of 8. */
-  outChannels: ["int", 48],
+  outChannels: int(48),
   /** Whether x is doubled in height and width first. */
-  upsample: ["bool", 52],
+  upsample: bool(52),
   /** Whether `out` is added to. */
-  add: ["bool", 53],
+  add: bool(53),
 } as const;
 
 /** `EmbeddingCommand` of asm/rows.ts: ids is (count), table is (tableRows, columns), position is (positions, columns), out is (count, columns). */
 const EmbeddingCommand = {
-  ids: ["address", 4],
-  table: ["address", 8],
+  ids: address(4),
+  table: address(8),
   /** Rows that are added in turn, or null. */
-  position: ["address", 12],
-  out: ["address", 16],
-  count: ["int", 20],
-  columns: ["int", 24],
-  positions: ["int", 28],
+  position: address(12),
+  out: address(16),
+  count: int(20),
+  columns: int(24),
+  positions: int(28),
   /** Rows of the table: ids outside are taken as the nearest inside. */
-  tableRows: ["int", 32],
+  tableRows: int(32),
 } as const;
 
-/** `RowsCommand` of asm/rows.ts: x and out are (rows, columns); for geglu x is (rows, 2 · columns). */
+/** `RowsCommand` of asm/rows.ts: x and out are (rows, columns); for geglu x is (rows, 2 · columns), for rowMax out is (rows). */
 const RowsCommand = {
-  x: ["address", 4],
-  out: ["address", 8],
-  rows: ["int", 12],
-  /** Columns of the result. */
-  columns: ["int", 16],
+  x: address(4),
+  out: address(8),
+  rows: int(12),
+  /** Columns of the result; for rowMax those of x. */
+  columns: int(16),
 } as const;
 
 /** `TransposeCommand` of asm/rows.ts: x is (batch, rows, columns), out is (batch, columns, rows). */
 const TransposeCommand = {
-  x: ["address", 4],
-  out: ["address", 8],
-  batch: ["int", 12],
-  rows: ["int", 16],
-  columns: ["int", 20],
+  x: address(4),
+  out: address(8),
+  batch: int(12),
+  rows: int(16),
+  columns: int(20),
 } as const;
 
 /** `RepeatCommand` of asm/rows.ts: x is (size), out is (times, size). */
 const RepeatCommand = {
-  x: ["address", 4],
-  out: ["address", 8],
-  times: ["int", 12],
-  size: ["int", 16],
+  x: address(4),
+  out: address(8),
+  times: int(12),
+  size: int(16),
 } as const;
 
 /** `NearestCodeCommand` of asm/rows.ts: x is (rows, columns), codebook is (codes, columns), out is (rows) int32. */
 const NearestCodeCommand = {
-  x: ["address", 4],
-  codebook: ["address", 8],
-  out: ["address", 12],
-  rows: ["int", 16],
-  columns: ["int", 20],
-  codes: ["int", 24],
+  x: address(4),
+  codebook: address(8),
+  out: address(12),
+  rows: int(16),
+  columns: int(20),
+  codes: int(24),
 } as const;
 
 /** `PosteriorCommand` of asm/sampling.ts: logProbs is (pixels, classes − 1), latents is (pixels) int32, schedule is (lastRow + 1, 6), row is (1) int32, out is (pixels, classes). */
 const PosteriorCommand = {
-  logProbs: ["address", 4],
-  latents: ["address", 8],
-  schedule: ["address", 12],
+  logProbs: address(4),
+  latents: address(8),
+  schedule: address(12),
   /** The row of the schedule that the step goes from; the row before it is where it leads. */
-  row: ["address", 16],
-  out: ["address", 20],
+  row: address(16),
+  out: address(20),
   /** Those of all images. */
-  pixels: ["int", 24],
-  classes: ["int", 28],
-  lastRow: ["int", 32],
+  pixels: int(24),
+  classes: int(28),
+  lastRow: int(32),
 } as const;
 
 /** `SampleStepCommand` of asm/sampling.ts: logProbs is (batch or, if guided, 2 · batch, pixels, classes − 1), latents is (batch, pixels) int32, noise is (batch, classes, pixels), or (batch, classes − 1, pixels) from row 0, schedule is (lastRow + 1, 6), row is (1) int32. */
 const SampleStepCommand = {
-  logProbs: ["address", 4],
+  logProbs: address(4),
   /** x_t, replaced by x_{t−1}. */
-  latents: ["address", 8],
+  latents: address(8),
   /** Uniform numbers. */
-  noise: ["address", 12],
-  schedule: ["address", 16],
+  noise: address(12),
+  schedule: address(16),
   /** The row of the schedule that the step goes from; the row before it is where it leads. */
-  row: ["address", 20],
-  batch: ["int", 24],
-  pixels: ["int", 28],
-  classes: ["int", 32],
-  lastRow: ["int", 36],
-  guided: ["bool", 40],
-  guidanceScale: ["float", 44],
-  truncated: ["bool", 48],
-  truncationRate: ["float", 52],
+  row: address(20),
+  batch: int(24),
+  pixels: int(28),
+  classes: int(32),
+  lastRow: int(36),
+  guided: bool(40),
+  guidanceScale: float(44),
+  truncated: bool(48),
+  truncationRate: float(52),
+} as const;
+
+/** `PredictCommand` of asm/prediction.ts: logProbs is (batch or, if guided, 2 · batch, pixels, columns), out is (batch, pixels, columns). */
+const PredictCommand = {
+  logProbs: address(4),
+  out: address(8),
+  /** Those of all images. */
+  pixels: int(12),
+  columns: int(16),
+  guided: bool(20),
+  guidanceScale: float(24),
+  truncated: bool(28),
+  truncationRate: float(32),
+} as const;
+
+/** `SharpenCommand` of asm/prediction.ts: logProbs and out are (batch, pixels, columns), best is (batch, pixels), weight is (1). */
+const SharpenCommand = {
+  logProbs: address(4),
+  /** The greatest log p of each pixel. */
+  best: address(8),
+  weight: address(12),
+  out: address(16),
+  batch: int(20),
+  pixels: int(24),
+  columns: int(28),
 } as const;
 
 /** Opcode of each operation, and the fields of its command: what they hold, first byte. */
@@ -275,4 +305,7 @@ export const COMMANDS = {
   logSoftmax: { opcode: 16, fields: RowsCommand },
   posterior: { opcode: 17, fields: PosteriorCommand },
   sampleStep: { opcode: 18, fields: SampleStepCommand },
+  predictStart: { opcode: 19, fields: PredictCommand },
+  rowMax: { opcode: 20, fields: RowsCommand },
+  sharpen: { opcode: 21, fields: SharpenCommand },
 } as const;

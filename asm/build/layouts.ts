@@ -13,7 +13,9 @@
  */
 
 /** What a field of a command holds: an address in Wasm memory, a whole number, a float32 or a flag. */
-export type FieldKind = "address" | "int" | "float" | "bool";
+export type FieldKind = typeof FIELD_KINDS[number];
+
+const FIELD_KINDS = ["address", "int", "float", "bool"] as const;
 
 /** A field of a command. */
 export interface Field {
@@ -214,12 +216,17 @@ export function writeInterface(
     const numbered = members.map((member, i) => `${member}: ${i}`);
     parts.push(`export const ${name} = { ${numbered.join(", ")} } as const;\n`);
   }
+  // Functions, so that what programs load stays small.
+  for (const kind of FIELD_KINDS) {
+    parts.push(`const ${kind} = <const N extends number>(at: N) => ["${kind}", at] as const;`);
+  }
+  parts.push("");
   for (const { name, file, comment, fields } of layouts) {
     const shapes = comment === "" ? "" : `: ${comment}`;
     parts.push(`/** \`${name}\` of asm/${file}${shapes}. */`, `const ${name} = {`);
     for (const { name, kind, offset, comment } of fields) {
       if (comment !== "") parts.push(`  /** ${comment} */`);
-      parts.push(`  ${name}: ["${kind}", ${offset}],`);
+      parts.push(`  ${name}: ${kind}(${offset}),`);
     }
     parts.push("} as const;\n");
   }

@@ -230,6 +230,9 @@ export interface SampleStepOptions extends PosteriorOptions {
   readonly truncationRate?: number;
 }
 
+/** Options of {@linkcode Frame.predictStart}. */
+export type PredictStartOptions = Pick<SampleStepOptions, "guidanceScale" | "truncationRate">;
+
 /** Options of {@linkcode Frame.run}. */
 export interface RunOptions {
   /** Stops the run between two operations. */
@@ -298,6 +301,24 @@ export interface Frame extends Disposable {
   nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32">;
   /** x − log Σ exp x for each row, the sum in float64. */
   logSoftmax(x: Tensor): Tensor;
+  /** The greatest element of each row: (…rows, columns) → (…rows), of at least two dimensions. */
+  rowMax(x: Tensor): Tensor;
+  /**
+   * log p(x_0) as Microsoft's samplers use it (`cf_predict_start` of their code): clamped at −70 from
+   * below, with guidance l = u + s (c − u), normalised and clamped again, then truncated, where dropped
+   * classes get −70. `logProbs` is (batch or, with guidance, 2 · batch, pixels, classes − 1); the result
+   * is (batch, pixels, classes − 1).
+   */
+  predictStart(logProbs: Tensor, options: PredictStartOptions): Tensor;
+  /**
+   * log p(x_0) (batch, pixels, classes − 1), each pixel times 1 + weight · purity: what Tang et al.
+   * (arXiv 2205.16007) raise p(x_0) to, not normalised again. The purity of a pixel is its greatest
+   * probability, divided by the greatest of its image + 1e-10.
+   *
+   * @param best The greatest log p of each pixel, (batch, pixels).
+   * @param weight One element.
+   */
+  sharpen(logProbs: Tensor, best: Tensor, weight: Tensor): Tensor;
   /**
    * log q(x_s | x_t, x_0) with the prediction p(x_0) for x_0, for the step from row t to the row s
    * before it (Gu et al., equation 11; diffusers' `q_posterior`): log p(x_0) (batch, pixels,

@@ -19,11 +19,19 @@ import type {
   LinearOptions,
   LinearWeight,
   PosteriorOptions,
+  PredictStartOptions,
   RunOptions,
   SampleStepOptions,
   Tensor,
 } from "./backend.ts";
-import { attentionInputs, convGeometry, IMAGES, posteriorInputs } from "./checked_inputs.ts";
+import {
+  attentionInputs,
+  convGeometry,
+  IMAGES,
+  posteriorInputs,
+  predictStartInputs,
+  sharpenInputs,
+} from "./checked_inputs.ts";
 import type {
   AttentionInputs,
   Checked,
@@ -31,7 +39,9 @@ import type {
   Epilogue,
   FrameRecorder,
   PosteriorInputs,
+  PredictStartInputs,
   SampleStepInputs,
+  SharpenInputs,
 } from "./recording.ts";
 import { columnsOf } from "../base/shapes.ts";
 
@@ -60,6 +70,9 @@ export interface Operations<D extends Device> {
   normalizeRows(x: D["floats"], y: D["floats"]): void;
   nearestCode(x: D["floats"], codebook: D["floats"], y: D["ints"]): void;
   logSoftmax(x: D["floats"], y: D["floats"]): void;
+  rowMax(x: D["floats"], y: D["floats"]): void;
+  predictStart(inputs: PredictStartInputs<D>, y: D["floats"]): void;
+  sharpen(inputs: SharpenInputs<D>, y: D["floats"]): void;
   posterior(inputs: PosteriorInputs<D>, y: D["floats"]): void;
   sampleStep(inputs: SampleStepInputs<D>): void;
 }
@@ -291,6 +304,35 @@ export class CheckedFrame<D extends Device> implements Frame {
       args.expectColumns("x", input, this.#classes.mostSummed);
       const y = this.#recorder.result(input.shape);
       this.#kernels.logSoftmax(this.#recorder, input, y);
+      return y;
+    });
+  }
+
+  rowMax(x: Tensor): Tensor {
+    return this.#checked("rowMax", (args) => {
+      const input = args.floats("x", x);
+      args.expect(input.shape.length > 1, "x of at least two dimensions", input.shape);
+      const y = this.#recorder.result(input.shape.slice(0, -1));
+      this.#kernels.rowMax(this.#recorder, input, y);
+      return y;
+    });
+  }
+
+  predictStart(logProbs: Tensor, options: PredictStartOptions): Tensor {
+    return this.#checked("predictStart", (args) => {
+      const { batch, ...inputs } = predictStartInputs(args, logProbs, options);
+      args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
+      const y = this.#recorder.result([batch, ...inputs.logProbs.shape.slice(1)]);
+      this.#kernels.predictStart(this.#recorder, inputs, y);
+      return y;
+    });
+  }
+
+  sharpen(logProbs: Tensor, best: Tensor, weight: Tensor): Tensor {
+    return this.#checked("sharpen", (args) => {
+      const inputs = sharpenInputs(args, logProbs, best, weight);
+      const y = this.#recorder.result(inputs.logProbs.shape);
+      this.#kernels.sharpen(this.#recorder, inputs, y);
       return y;
     });
   }

@@ -11,10 +11,17 @@ import {
   type ConvOptions,
   type ConvWeight,
   type PosteriorOptions,
+  type PredictStartOptions,
   SCHEDULE_COLUMNS,
   type Tensor,
 } from "./backend.ts";
-import type { AttentionInputs, ConvGeometry, PosteriorInputs } from "./recording.ts";
+import type {
+  AttentionInputs,
+  ConvGeometry,
+  PosteriorInputs,
+  PredictStartInputs,
+  SharpenInputs,
+} from "./recording.ts";
 import { columnsOf } from "../base/shapes.ts";
 
 /** Names of the lengths of images. */
@@ -92,5 +99,40 @@ export function posteriorInputs<D extends Device>(
     pixels,
     classes: columnsOf(predictions) + 1,
     lastRow: table.shape[0]! - 1,
+  };
+}
+
+/** Arguments of `predictStart`, and the number of images. */
+export function predictStartInputs<D extends Device>(
+  args: Arguments<D>,
+  logProbs: Tensor,
+  { guidanceScale, truncationRate }: PredictStartOptions,
+): PredictStartInputs<D> & { readonly batch: number } {
+  const predictions = args.floats("logProbs", logProbs, ["batch", "pixels", "classes"]);
+  const batch = predictions.shape[0]! / (guidanceScale === undefined ? 1 : 2);
+  args.expect(Number.isInteger(batch), "logProbs of twice the batch", predictions.shape);
+  if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
+  if (truncationRate !== undefined) args.finite("truncationRate", truncationRate);
+  return {
+    logProbs: predictions,
+    batch,
+    ...(guidanceScale !== undefined && { guidanceScale }),
+    ...(truncationRate !== undefined && { truncationRate }),
+  };
+}
+
+/** Arguments of `sharpen`. */
+export function sharpenInputs<D extends Device>(
+  args: Arguments<D>,
+  logProbs: Tensor,
+  best: Tensor,
+  weight: Tensor,
+): SharpenInputs<D> {
+  const predictions = args.floats("logProbs", logProbs, ["batch", "pixels", "classes"]);
+  const [batch, pixels] = predictions.shape as [number, number, number];
+  return {
+    logProbs: predictions,
+    best: args.floats("best", best, [batch, pixels]),
+    weight: args.vector("weight", weight, 1),
   };
 }

@@ -14,6 +14,15 @@ export class DeviceLostError extends Error {
 }
 
 /**
+ * A thread of the CPU backend ended while it computed. What the run should have written is not to be used;
+ * the backend has other threads for the next run.
+ */
+export class WorkerFailedError extends Error {
+  /** Name of the class. */
+  override readonly name = "WorkerFailedError";
+}
+
+/**
  * The error for the use of something that was disposed of.
  *
  * @param what Such as `the frame`.

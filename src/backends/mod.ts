@@ -36,6 +36,7 @@ export type {
   LinearWeight,
   MemoryUse,
   PosteriorOptions,
+  PredictStartOptions,
   RunOptions,
   SampleStepOptions,
   Tensor,

@@ -13,6 +13,7 @@ import type {
   ConvOptions,
   DType,
   PosteriorOptions,
+  PredictStartOptions,
   RunOptions,
   SampleStepOptions,
   Tensor,
@@ -118,3 +119,19 @@ export interface PosteriorInputs<D extends OwnTensors> extends Checked<Posterior
 export type SampleStepInputs<D extends OwnTensors> =
   & PosteriorInputs<D>
   & Checked<Omit<SampleStepOptions, keyof PosteriorOptions | "latents">, D>;
+
+/** Arguments of `predictStart`. */
+export interface PredictStartInputs<D extends OwnTensors> extends PredictStartOptions {
+  /** (batch, pixels, classes − 1); of twice the batch with guidance. */
+  readonly logProbs: D["floats"];
+}
+
+/** Arguments of `sharpen`. */
+export interface SharpenInputs<D extends OwnTensors> {
+  /** (batch, pixels, classes − 1). */
+  readonly logProbs: D["floats"];
+  /** (batch, pixels). */
+  readonly best: D["floats"];
+  /** One element. */
+  readonly weight: D["floats"];
+}

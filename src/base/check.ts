@@ -8,13 +8,37 @@
 /** Longest text of a caller's that an error quotes. */
 const MOST_QUOTED = 100;
 
+/**
+ * Characters that steer a terminal or turn the direction of what follows: control characters of both
+ * sets, separators of lines, and the marks of bidirectional text. Line feeds and tabs are not among them.
+ */
+// deno-lint-ignore no-control-regex -- that is what is looked for
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** Foreign text with its control characters written as in JSON, such as `\u001b`. */
+export function escapeControls(text: string): string {
+  return text.replace(
+    CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** A text in quotation marks, without control characters, and cut if it is long. */
+function quote(text: string): string {
+  if (text.length <= MOST_QUOTED) return escapeControls(JSON.stringify(text));
+  return `${quote(text.slice(0, MOST_QUOTED))}… (${text.length} characters)`;
+}
+
+/** A name from a file: as it stands if it is like those of programs, else as {@linkcode describeValue} does. */
+export function describeName(name: unknown): string {
+  return typeof name === "string" && /^[\w.]{1,100}$/.test(name) ? name : describeValue(name);
+}
+
 /** A value as error messages show it: texts quoted and cut, objects by their kind. */
 export function describeValue(value: unknown): string {
   switch (typeof value) {
     case "string":
-      return value.length <= MOST_QUOTED
-        ? JSON.stringify(value)
-        : `${JSON.stringify(value.slice(0, MOST_QUOTED))}… (${value.length} characters)`;
+      return quote(value);
     case "bigint":
       return `${value}n`;
     case "function":
@@ -28,9 +52,22 @@ export function describeValue(value: unknown): string {
   }
 }
 
+/** A value of a JSON file as error messages show it: its own text, without what is nested, and cut. */
+export function describeJson(value: unknown): string {
+  if (typeof value !== "object" || value === null) return describeValue(value);
+  const isNested = (inner: unknown) => typeof inner === "object" && inner !== null;
+  const shallow = Object.entries(value).slice(0, MOST_QUOTED)
+    .map(([key, inner]) => [key, isNested(inner) ? "…" : inner] as const);
+  const text = JSON.stringify(
+    Array.isArray(value) ? shallow.map(([, inner]) => inner) : Object.fromEntries(shallow),
+  );
+  return escapeControls(text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED)}…`);
+}
+
 function describeObject(value: object): string {
-  const name: unknown = value.constructor?.name;
-  if (typeof name !== "string" || name === "" || name === "Object") return "an object";
+  // Not the object's own property of that name, which a file may have given it.
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  if (typeof name !== "string" || name === "Object" || !/^[\w$]+$/.test(name)) return "an object";
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name.slice(0, MOST_QUOTED)}`;
 }
 

@@ -12,7 +12,11 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 && power > 0 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
 }
 
-/** A shape: `"(2, 1024, 64)"`. */
+/** Most lengths of a shape that are shown. */
+const MOST_DIMENSIONS = 16;
+
+/** A shape: `"(2, 1024, 64)"`. One from a file may have any number of dimensions, and is cut. */
 export function formatShape(shape: readonly (number | string)[]): string {
-  return `(${shape.join(", ")})`;
+  const more = shape.length - MOST_DIMENSIONS;
+  return `(${shape.slice(0, MOST_DIMENSIONS).join(", ")}${more > 0 ? `, … ${more} more` : ""})`;
 }

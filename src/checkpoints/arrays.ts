@@ -26,8 +26,13 @@ export interface ArraySource extends AsyncDisposable {
   names(): readonly string[];
   /** Shape of an array, or undefined if there is none of this name. */
   shape(name: string): readonly number[] | undefined;
-  /** Element type of an array in the file, or undefined if there is none of this name. */
+  /**
+   * Element type of an array in the file, or undefined if there is none of this name, or it cannot be
+   * read.
+   */
   dtype(name: string): StoredDType | undefined;
+  /** Why an array cannot be read, if so, such as `it is F8_E4M3`. Not there: all can be. */
+  unreadable?(name: string): string | undefined;
   /**
    * Loads one array of numbers that can be computed with.
    *

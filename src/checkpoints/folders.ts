@@ -8,10 +8,12 @@
 import { refuseType, type Subject } from "../base/check.ts";
 import type { HubOptions } from "../hub/hub.ts";
 import { isHubId } from "../hub/hub_id.ts";
-import { describeUrl, pathOfUrl } from "../files/paths.ts";
+import { pathOfUrl } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { openArrays } from "./weights.ts";
+import type { OriginalOptions } from "./original/open_original.ts";
+
+export type { OriginalOptions };
 
 const OPEN_FOLDER: Subject = { task: "open a folder", name: "source" };
 const OPEN_FILE: Subject = { task: "open a file", name: "source" };
@@ -20,28 +22,6 @@ const OPEN_FILE: Subject = { task: "open a file", name: "source" };
 export interface OpenFolderOptions extends HubOptions {
   /** The other parts of an original checkpoint, if `source` is one. */
   readonly original?: OriginalOptions | undefined;
-}
-
-/**
- * What belongs to an original checkpoint of Microsoft's, such as `ithq_learnable.pth`: files by path or
- * URL, and folders by all that {@linkcode openFolder} takes.
- */
-export interface OriginalOptions {
-  /** The image autoencoder, such as `ithq_vqvae.pth`. Default: the one inside the checkpoint. */
-  readonly vqvae?: string | URL | undefined;
-  /**
-   * Which codes the tokens stand for, such as `taming_vqvae_2887.pt`: needed for models that were
-   * trained on some of the codes only, as those of COCO, CUB-200 and Conceptual Captions.
-   */
-  readonly codes?: string | URL | undefined;
-  /** Config, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads. */
-  readonly config?: string | URL | undefined;
-  /** Folder with CLIP's `vocab.json` and `merges.txt`. Default: `tokenizer` beside the checkpoint. */
-  readonly tokenizer?: string | URL | ModelFolder | undefined;
-  /** Text encoder in the layout of transformers. Default: the one inside the checkpoint. */
-  readonly textEncoder?: string | URL | ModelFolder | undefined;
-  /** Whether to take averaged weights where there are such. Default true, as in Microsoft's code. */
-  readonly ema?: boolean | undefined;
 }
 
 /**
@@ -61,7 +41,11 @@ export async function openFolder(
   options.signal?.throwIfAborted();
   const url = source instanceof URL ? source : urlOf(source, OPEN_FOLDER);
   if (isOriginal(source)) {
-    return await openOriginal(url ?? String(source), options);
+    const { openOriginal } = await import("./original/open_original.ts");
+    return openOriginal(url ?? String(source), options.original, {
+      file: (source) => openFile(source, options),
+      folder: (source) => openFolder(source, options),
+    });
   }
   if (url === undefined) {
     const path = String(source);
@@ -106,7 +90,9 @@ export async function openFile(
     case "http:":
     case "https:": {
       const { openHttpFile } = await import("../files/http_file.ts");
-      return await openHttpFile(url, progress, watched);
+      const { followingRedirects } = await import("../files/redirects.ts");
+      const fetch = followingRedirects(watched.fetch ?? globalThis.fetch);
+      return await openHttpFile(url, progress, { ...watched, fetch });
     }
     case "file:":
     case undefined: {
@@ -134,34 +120,6 @@ export function isOriginal(source: string | URL): boolean {
     ? source.pathname
     : source.replace(/^([a-z]+:.*?)[?#].*$/i, "$1");
   return /\.(pth|pt|ckpt)$/i.test(path);
-}
-
-async function openOriginal(
-  source: string | URL,
-  options: OpenFolderOptions,
-): Promise<ModelFolder> {
-  const { originalFolder } = await import("./original/original_folder.ts");
-  const { vqvae, codes, config, tokenizer, textEncoder, ema } = options.original ?? {};
-  const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
-    source === undefined ? undefined : () => open(source);
-  const arrays = async (file: string | URL) => openArrays(await openFile(file, options));
-  return originalFolder({
-    description: source instanceof URL ? describeUrl(source) : source,
-    checkpoint: () => arrays(source),
-    vqvae: opener(vqvae, arrays),
-    codes: opener(codes, arrays),
-    config: opener(config, (file) => openFile(file, options)),
-    tokenizer: () => openFolder(tokenizer ?? beside(source, "tokenizer"), options),
-    textEncoder: opener(textEncoder, (folder) => openFolder(folder, options)),
-    ema,
-  });
-}
-
-/** The path or URL of what lies in the same folder; a path never looks like an id of the hub. */
-function beside(file: string | URL, name: string): string | URL {
-  if (file instanceof URL) return new URL(name, file);
-  const folder = file.slice(0, file.lastIndexOf("/") + 1);
-  return `${/^(\/|\.\.?\/|[A-Za-z]:\/)/.test(folder) ? "" : "./"}${folder}${name}`;
 }
 
 /** The URL that a string is, if it is one and not a path such as `C:/models`. */

@@ -31,7 +31,7 @@ export type { CachedFile, Download, HubCache } from "../hub/cache.ts";
 export { type Config, readConfig } from "./config.ts";
 export type { StoredDType } from "../base/dtypes.ts";
 export type { ArraySource, StoredArray } from "./arrays.ts";
-export { openArrays, openWeights } from "./weights.ts";
+export { openArrays, openWeights, type OpenWeightsOptions } from "./weights.ts";
 export { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
 export { parseSafetensors } from "./safetensors.ts";
 export { encodeSafetensors } from "./safetensors_writer.ts";

@@ -31,6 +31,7 @@ export function parseSafetensors(
   const arrays = new Map<string, StoredArray>();
   for (const [name, entry] of parseHeader(header, bytes.length, description).entries) {
     const { dtype, shape, offset } = entry;
+    if (dtype === undefined) throw unreadableArray(name, entry, description);
     arrays.set(name, { dtype, shape, bytes: bytes.subarray(offset, offset + entry.length) });
   }
   return arrays;
@@ -41,10 +42,10 @@ export function parseSafetensors(
  * The file is closed with the source, and if it cannot be read.
  *
  * An int8 array `x` beside an array `x_scale` is one weight in the convention of compressed-tensors:
- * it is loaded with its scales, which are no array of their own.
+ * it is loaded with its scales, which are no array of their own. An array of an element type that
+ * cannot be read is an error only if it is loaded.
  *
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If an element type is not supported.
  */
 export async function openSafetensors(file: FileSource): Promise<ArraySource> {
   try {
@@ -87,6 +88,11 @@ class SafetensorsFile implements ArraySource {
     return this.#entries.get(name)?.dtype;
   }
 
+  unreadable(name: string): string | undefined {
+    const entry = this.#entries.get(name);
+    return entry && entry.dtype === undefined ? `it is ${describeDType(entry)}` : undefined;
+  }
+
   async load(name: string): Promise<HostArray> {
     const array = await this.loadStored(name);
     const where = `${describeValue(name)} of ${this.description}`;
@@ -107,6 +113,7 @@ class SafetensorsFile implements ArraySource {
       );
     }
     const { dtype, shape, offset, length } = entry;
+    if (dtype === undefined) throw unreadableArray(name, entry, this.description);
     return { dtype, shape, bytes: await this.#file.read(offset, length) };
   }
 
@@ -117,6 +124,18 @@ class SafetensorsFile implements ArraySource {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#file[Symbol.asyncDispose]();
   }
+}
+
+/** The error for an array that is loaded although its element type is not known. */
+function unreadableArray(name: string, entry: SafetensorsEntry, description: string): TypeError {
+  return new TypeError(
+    `Cannot read ${description}: ${describeValue(name)} has the unsupported dtype ` +
+      describeValue(entry.dtypeName),
+  );
+}
+
+function describeDType({ dtypeName }: SafetensorsEntry): string {
+  return /^\w{1,20}$/.test(dtypeName) ? dtypeName : describeValue(dtypeName);
 }
 
 /** Name of the scales of an int8 weight. */

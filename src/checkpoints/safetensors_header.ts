@@ -10,8 +10,10 @@ import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.t
 
 /** Where an array lies in a safetensors file. */
 export interface SafetensorsEntry {
-  /** Element type. */
-  readonly dtype: StoredDType;
+  /** Element type; undefined if it is none that can be read. */
+  readonly dtype: StoredDType | undefined;
+  /** Element type as the file names it, for error messages. */
+  readonly dtypeName: string;
   /** Lengths of the dimensions, outermost first. */
   readonly shape: readonly number[];
   /** Offset of its first byte in the file. */
@@ -30,6 +32,9 @@ export interface SafetensorsHeader {
 
 /** Bytes before the header: its length, a little-endian 64-bit integer. */
 export const PREFIX_BYTES = 8;
+
+/** Most dimensions of an array, as in PyTorch. */
+const MAX_DIMENSIONS = 64;
 
 /** Longest header that the format allows. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -62,7 +67,6 @@ export function headerLength(prefix: Uint8Array, fileSize: number, description: 
  *
  * @param bytes The header without the length in front of it.
  * @throws {SyntaxError} If anything in it is malformed or does not fit the file.
- * @throws {TypeError} If an element type is not supported.
  */
 export function parseHeader(
   bytes: Uint8Array,
@@ -121,13 +125,14 @@ function checkedEntry(
   if (!isObject(value)) throw damaged(description, `${where} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string") throw damaged(description, `${where} has no dtype`);
-  if (!isStoredDType(dtype)) {
-    throw new TypeError(
-      `Cannot read ${description}: ${where} has the unsupported dtype ${describeValue(dtype)}`,
-    );
-  }
   if (!isNaturals(shape)) {
     throw damaged(description, `${where} has a shape that is not a list of natural numbers`);
+  }
+  if (shape.length > MAX_DIMENSIONS) {
+    throw damaged(
+      description,
+      `${where} has ${shape.length} dimensions, at most ${MAX_DIMENSIONS} may be`,
+    );
   }
   if (!isNaturals(offsets) || offsets.length !== 2) {
     throw damaged(description, `${where} has offsets that are not two natural numbers`);
@@ -139,14 +144,17 @@ function checkedEntry(
       `${where} lies at ${begin} to ${end} of ${fileSize - start} bytes of data`,
     );
   }
-  const size = elementCount(shape) * STORED_DTYPES[dtype];
-  if (size !== end - begin) {
+  const offset = start + begin;
+  const length = end - begin;
+  // Nobody has to read it, and how many bytes an element takes is not known.
+  if (!isStoredDType(dtype)) return { dtype: undefined, dtypeName: dtype, shape, offset, length };
+  if (elementCount(shape) * STORED_DTYPES[dtype] !== length) {
     throw damaged(
       description,
-      `${where} of shape (${shape.slice(0, 16)}) and dtype ${dtype} has ${end - begin} bytes`,
+      `${where} of shape (${shape.slice(0, 16)}) and dtype ${dtype} has ${length} bytes`,
     );
   }
-  return { dtype, shape, offset: start + begin, length: end - begin };
+  return { dtype, dtypeName: dtype, shape, offset, length };
 }
 
 /** Arrays neither overlap nor leave holes: the format demands it, so nothing can hide in between. */

@@ -19,8 +19,11 @@ import { type ArrayToWrite, writeSafetensors } from "./safetensors_writer.ts";
 
 /** Options of {@linkcode saveWeights}. */
 export interface SaveWeightsOptions {
-  /** Type to save them in. Default: as they are stored. */
-  readonly dtype?: WeightDType | undefined;
+  /**
+   * Type to save them in: one for all, or a function that gives that of each by name, undefined for those
+   * that stay as they are. Default: as they are stored.
+   */
+  readonly dtype?: WeightDType | ((name: string) => WeightDType | undefined) | undefined;
   /** The arrays to save. Default: all but those of integers, which no model of diffusers needs. */
   readonly names?: readonly string[] | undefined;
   /**
@@ -45,10 +48,13 @@ export async function saveWeights(
   options: SaveWeightsOptions = {},
 ): Promise<void> {
   const { dtype, quantize = () => false, signal } = options;
+  const dtypeOf = typeof dtype === "function"
+    ? dtype
+    : (name: string) => dtype === "q8" && !quantize(name) ? undefined : dtype;
   const isWeight = (name: string) => hostDType(source.dtype(name)) !== undefined;
   const arrays: ArrayToWrite[] = [];
   for (const name of options.names ?? source.names().filter(isWeight)) {
-    const wanted = dtype === "q8" && !quantize(name) ? undefined : dtype;
+    const wanted = dtypeOf(name);
     const target = wanted ? heldDType(wanted) : hostDType(source.dtype(name)) ?? "f32";
     const load = async () => {
       signal?.throwIfAborted();

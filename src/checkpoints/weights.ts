@@ -4,35 +4,68 @@
  * @module
  */
 
-import type { ArraySource, StoredArray } from "./arrays.ts";
-import type { HostArray } from "../backends/backend.ts";
-import { readJson } from "./config.ts";
-import { describeValue } from "../base/check.ts";
-import { isInnerPath, joinPath, MissingFileError } from "../files/paths.ts";
-import { openSafetensors } from "./safetensors.ts";
+import { refuseRange } from "../base/check.ts";
+import { checkContent, CONTENT_BYTES } from "../files/content.ts";
+import { meansAbsence, MissingFileError } from "../files/paths.ts";
+import type { OnProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
+import { isIndex, variantNames } from "../files/weight_names.ts";
+import type { ArraySource } from "./arrays.ts";
 import { isTorchFile } from "./torch/file_kind.ts";
 
+/** Options of {@linkcode openWeights}. */
+export interface OpenWeightsOptions {
+  /** Which of several files to take, such as `"fp16"`. Default: the one without a variant. */
+  readonly variant?: string | undefined;
+  /** Receives a notice if there is no such variant, and the ordinary file is taken. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
 /**
- * Opens the weights of a component: the first of some files that is there. A name that ends in
- * `.index.json` is that of an index, which says in which file each array lies.
+ * Opens the weights of a component: the first of some files that is there. An index, whose name ends in
+ * `.index.json` or `.index.fp16.json`, says in which file each array lies.
  *
  * @param names Names to look for, such as {@linkcode DIFFUSERS_WEIGHTS}, in order of preference.
  * @throws {MissingFileError} If none of them is there, or a file that the index names is not.
+ * @throws {RangeError} If the variant is not one.
  * @throws {SyntaxError} If a file is damaged.
  */
 export async function openWeights(
   folder: ModelFolder,
   names: readonly string[],
+  { variant, onProgress }: OpenWeightsOptions = {},
 ): Promise<ArraySource> {
-  for (const name of names) {
-    if (!await folder.has(name)) continue;
-    if (name.endsWith(".index.json")) return await openSharded(folder, name);
-    return await openArrays(await folder.open(name));
+  const wanted = variant === undefined ? [] : variantNames(names, checkedVariant(variant));
+  for (const name of [...wanted, ...names]) {
+    if (!await isThere(folder, name)) continue;
+    if (variant !== undefined && !wanted.includes(name)) {
+      const message =
+        `${folder.description} has no weights of the variant ${variant}: using ${name}`;
+      onProgress?.({ type: "notice", message });
+    }
+    if (!isIndex(name)) return await openArrays(await folder.open(name));
+    const { openSharded } = await import("./sharded_weights.ts");
+    return await openSharded(folder, name, openArrays);
   }
   throw new MissingFileError(
-    `Cannot find the weights in ${folder.description}: looked for ${names.join(", ")}`,
+    `Cannot find the weights in ${folder.description}: looked for ` +
+      [...wanted, ...names].join(", "),
   );
+}
+
+async function isThere(folder: ModelFolder, name: string): Promise<boolean> {
+  try {
+    return await folder.has(name);
+  } catch (error) {
+    if (meansAbsence(error)) return false;
+    throw error;
+  }
+}
+
+function checkedVariant(variant: unknown): string {
+  if (typeof variant === "string" && /^\w[\w-]{0,49}$/.test(variant)) return variant;
+  const subject = { task: "open the weights", name: "variant" };
+  refuseRange(subject, variant, "a part of a file's name, such as fp16");
 }
 
 /**
@@ -44,112 +77,16 @@ export async function openWeights(
  * allowed.
  */
 export async function openArrays(file: FileSource): Promise<ArraySource> {
-  let open: (file: FileSource) => Promise<ArraySource> = openSafetensors;
+  let open: (file: FileSource) => Promise<ArraySource>;
   try {
-    const prefix = await file.read(0, Math.min(4, file.size));
-    if (isTorchFile(prefix)) open = (await import("./torch/torch_file.ts")).openTorchFile;
+    const prefix = await file.read(0, Math.min(CONTENT_BYTES, file.size));
+    checkContent(prefix, file.description);
+    open = isTorchFile(prefix)
+      ? (await import("./torch/torch_file.ts")).openTorchFile
+      : (await import("./safetensors.ts")).openSafetensors;
   } catch (error) {
     await file[Symbol.asyncDispose]();
     throw error;
   }
   return await open(file);
-}
-
-async function openSharded(folder: ModelFolder, indexName: string): Promise<ArraySource> {
-  const description = joinPath(folder.description, indexName);
-  const shardOf = weightMap(await readJson(folder, indexName), description);
-  const shards = new Map<string, ArraySource>();
-  try {
-    for (const file of new Set(shardOf.values())) {
-      shards.set(file, await openArrays(await folder.open(file)));
-    }
-    return new ShardedWeights(description, shardOf, shards);
-  } catch (error) {
-    for (const shard of shards.values()) await shard[Symbol.asyncDispose]();
-    throw error;
-  }
-}
-
-function weightMap(index: unknown, description: string): Map<string, string> {
-  const map = typeof index === "object" && index !== null && "weight_map" in index
-    ? index.weight_map
-    : undefined;
-  const entries: [string, unknown][] = typeof map === "object" && map ? Object.entries(map) : [];
-  const shardOf = new Map<string, string>();
-  for (const [name, file] of entries) {
-    if (typeof file !== "string" || !isInnerPath(file)) {
-      throw new SyntaxError(
-        `Cannot read ${description}: ${describeValue(name)} is in ${describeValue(file)}, ` +
-          `expected a file in the folder`,
-      );
-    }
-    shardOf.set(name, file);
-  }
-  if (shardOf.size === 0) throw new SyntaxError(`Cannot read ${description}: it has no weight_map`);
-  return shardOf;
-}
-
-class ShardedWeights implements ArraySource {
-  readonly description: string;
-  readonly #shards: ReadonlyMap<string, ArraySource>;
-  readonly #sources = new Map<string, ArraySource>();
-  readonly #names: readonly string[];
-
-  constructor(
-    description: string,
-    shardOf: ReadonlyMap<string, string>,
-    shards: ReadonlyMap<string, ArraySource>,
-  ) {
-    this.description = description;
-    this.#shards = shards;
-    for (const [name, file] of shardOf) {
-      const shard = shards.get(file);
-      if (shard?.shape(name) === undefined) {
-        throw new SyntaxError(
-          `Cannot read ${description}: ${describeValue(name)} is not in ${describeValue(file)}`,
-        );
-      }
-      this.#sources.set(name, shard);
-    }
-    const visible = new Set(Array.from(shards.values(), (shard) => shard.names()).flat());
-    this.#names = [...shardOf.keys()].filter((name) => visible.has(name));
-  }
-
-  names(): readonly string[] {
-    return this.#names;
-  }
-
-  shape(name: string): readonly number[] | undefined {
-    return this.#sources.get(name)?.shape(name);
-  }
-
-  dtype(name: string): StoredArray["dtype"] | undefined {
-    return this.#sources.get(name)?.dtype(name);
-  }
-
-  async load(name: string): Promise<HostArray> {
-    return await this.#source(name).load(name);
-  }
-
-  async loadStored(name: string): Promise<StoredArray> {
-    return await this.#source(name).loadStored(name);
-  }
-
-  release(): void {
-    for (const shard of this.#shards.values()) shard.release();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const shard of this.#shards.values()) await shard[Symbol.asyncDispose]();
-  }
-
-  #source(name: string): ArraySource {
-    const source = this.#sources.get(name);
-    if (!source) {
-      throw new RangeError(
-        `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
-      );
-    }
-    return source;
-  }
 }

@@ -15,6 +15,7 @@ import { choiceOption, parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
+import { print, printMessage } from "./terminal.ts";
 
 const HELP = `Turn a model into a folder in the layout of diffusers, with safetensors
 
@@ -83,7 +84,7 @@ interface ConvertArguments {
 export async function convert(args: string[]): Promise<number> {
   const request = readArguments(args);
   if (!request) {
-    console.log(HELP);
+    print(HELP);
     return 0;
   }
   using interrupt = abortOnInterrupt();
@@ -91,10 +92,10 @@ export async function convert(args: string[]): Promise<number> {
     await run(request, interrupt.signal);
   } catch (error) {
     if (interrupt.exitCode === undefined) throw error;
-    if (!request.quiet) console.error("Stopped");
+    if (!request.quiet) printMessage("Stopped");
     return interrupt.exitCode;
   }
-  if (!request.quiet) console.log(`Wrote ${request.out}`);
+  if (!request.quiet) print(`Wrote ${request.out}`);
   return 0;
 }
 

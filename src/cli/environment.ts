@@ -7,15 +7,23 @@
 import type { HubOptions } from "../hub/hub.ts";
 
 /** What {@linkcode hubOptions} finds. */
-export type EnvironmentHubOptions = Pick<HubOptions, "endpoint" | "token" | "cache">;
+export type EnvironmentHubOptions = Pick<
+  HubOptions,
+  "endpoint" | "token" | "cache" | "localFilesOnly"
+>;
 
 /**
- * The hub to ask, the token to show and the folder to keep models in: `HF_ENDPOINT`, `HF_TOKEN`, and
- * `HF_HUB_CACHE` or `HF_HOME` or the folder that Python's `huggingface_hub` uses without them, so that
+ * The hub to ask, or that it is not to be asked, the token to show and the folder to keep models in:
+ * `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`, and `HF_HUB_CACHE` or `HF_HOME` or the folder that Python's `huggingface_hub` uses without them, so that
  * what one has downloaded the other need not.
  */
 export function hubOptions(): EnvironmentHubOptions {
-  return { endpoint: read("HF_ENDPOINT"), token: read("HF_TOKEN"), cache: cacheFolder() };
+  return {
+    endpoint: read("HF_ENDPOINT"),
+    token: read("HF_TOKEN"),
+    cache: cacheFolder(),
+    localFilesOnly: /^(1|on|yes|true)$/i.test(read("HF_HUB_OFFLINE") ?? ""),
+  };
 }
 
 /**
@@ -41,12 +49,17 @@ export function goWhereThePersonStands(): void {
 }
 
 function cacheFolder(): string | undefined {
-  const folder = read("HF_HUB_CACHE");
-  if (folder) return folder;
-  const huggingFace = read("HF_HOME");
-  if (huggingFace) return `${huggingFace}/hub`;
   const home = read("HOME") ?? read("USERPROFILE");
-  const caches = read("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
+  // As in Python, which asks no shell, `~` at the beginning is the home.
+  const path = (variable: string) => {
+    const value = read(variable);
+    return home === undefined ? value : value?.replace(/^~(?=$|[/\\])/, () => home);
+  };
+  const folder = path("HF_HUB_CACHE") ?? path("HUGGINGFACE_HUB_CACHE");
+  if (folder) return folder;
+  const huggingFace = path("HF_HOME");
+  if (huggingFace) return `${huggingFace}/hub`;
+  const caches = path("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
   return caches && `${caches}/huggingface/hub`;
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { DeviceInfo } from "../backends/backend.ts";
+import { Pauses } from "../base/pauses.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import { enlarge, MOST_ENLARGED_PIXELS } from "../images/enlarge.ts";
@@ -32,6 +33,7 @@ import { LoadDisplay } from "./load_display.ts";
 import { writeToStandardOutput, writeWhole } from "./output_files.ts";
 import { nameOutputs, type OutputPaths } from "./output_names.ts";
 import { withSettings } from "./picture_settings.ts";
+import { print, printMessage } from "./terminal.ts";
 
 /** Images, and the tokens (images · pixels) that they were decoded from. */
 interface Drawing {
@@ -54,16 +56,16 @@ type Say = (text: string) => void;
 export async function generate(args: string[]): Promise<number> {
   const given = readGenerateArguments(args);
   if (!given) {
-    console.log(GENERATE_HELP);
+    print(GENERATE_HELP);
     return 0;
   }
   if (given.list) return await listNames(given);
   const request = await readRequest(given);
   const paths = await outputs(given, request);
   const toProgram = given.json || paths === undefined;
-  const say: Say = given.quiet || toProgram ? () => {} : console.log;
-  const note: Say = given.quiet ? () => {} : (text) => console.error(`note: ${text}`);
-  using _ = exitOnInterrupt(() => given.quiet || console.error("\nStopped"));
+  const say: Say = given.quiet || toProgram ? () => {} : print;
+  const note: Say = given.quiet ? () => {} : (text) => printMessage(`note: ${text}`);
+  using _ = exitOnInterrupt(() => given.quiet || printMessage("\nStopped"));
 
   const clock = stopwatch();
   quietDisplayServer();
@@ -85,7 +87,7 @@ export async function generate(args: string[]): Promise<number> {
   const run: FinishedRun = { request, values, tokens, device: pipe.device, notes };
   const written = await write(images, given, run, paths, say);
   const seconds = { load: loaded, draw: drawn, write: clock() };
-  if (given.json) console.log(jsonReport(run, written, seconds));
+  if (given.json) print(jsonReport(run, written, seconds));
   say(`${seedText(request.seeds)}, ${values.numInferenceSteps} steps, ${drawn.toFixed(1)} s`);
   return 0;
 }
@@ -208,7 +210,10 @@ async function write(
     return final;
   };
   const written: string[] = [];
+  const pauses = new Pauses();
   for (const [i, picture] of pictures.entries()) {
+    // So that Ctrl-C stops also here.
+    await pauses.takeIfDue();
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);

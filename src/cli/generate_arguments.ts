@@ -10,9 +10,9 @@ import {
   checkParameters,
   GENERATION_PARAMETERS,
   type GenerationParameters,
-  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
@@ -57,7 +57,7 @@ const OPTIONS = {
 } as const;
 
 const PARAMETER_OPTIONS: CommandOptions = Object.fromEntries(
-  Object.values(SHORT_NAMES).map((name) => [name, { type: "string" }] as const),
+  PROMPT_PARAMETER_NAMES.map((name) => [SHORT_NAMES[name]!, { type: "string" }] as const),
 );
 
 /** Parameters as they were written, by their short names. */
@@ -183,7 +183,7 @@ export function readParameters(
       }
     }
   };
-  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
+  return Object.fromEntries(PROMPT_PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
 /** Seeds parted by commas, of which each may be a range. */

@@ -6,8 +6,8 @@
 
 import {
   GENERATION_PARAMETERS,
-  PARAMETER_NAMES,
   type ParameterName,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
 
@@ -32,7 +32,7 @@ Prompts, one of these or several:
                        name or category
 
 Pictures:
-${PARAMETER_NAMES.map(helpLine).join("\n")}
+${PROMPT_PARAMETER_NAMES.map(helpLine).join("\n")}
   --scale <n>          Enlarge the pixels by a whole factor, for looking at small pictures
 
 Files:
@@ -66,8 +66,8 @@ Examples:
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 
-Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME and
-HF_HUB_CACHE are heeded.
+Models of the hub are kept where huggingface_hub keeps them. HF_ENDPOINT, HF_TOKEN, HF_HOME,
+HF_HUB_CACHE and HF_HUB_OFFLINE are heeded.
 `;
 
 /** The line of a parameter. */

@@ -15,6 +15,7 @@ import { exitOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
 import type { BytesByDType } from "./memory_report.ts";
 import { type ModelReport, reportFile, reportFolder, type StoredReport } from "./model_report.ts";
+import { print, printMessage } from "./terminal.ts";
 
 const HELP = `Say what a model consists of
 
@@ -50,15 +51,15 @@ const OPTIONS = {
 export async function inspect(args: string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, OPTIONS);
   if (values.help) {
-    console.log(HELP);
+    print(HELP);
     return 0;
   }
   const [source, ...others] = positionals;
   if (source === undefined) throw new UsageError("Expected a model to inspect, got none");
   if (others.length > 0) throw new UsageError(`Expected one model, got ${positionals.length}`);
-  using _ = exitOnInterrupt(() => console.error("\nStopped"));
+  using _ = exitOnInterrupt(() => printMessage("\nStopped"));
   const report = await reportOf(source, values.revision);
-  console.log(values.json ? JSON.stringify(report, null, 2) : textOf(report));
+  print(values.json ? JSON.stringify(report, null, 2) : textOf(report));
   return 0;
 }
 
@@ -134,6 +135,8 @@ function countOf(count: number): string {
 
 /** Pads cells so that columns stand below each other. */
 function alignedRows(rows: readonly string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, i) =>
+    rows.reduce((most, row) => Math.max(most, row[i]?.length ?? 0), 0)
+  );
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd());
 }

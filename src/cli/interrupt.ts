@@ -29,12 +29,23 @@ export function exitOnInterrupt(lastAct: () => void): Disposable {
   });
 }
 
-/** Aborts work that has to clean up after itself. A second interrupt ends the process at once. */
+/** Milliseconds within which interrupts are one: `deno task` passes on what the terminal sent to all. */
+const ONE_INTERRUPT = 1000;
+
+/**
+ * Aborts work that has to clean up after itself. An interrupt that comes more than a second after the
+ * first ends the process at once.
+ */
 export function abortOnInterrupt(): AbortOnInterrupt {
   const controller = new AbortController();
   let code: number | undefined;
+  let first = 0;
   const watch = onInterrupt((exitCode) => {
-    if (code !== undefined) Deno.exit(exitCode);
+    if (code !== undefined) {
+      if (performance.now() - first > ONE_INTERRUPT) Deno.exit(exitCode);
+      return;
+    }
+    first = performance.now();
     code = exitCode;
     controller.abort(new Error("Stopped"));
   });

@@ -9,6 +9,7 @@ import { readKnownNames } from "../conditioning/known_names.ts";
 import { EMBEDDED_MODEL } from "../pipeline/session.ts";
 import { hubOptions } from "./environment.ts";
 import type { GenerateArguments } from "./generate_arguments.ts";
+import { print, printMessage } from "./terminal.ts";
 
 /** Columns of the text. */
 const WIDTH = 100;
@@ -24,28 +25,28 @@ export async function listNames(
   const folder = await openFolder(model ?? EMBEDDED_MODEL, { ...hubOptions(), revision });
   const names = await readKnownNames(folder);
   if (names === undefined) {
-    console.error(`error: ${folder.description} has no list of names (names.json)`);
+    printMessage(`error: ${folder.description} has no list of names (names.json)`);
     return 1;
   }
   const words = prompts.join(" ");
   const found = words === "" ? names.categories : names.matching(words);
-  if (json) console.log(JSON.stringify(found));
+  if (json) print(JSON.stringify(found));
   const count = Object.values(found).flat().length;
   if (count === 0) {
     const near = names.nearest(words, 5);
     const advice = near.length > 0 ? `; the nearest: ${near.join(", ")}` : "";
-    console.error(`error: No name or category has ${JSON.stringify(words)} in it${advice}`);
+    printMessage(`error: No name or category has ${JSON.stringify(words)} in it${advice}`);
     return 1;
   }
   if (!json) {
     for (const [category, list] of Object.entries(found)) {
-      console.log(`${category} (${list.length})\n${wrapped(list.join(", "))}\n`);
+      print(`${category} (${list.length})\n${wrapped(list.join(", "))}\n`);
     }
     if (words === "" && names.styles.length > 0) {
-      console.log(`Styles ("a cat, flat style")\n${wrapped(names.styles.join(", "))}\n`);
+      print(`Styles ("a cat, flat style")\n${wrapped(names.styles.join(", "))}\n`);
     }
     if (words === "" && names.grounds.length > 0) {
-      console.log(`Grounds ("a cat on a blue background")\n${wrapped(names.grounds.join(", "))}\n`);
+      print(`Grounds ("a cat on a blue background")\n${wrapped(names.grounds.join(", "))}\n`);
     }
   }
   return 0;

@@ -7,6 +7,7 @@
 import type { LoadEvent } from "../files/progress.ts";
 import { formatBytes } from "../base/format.ts";
 import { ProgressBar } from "../base/progress_bar.ts";
+import { printMessage } from "./terminal.ts";
 
 /** Bytes that are worth a bar; configurations alone are not. */
 const LEAST_BYTES = 2 ** 20;
@@ -32,7 +33,7 @@ export class LoadDisplay implements Disposable {
 
   #note(message: string): void {
     this.#bar?.end();
-    console.error(`note: ${message}`);
+    printMessage(`note: ${message}`);
   }
 }
 

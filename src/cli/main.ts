@@ -7,6 +7,7 @@
 import { VERSION } from "../base/version.ts";
 import { UsageError } from "./arguments.ts";
 import { goWhereThePersonStands } from "./environment.ts";
+import { print, printMessage } from "./terminal.ts";
 
 const HELP = `VQ-Diffusion: pictures from text
 
@@ -37,12 +38,12 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
  */
 async function main([name = "", ...args]: string[]): Promise<number> {
   if (["--help", "-h", "help"].includes(name)) {
-    console.log(HELP);
+    print(HELP);
     return 0;
   }
   const options = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length);
   if ([name, ...options].includes("--version")) {
-    console.log(`vq-diffusion ${VERSION} (Deno ${Deno.version.deno})`);
+    print(`vq-diffusion ${VERSION} (Deno ${Deno.version.deno})`);
     return 0;
   }
   try {
@@ -54,7 +55,7 @@ async function main([name = "", ...args]: string[]): Promise<number> {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const hint = error instanceof UsageError ? "; see --help" : "";
-    console.error(`error: ${message.replaceAll(/\s*\n\s*/g, " ")}${hint}`);
+    printMessage(`error: ${message}${hint}`);
     return error instanceof UsageError ? 2 : 1;
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeName } from "../base/check.ts";
 import { STORED_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
@@ -87,7 +88,7 @@ export async function reportFolder(folder: ModelFolder, backend: Backend): Promi
   const { values } = await readConfig(folder, "config.json");
   const className = values["model_type"] === "clip_text_model"
     ? "CLIPTextModel"
-    : String(values["_class_name"]);
+    : describeName(values["_class_name"]);
   if (!isModel(className)) {
     throw new TypeError(
       `Cannot inspect ${model}: its config is that of ${className}, expected ${
@@ -139,7 +140,7 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
   const firstImage = isComplete
     ? await firstImageOf(parts as PipelineComponents, facts)
     : undefined;
-  const kind = String(values["_class_name"]);
+  const kind = describeName(values["_class_name"]);
   return { model: folder.description, kind, components, groups: {}, firstImage, facts };
 }
 
@@ -175,7 +176,8 @@ async function defaultsOf(
 /** An original checkpoint has none, and can be inspected all the same. */
 async function hasTokenizer(folder: ModelFolder): Promise<boolean> {
   try {
-    return await folder.has("tokenizer/vocab.json");
+    return await folder.has("tokenizer/vocab.json") ||
+      await folder.has("tokenizer/tokenizer.json");
   } catch {
     return false;
   }
@@ -183,20 +185,32 @@ async function hasTokenizer(folder: ModelFolder): Promise<boolean> {
 
 /** Describes a file of arrays. */
 export function reportFile(source: ArraySource): ModelReport {
-  const groups: Record<string, string[]> = {};
+  const groups = new Map<string, string[]>();
   for (const name of source.names()) {
-    const [first, ...rest] = name.split(".");
-    (groups[rest.length > 0 ? first! : ""] ??= []).push(name);
+    const group = groupOf(name);
+    const names = groups.get(group);
+    if (names) names.push(name);
+    else groups.set(group, [name]);
   }
+  const shown = [...groups].slice(0, MOST_GROUPS);
+  const others = [...groups].slice(MOST_GROUPS).flatMap(([, names]) => names);
+  if (others.length > 0) shown.push([`(${groups.size - MOST_GROUPS} others)`, others]);
   return {
     model: source.description,
     kind: "file of arrays",
     components: [],
-    groups: Object.fromEntries(
-      Object.entries(groups).map(([group, names]) => [group, reportArrays(source, names)]),
-    ),
+    groups: Object.fromEntries(shown.map(([group, names]) => [group, reportArrays(source, names)])),
     facts: { arrays: String(source.names().length) },
   };
+}
+
+/** Most groups of arrays that are listed: a file may have one for each array. */
+const MOST_GROUPS = 50;
+
+/** First part of the name of an array, without what could steer a terminal. */
+function groupOf(name: string): string {
+  const end = name.indexOf(".");
+  return end < 0 ? "" : end === 0 ? describeName("") : describeName(name.slice(0, end));
 }
 
 function isModel(name: string): name is keyof typeof MODELS {
@@ -225,11 +239,12 @@ function reportArrays(source: ArraySource, names: readonly string[]): StoredRepo
   const dtypes = new Set<string>();
   let [parameters, bytes] = [0, 0];
   for (const name of names) {
-    const dtype = source.dtype(name)!;
+    const dtype = source.dtype(name);
     const count = elementCount(source.shape(name)!);
-    dtypes.add(dtype);
+    dtypes.add(dtype ?? source.unreadable?.(name)?.replace(/^it is /, "") ?? "unknown");
     parameters += count;
-    bytes += count * STORED_DTYPES[dtype];
+    // How long others are is not known.
+    if (dtype !== undefined) bytes += count * STORED_DTYPES[dtype];
   }
   return { parameters, dtypes: [...dtypes].toSorted(), bytes };
 }

@@ -11,6 +11,7 @@ import { hubOptions, quietDisplayServer } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
 import { readServeArguments, SERVE_HELP, type ServeArguments } from "./serve_arguments.ts";
+import { print, printLog } from "./terminal.ts";
 
 /** Name of the embedded model in requests. */
 const EMBEDDED_ID = "vq-diffusion";
@@ -24,7 +25,7 @@ const EMBEDDED_ID = "vq-diffusion";
 export async function serve(args: string[]): Promise<number> {
   const given = readServeArguments(args);
   if (!given) {
-    console.log(SERVE_HELP);
+    print(SERVE_HELP);
     return 0;
   }
   const tokens = given.tokensFile === undefined ? undefined : await readTokens(given.tokensFile);
@@ -36,7 +37,7 @@ export async function serve(args: string[]): Promise<number> {
   const service = serviceOf(pipe, given, tokens);
   const server = listen(service, given);
   await stopped.promise;
-  console.log("Stopping: pictures that are being drawn are finished");
+  print("Stopping: pictures that are being drawn are finished");
   service.close();
   await server.shutdown();
   await service.finished;
@@ -73,7 +74,7 @@ function serviceOf(
     tokens,
     allowOrigin,
     log: (record) => {
-      if (!quiet || record.level === "error") console.error(logLine(record));
+      if (!quiet || record.level === "error") printLog(logLine(record));
     },
   });
 }
@@ -85,7 +86,7 @@ function listen(service: Service, { host, port }: ServeArguments): Deno.HttpServ
       port,
       onListen: ({ hostname, port }) => {
         const name = hostname.includes(":") ? `[${hostname}]` : hostname;
-        console.log(`Listening on http://${name}:${port}/`);
+        print(`Listening on http://${name}:${port}/`);
       },
     }, (request, { remoteAddr }) => service.fetch(request, addressOf(remoteAddr)));
   } catch (error) {

@@ -40,6 +40,8 @@ export interface TextComponents {
 export interface TextRequest {
   /** The prompts; none where embeddings are given. */
   readonly prompts: readonly string[];
+  /** Whether the prompts are empty because there are none: what is learned for that takes their place. */
+  readonly unprompted?: boolean | undefined;
   /** Embeddings in place of those of prompts, (prompts, length, columns). */
   readonly promptEmbeds?: PromptEmbeds | undefined;
   /** Embeddings in place of the unconditional ones, (1 or prompts, length, columns). */
@@ -120,7 +122,8 @@ export function checkTextRequest(components: TextComponents, request: TextReques
     needComponent(components.textEncoder, "textEncoder", reason);
     return components.tokenizer!.modelMaxLength;
   };
-  const length = promptEmbeds?.shape[1] ?? needsText("a prompt");
+  const length = promptEmbeds?.shape[1] ?? learnedPrompt(components, request)?.config.length ??
+    needsText("a prompt");
   if (!guided) return;
   if (negativePromptEmbeds !== undefined) {
     const [texts, ownLength] = negativePromptEmbeds.shape as [number, number, number];
@@ -164,13 +167,15 @@ export async function encodePrompt(
     : undefined;
   // The empty prompt is encoded with the others, as the first of them.
   const emptyPrompts = learned !== undefined && !learned.learnable ? [""] : [];
-  const texts = promptEmbeds === undefined ? [...emptyPrompts, ...prompts] : emptyPrompts;
+  const inPlace = promptEmbeds ?? learnedPrompt(components, request)?.embeddings;
+  const texts = inPlace === undefined ? [...emptyPrompts, ...prompts] : emptyPrompts;
   const encoded = await encodeTexts(components, texts, request.signal);
 
-  const conditional = promptEmbeds === undefined
+  const conditional = inPlace === undefined
     ? encoded.slice(emptyPrompts.length)
-    : await readSequences(promptEmbeds);
-  const sequences = repeatEach(conditional, numImagesPerPrompt);
+    : await readSequences(inPlace);
+  const copies = promptCount(request) * numImagesPerPrompt / conditional.length;
+  const sequences = repeatEach(conditional, copies);
   if (guided) {
     const given = negativePromptEmbeds ?? learned?.embeddings;
     const unconditional = given === undefined ? encoded.slice(0, 1) : await readSequences(given);
@@ -190,6 +195,15 @@ export function promptIds(tokenizer: CLIPTokenizer, prompts: readonly string[]):
 function needLearned(components: TextComponents): LearnedClassifierFreeSamplingEmbeddings {
   const name = "learnedClassifierFreeSamplingEmbeddings";
   return needComponent(components[name], name, "guidance without negativePromptEmbeds");
+}
+
+/** What stands for no prompt, if that is asked for and has been learned. */
+function learnedPrompt(
+  components: TextComponents,
+  { unprompted }: TextRequest,
+): LearnedClassifierFreeSamplingEmbeddings | undefined {
+  const learned = components.learnedClassifierFreeSamplingEmbeddings;
+  return unprompted && learned?.config.learnable ? learned : undefined;
 }
 
 /** Embeddings of one text. */

@@ -5,6 +5,7 @@
  */
 
 import { refuseType } from "../base/check.ts";
+import { INCOMPLETE_MARK } from "./incomplete.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
@@ -24,6 +25,7 @@ export interface DiskFolderOptions {
  *
  * @throws {MissingFileError} If there is none.
  * @throws {TypeError} If it is a file, or this is not Deno.
+ * @throws {SyntaxError} If its files were being replaced when a program was stopped.
  */
 export async function openDiskFolder(
   path: string,
@@ -34,10 +36,13 @@ export async function openDiskFolder(
   }
   requireDeno(`open ${path}`);
   try {
-    if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
+    if ((await Deno.stat(path)).isDirectory) {
+      await expectComplete(path);
+      return treeFolder(new DiskTree(path, options));
+    }
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
-    throw error;
+    throw readingError(path, error);
   }
   throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
 }
@@ -55,20 +60,50 @@ export async function openDiskFile(
 ): Promise<FileSource> {
   requireDeno(`read ${path}`);
   signal?.throwIfAborted();
-  let file: Deno.FsFile;
   try {
-    file = await Deno.open(path);
+    await expectFile(path);
+    const file = await Deno.open(path);
+    const { size } = await file.stat();
+    progress.begin(size);
+    return new DiskFile(path, size, file, progress, signal);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(path, error);
-    throw error;
+    throw readingError(path, error);
   }
-  const { size, isDirectory } = await file.stat();
-  if (isDirectory) {
-    file.close();
-    throw new TypeError(`Cannot read ${path}: it is a folder, expected a file`);
+}
+
+/** Refuses a folder whose files were being replaced when a program was stopped, or still are. */
+async function expectComplete(folder: string): Promise<void> {
+  try {
+    await Deno.lstat(joinPath(folder, INCOMPLETE_MARK));
+  } catch {
+    return;
   }
-  progress.begin(size);
-  return new DiskFile(path, size, file, progress, signal);
+  throw new SyntaxError(
+    `Cannot open ${folder}: it is incomplete, as its files are being replaced or a program was ` +
+      `stopped while it did that; save or convert the model again`,
+  );
+}
+
+/**
+ * Refuses all but regular files before one is opened: opening a pipe waits for whoever writes to it, and a
+ * device may have no end.
+ */
+async function expectFile(path: string): Promise<void> {
+  const { isFile, isDirectory } = await Deno.stat(path);
+  if (isFile) return;
+  const kind = isDirectory ? "a folder" : "a pipe, socket or device";
+  throw new TypeError(`Cannot read ${path}: it is ${kind}, expected a file`);
+}
+
+/** The error for a file that cannot be read: those of the system name no path. */
+function readingError(path: string, error: unknown): unknown {
+  const { NotFound, NotADirectory, NotCapable } = Deno.errors;
+  if (error instanceof NotFound || error instanceof NotADirectory) return missingFile(path, error);
+  const isOfSystem = Object.values(Deno.errors).some((Class) => error instanceof Class) ||
+    error instanceof Error && /\(os error \d+\)/.test(error.message);
+  // A missing permission names itself.
+  if (!isOfSystem || error instanceof NotCapable) return error;
+  return new Error(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
 }
 
 class DiskTree implements FileTree {
@@ -87,7 +122,7 @@ class DiskTree implements FileTree {
       const missing = error instanceof Deno.errors.NotFound ||
         error instanceof Deno.errors.NotADirectory;
       if (missing) return false;
-      throw error;
+      throw readingError(joinPath(this.description, path), error);
     }
   }
 
@@ -144,10 +179,10 @@ class DiskFile implements FileSource {
     this.#signal?.throwIfAborted();
     checkRange(this.description, this.size, offset, length);
     const bytes = new Uint8Array(length);
-    await this.#file.seek(offset, Deno.SeekMode.Start);
     let done = 0;
+    await this.#file.seek(offset, Deno.SeekMode.Start);
     while (done < length) {
-      const count = await this.#file.read(bytes.subarray(done));
+      const count = await this.#readInto(bytes.subarray(done));
       if (count === null) {
         throw new RangeError(`Cannot read ${this.description}: it has become shorter meanwhile`);
       }
@@ -155,5 +190,13 @@ class DiskFile implements FileSource {
     }
     this.#progress.add(length);
     return bytes;
+  }
+
+  async #readInto(bytes: Uint8Array): Promise<number | null> {
+    try {
+      return await this.#file.read(bytes);
+    } catch (error) {
+      throw readingError(this.description, error);
+    }
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { INCOMPLETE_MARK, MARK_TEXT } from "./incomplete.ts";
 import { checkPath, joinPath } from "./paths.ts";
 import { requireDeno } from "./require_deno.ts";
 
@@ -26,7 +27,10 @@ export interface FolderWriter {
 export interface FolderTransaction extends FolderWriter, AsyncDisposable {
   /** Has {@linkcode FolderTransaction.commit} remove a file if it is there. */
   remove(path: string): void;
-  /** Gives all files their names. Files of the same names are replaced, others are left alone. */
+  /**
+   * Gives all files their names. Files of the same names are replaced, others are left alone. While that
+   * goes on, the folder bears a mark, with which no model is loaded from it.
+   */
   commit(): Promise<void>;
 }
 
@@ -59,6 +63,17 @@ class DiskTransaction implements FolderTransaction {
   readonly #newFolders: string[] = [];
   readonly #suffix = `${crypto.randomUUID().slice(0, 8)}.tmp`;
 
+  /** Also when the process is ended in the middle, which waits for nothing. */
+  readonly #removeAtExit = (): void => {
+    for (const path of [...this.#files.values(), ...this.#newFolders.toReversed()]) {
+      try {
+        Deno.removeSync(path);
+      } catch {
+        // It was not made yet, or others have written into it.
+      }
+    }
+  };
+
   constructor(path: string) {
     this.description = path;
   }
@@ -75,7 +90,12 @@ class DiskTransaction implements FolderTransaction {
     this.#files.set(final, temporary);
     using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
     await write(async (bytes) => {
-      for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      try {
+        for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+      } catch (cause) {
+        // The system names no file: the disk may be full.
+        throw new Error(`Cannot write ${final}: ${(cause as Error).message}`, { cause });
+      }
     });
   }
 
@@ -94,15 +114,28 @@ class DiskTransaction implements FolderTransaction {
   }
 
   async commit(): Promise<void> {
+    const marks = this.#marks();
+    for (const mark of marks) await Deno.writeTextFile(mark, MARK_TEXT);
+    // From here on the folder is neither what it was nor what it is to be.
     for (const [final, temporary] of this.#files) {
       await Deno.rename(temporary, final);
       this.#files.delete(final);
     }
     for (const path of this.#removed.splice(0)) await removeIfThere(path);
+    for (const mark of marks) await removeIfThere(mark);
     this.#newFolders.length = 0;
   }
 
+  /** One in each folder that is changed, as parts of a model are also opened alone. */
+  #marks(): readonly string[] {
+    const changed = [...this.#files.keys(), ...this.#removed];
+    if (changed.length < 2) return [];
+    const folders = new Set(changed.map((path) => path.slice(0, path.lastIndexOf("/"))));
+    return [...folders.add(this.description)].map((folder) => joinPath(folder, INCOMPLETE_MARK));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    globalThis.removeEventListener("unload", this.#removeAtExit);
     for (const temporary of this.#files.values()) await removeIfThere(temporary);
     this.#files.clear();
     for (const path of this.#newFolders.splice(0).reverse()) await removeIfThere(path);
@@ -110,13 +143,14 @@ class DiskTransaction implements FolderTransaction {
 
   /** Makes the folder itself, with those above it. */
   async begin(): Promise<void> {
-    try {
-      await Deno.stat(this.description);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      await Deno.mkdir(this.description, { recursive: true });
-      this.#newFolders.push(this.description);
+    globalThis.addEventListener("unload", this.#removeAtExit);
+    const missing: string[] = [];
+    for (let path = this.description; path !== "" && !await exists(path);) {
+      missing.push(path);
+      path = path.replace(/[/\\]*[^/\\]*[/\\]*$/, "");
     }
+    await Deno.mkdir(this.description, { recursive: true });
+    this.#newFolders.push(...missing.reverse());
   }
 
   /** Makes the folders that lead to a file, and remembers which are new. */
@@ -130,6 +164,16 @@ class DiskTransaction implements FolderTransaction {
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       }
     }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

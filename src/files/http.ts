@@ -5,6 +5,7 @@
  */
 
 import { describeUrl } from "./paths.ts";
+import { RedirectError } from "./redirects.ts";
 import type { OnProgress } from "./progress.ts";
 
 /** How to talk to servers. */
@@ -108,6 +109,10 @@ export async function request(
       options.signal?.throwIfAborted();
       if (isPermission(cause)) throw cause;
       const message = messageOf(cause);
+      // Where it redirects to is no accident.
+      if (cause instanceof RedirectError) {
+        throw new RedirectError(`Cannot reach ${describeUrl(url)}: ${message}`, { cause });
+      }
       if (!await retries.next(`Cannot reach ${url.host}: ${message}`)) {
         throw new Error(`Cannot reach ${describeUrl(url)}: ${message}`, { cause });
       }

@@ -5,6 +5,7 @@
  */
 
 import { readBlocks } from "./blocks.ts";
+import { CONTENT_BYTES, isPage } from "./content.ts";
 import {
   bodyOf,
   contentLength,
@@ -16,7 +17,7 @@ import {
   Retries,
 } from "./http.ts";
 import { memoryFile } from "./memory_folder.ts";
-import { checkRange, describeUrl, missingFile } from "./paths.ts";
+import { checkRange, describeUrl, missingFile, type MissingFileError } from "./paths.ts";
 import type { FileProgress } from "./progress.ts";
 import type { FileSource } from "./source.ts";
 
@@ -29,11 +30,69 @@ const MAX_BLOCKS = 4;
 /** Longest file that is held in memory because its server cannot give parts. */
 const MAX_WHOLE_BYTES = 8 * 2 ** 30;
 
+/** Statuses of files that are not there. */
+const MISSING = new Set([404, 410]);
+
+/** Types of what may be a page for people; some servers give none else. */
+const TEXT = /^(text\/|application\/xhtml)/i;
+
+/**
+ * Whether there is a file behind a URL. A page in its place, with which some servers answer whatever they
+ * do not know, is none.
+ *
+ * @throws {HttpError} If the server cannot say.
+ * @throws {Error} If the server cannot be reached.
+ */
+export async function isThere(url: URL, options: HttpOptions): Promise<boolean> {
+  const response = await request(url, { method: "HEAD" }, options);
+  await response.body?.cancel();
+  if (MISSING.has(response.status)) return false;
+  if (response.status === 403) throw new HttpError(`Cannot look for ${describeUrl(url)}`, response);
+  // Not all servers answer HEAD; and of a text it has to be seen what it is.
+  if (response.ok && !TEXT.test(typeOf(response))) return true;
+  return await isThereByRange(url, options);
+}
+
+/** Whether there is a file and no page, by its beginning. */
+async function isThereByRange(url: URL, options: HttpOptions): Promise<boolean> {
+  const headers = { range: `bytes=0-${CONTENT_BYTES - 1}` };
+  let response = await request(url, { headers }, options);
+  if (response.ok && isEncoded(response)) {
+    await response.body?.cancel();
+    response = await request(url, {}, options);
+  }
+  if (response.ok) return !await isPageIn(response, options);
+  await response.body?.cancel();
+  if (response.status === 416) return true;
+  if (MISSING.has(response.status)) return false;
+  throw new HttpError(`Cannot look for ${describeUrl(url)}`, response);
+}
+
+function typeOf({ headers }: Response): string {
+  return headers.get("content-type") ?? "";
+}
+
+/** Whether an answer is a page for people, by its first bytes, after which it is not read on. */
+async function isPageIn(response: Response, options: HttpOptions): Promise<boolean> {
+  for await (const chunk of bodyOf(response, options)) {
+    return isPage(new TextDecoder().decode(chunk.subarray(0, CONTENT_BYTES)));
+  }
+  return false;
+}
+
+/**
+ * Whether an answer is compressed. Then ranges are of the compressed bytes, which `fetch` leaves as they
+ * are; without a range it unpacks them.
+ */
+function isEncoded({ headers }: Response): boolean {
+  return (headers.get("content-encoding") ?? "identity") !== "identity";
+}
+
 /**
  * Opens a file behind a URL. It is read by range requests, or held whole in memory if the server does
- * not allow them.
+ * not allow them, or has it compressed.
  *
- * @throws {MissingFileError} If there is none.
+ * @throws {MissingFileError} If there is none, or a page for people in its place.
  * @throws {HttpError} If the server refuses it.
  * @throws {Error} If the server cannot be reached.
  */
@@ -43,7 +102,33 @@ export async function openHttpFile(
   options: HttpOptions,
 ): Promise<FileSource> {
   const headers = { range: `bytes=0-${BLOCK_BYTES - 1}` };
-  const response = await request(url, { headers }, options);
+  let response = await request(url, { headers }, options);
+  const type = typeOf(response);
+  if (response.ok && /html/i.test(type)) {
+    await response.body?.cancel();
+    if (!await isThereByRange(url, options)) throw pageInstead(url);
+    response = await request(url, { headers }, options);
+  }
+  const file = await openAnswer(url, response, progress, options);
+  // Some servers have one type for all texts. What is read here is kept for whoever reads the file.
+  if (!TEXT.test(type)) return file;
+  const beginning = await file.read(0, Math.min(file.size, CONTENT_BYTES));
+  if (!isPage(new TextDecoder().decode(beginning))) return file;
+  await file[Symbol.asyncDispose]();
+  throw pageInstead(url);
+}
+
+/** The file that the answer to a request for its first block begins. */
+async function openAnswer(
+  url: URL,
+  response: Response,
+  progress: FileProgress,
+  options: HttpOptions,
+): Promise<FileSource> {
+  if (response.ok && isEncoded(response)) {
+    await response.body?.cancel();
+    return await openWhole(url, await request(url, {}, options), progress, options);
+  }
   if (response.status === 206) {
     const range = contentRange(response);
     if (range?.begin === 0) return new RangedFile(url, range.size, response, progress, options);
@@ -60,11 +145,16 @@ export async function openHttpFile(
   return await openWhole(url, response, progress, options);
 }
 
+/** The error for a file in whose place there is a page for people. */
+function pageInstead(url: URL): MissingFileError {
+  return missingFile(`${describeUrl(url)}: the server answered with a web page`);
+}
+
 /** Throws unless the answer holds a file. */
 async function checkFound(url: URL, response: Response): Promise<void> {
   if (response.ok) return;
   await response.body?.cancel();
-  if (response.status === 404 || response.status === 410) throw missingFile(describeUrl(url));
+  if (MISSING.has(response.status)) throw missingFile(describeUrl(url));
   throw new HttpError(`Cannot read ${describeUrl(url)}`, response);
 }
 

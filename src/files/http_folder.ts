@@ -5,10 +5,11 @@
  */
 
 import { type FileTree, treeFolder } from "./file_tree.ts";
-import { HttpError, type HttpOptions, request } from "./http.ts";
-import { openHttpFile } from "./http_file.ts";
+import type { HttpOptions } from "./http.ts";
+import { isThere, openHttpFile } from "./http_file.ts";
 import { describeUrl, joinPath } from "./paths.ts";
 import { FileProgress } from "./progress.ts";
+import { followingRedirects } from "./redirects.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /**
@@ -16,7 +17,8 @@ import type { FileSource, ModelFolder } from "./source.ts";
  * a signature, is kept for every file.
  */
 export function httpFolder(url: URL, options: HttpOptions = {}): ModelFolder {
-  return treeFolder(new HttpTree(url, options));
+  const fetch = followingRedirects(options.fetch ?? globalThis.fetch);
+  return treeFolder(new HttpTree(url, { ...options, fetch }));
 }
 
 class HttpTree implements FileTree {
@@ -31,15 +33,7 @@ class HttpTree implements FileTree {
   }
 
   async has(path: string): Promise<boolean> {
-    const url = this.#url(path);
-    let response = await request(url, { method: "HEAD" }, this.#options);
-    if (response.status === 405 || response.status === 501) {
-      response = await request(url, { headers: { range: "bytes=0-0" } }, this.#options);
-    }
-    await response.body?.cancel();
-    if (response.ok || response.status === 416) return true;
-    if (response.status === 404 || response.status === 410) return false;
-    throw new HttpError(`Cannot look for ${describeUrl(url)}`, response);
+    return await isThere(this.#url(path), this.#options);
   }
 
   async open(path: string): Promise<FileSource> {

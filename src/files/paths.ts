@@ -4,14 +4,25 @@
  * @module
  */
 
-import { refuseRange } from "../base/check.ts";
+import { escapeControls, refuseRange } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
+import { checkContent } from "./content.ts";
 import type { FileSource } from "./source.ts";
 
 /** A file of a model is not there. */
 export class MissingFileError extends Error {
   /** Always `"MissingFileError"`. */
   override readonly name = "MissingFileError";
+}
+
+/**
+ * Whether an error may mean that a file is not there: stores that may not list their files answer 403 for
+ * those that they do not have.
+ */
+export function meansAbsence(error: unknown): boolean {
+  return error instanceof MissingFileError ||
+    error instanceof Error && error.name === "HttpError" && "status" in error &&
+      error.status === 403;
 }
 
 /** The error for a file that is not there. */
@@ -26,7 +37,8 @@ export function missingFile(description: string, cause?: unknown): MissingFileEr
 export function isInnerPath(path: string): boolean {
   return path.split("/").every((name) =>
     // deno-lint-ignore no-control-regex -- that is what is refused
-    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f]/.test(name)
+    name !== "" && name !== "." && name !== ".." && !/[\\:\x00-\x1f\x7f]/.test(name) &&
+    name.isWellFormed() && name.length <= LONGEST_NAME
   );
 }
 
@@ -40,15 +52,27 @@ export function checkPath(path: string): string {
   refuseRange({ task: "open a file", name: "path" }, path, "a path inside the folder");
 }
 
+/** Longest name of a file, which is that of all common file systems. */
+const LONGEST_NAME = 255;
+
 /** Path of a `file:` URL. */
 export function pathOfUrl(url: URL): string {
-  const path = decodeURIComponent(url.pathname);
+  const path = decoded(url.pathname, decodeURIComponent);
   return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
 }
 
 /** URL without its query, which may hold a signature, for error messages. */
 export function describeUrl(url: URL): string {
-  return decodeURI(`${url.origin}${url.pathname}`);
+  return escapeControls(decoded(`${url.origin}${url.pathname}`, decodeURI));
+}
+
+/** A text without escapes; as it is if a percent sign in it begins none, which is allowed in a URL. */
+function decoded(text: string, decode: (text: string) => string): string {
+  try {
+    return decode(text);
+  } catch {
+    return text;
+  }
 }
 
 /** One path below another; an empty one is left out. */
@@ -84,7 +108,7 @@ const MAX_TEXT_BYTES = 64 * 2 ** 20;
  * Reads a whole file as text and closes it.
  *
  * @throws {RangeError} If it is longer than any config or vocabulary.
- * @throws {SyntaxError} If it is not UTF-8.
+ * @throws {SyntaxError} If it is not UTF-8, or a web page or a pointer of Git LFS.
  */
 export async function readTextOf(file: FileSource): Promise<string> {
   await using source = file;
@@ -96,6 +120,7 @@ export async function readTextOf(file: FileSource): Promise<string> {
     );
   }
   const bytes = await source.read(0, size);
+  checkContent(bytes, description);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {

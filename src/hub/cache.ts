@@ -48,6 +48,15 @@ export interface HubCache {
   isAbsent(file: CachedFile): Promise<boolean>;
   /** Remembers that there is no such file in the commit. */
   setAbsent(file: CachedFile): Promise<void>;
+  /**
+   * What is known of a whole commit without the hub: the paths of its files if there is a list of them;
+   * `"fetched"` if there is none, but the commit was fetched as a model; undefined if neither. What is
+   * not in the cache then is not in the commit, as far as can be seen. Default: nothing is known.
+   */
+  filesOf?(
+    repository: string,
+    commit: string,
+  ): Promise<ReadonlySet<string> | "fetched" | undefined>;
   /** The commit that a revision was when the hub was asked last. */
   commitOf(repository: string, revision: string): Promise<string | undefined>;
   /** Remembers the commit that a revision is. */

@@ -7,6 +7,7 @@
  *   blobs/<etag>              contents, and <etag>.incomplete while they come
  *   snapshots/<commit>/path   links to the contents
  *   .no_exist/<commit>/path   empty: there is no such file
+ *   trees/<commit>.json       all files of the commit, since version 1
  * ```
  *
  * Where links cannot be made (on Windows, or with permissions for this folder only) the contents lie in
@@ -51,8 +52,12 @@ export class DiskCache implements HubCache {
     const blob = this.#blobPath(file, file.etag);
     const content = await openIfThere(blob, file.path);
     if (!content || snapshot === undefined) return content;
+    try {
+      await putIntoSnapshot(blob, snapshot);
+    } catch {
+      return content; // the cache may only be read
+    }
     await content[Symbol.asyncDispose]();
-    await putIntoSnapshot(blob, snapshot);
     return await openIfThere(snapshot, file.path);
   }
 
@@ -64,16 +69,16 @@ export class DiskCache implements HubCache {
     const blob = this.#blobPath(file, file.etag);
     await makeFolderOf(blob);
     while (true) {
-      const handle = await openLocked(`${blob}.incomplete`, signal);
+      const { handle, path } = await openLocked(`${blob}.incomplete`, signal);
       try {
         // Another process may have finished the file, or thrown it away, before the lock was free.
         const complete = await this.find(file);
         if (complete) {
           await complete[Symbol.asyncDispose]();
-          await removeIfThere(`${blob}.incomplete`);
-        } else if (await isSameFile(handle, `${blob}.incomplete`)) {
+          await removeIfThere(path);
+        } else if (await isSameFile(handle, path)) {
           const { size } = await handle.stat();
-          return new DiskDownload(handle, size, blob, this.#snapshotPath(file));
+          return new DiskDownload(handle, { size, path, blob, snapshot: this.#snapshotPath(file) });
         }
         handle.close();
         if (complete) return undefined;
@@ -100,6 +105,22 @@ export class DiskCache implements HubCache {
     await Deno.writeTextFile(marker, "");
   }
 
+  /** The list that Python keeps of a commit, or whether the commit was fetched as a model. */
+  async filesOf(
+    repository: string,
+    commit: string,
+  ): Promise<ReadonlySet<string> | "fetched" | undefined> {
+    const folder = this.#folder(repository);
+    const listed = await readTree(`${folder}/trees/${commit}.json`);
+    if (listed) return listed;
+    for (const path of ["model_index.json", "config.json"]) {
+      const found = await openIfThere(`${folder}/snapshots/${commit}/${path}`, path);
+      await found?.[Symbol.asyncDispose]();
+      if (found) return "fetched";
+    }
+    return undefined;
+  }
+
   /** The commit that a revision was when the hub was asked last. */
   async commitOf(repository: string, revision: string): Promise<string | undefined> {
     try {
@@ -113,6 +134,8 @@ export class DiskCache implements HubCache {
 
   /** Remembers the commit that a revision is. */
   async setCommit(repository: string, revision: string, commit: string): Promise<void> {
+    // There is nothing to write, which may not be possible.
+    if (await this.commitOf(repository, revision) === commit) return;
     const path = this.#refPath(repository, revision);
     await makeFolderOf(path);
     const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
@@ -142,18 +165,28 @@ export class DiskCache implements HubCache {
   }
 }
 
+/** Where a download is, and where it goes. */
+interface DownloadPlace {
+  /** Number of bytes that are there. */
+  readonly size: number;
+  /** Path while it comes. */
+  readonly path: string;
+  /** Path of the content. */
+  readonly blob: string;
+  /** Path in the snapshot, if the commit is known. */
+  readonly snapshot: string | undefined;
+}
+
 class DiskDownload implements Download {
   readonly #handle: Deno.FsFile;
-  readonly #blob: string;
-  readonly #snapshot: string | undefined;
+  readonly #place: DownloadPlace;
   #size: number;
   #closed = false;
 
-  constructor(handle: Deno.FsFile, size: number, blob: string, snapshot: string | undefined) {
+  constructor(handle: Deno.FsFile, place: DownloadPlace) {
     this.#handle = handle;
-    this.#size = size;
-    this.#blob = blob;
-    this.#snapshot = snapshot;
+    this.#place = place;
+    this.#size = place.size;
   }
 
   get size(): number {
@@ -185,15 +218,19 @@ class DiskDownload implements Download {
   }
 
   async finish(): Promise<void> {
+    const { path, blob, snapshot } = this.#place;
     await this.#handle.syncData();
-    await Deno.rename(`${this.#blob}.incomplete`, this.#blob);
-    if (this.#snapshot !== undefined) await putIntoSnapshot(this.#blob, this.#snapshot);
+    await Deno.rename(path, blob);
+    if (snapshot !== undefined) await putIntoSnapshot(blob, snapshot);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#closed) this.#handle.close(); // releases the lock
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
-    return Promise.resolve();
+    this.#handle.close(); // releases the lock
+    const { path, blob } = this.#place;
+    // No other process would find a file of this one's own.
+    if (path !== `${blob}.incomplete`) await removeIfThere(path);
   }
 }
 
@@ -244,14 +281,51 @@ async function isSameFile(handle: Deno.FsFile, path: string): Promise<boolean> {
   }
 }
 
-/** Opens a file, and waits until no other process has it open in this way. */
-async function openLocked(path: string, signal: AbortSignal | undefined): Promise<Deno.FsFile> {
-  const handle = await Deno.open(path, { read: true, write: true, create: true });
+/**
+ * Opens a file, and waits until no other process has it open in this way. Where the file system has no
+ * locks, or such that lock nobody out, it is a file of this process's own: two that write to one file
+ * could damage it when it is complete.
+ */
+async function openLocked(
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<{ handle: Deno.FsFile; path: string }> {
+  const options = { read: true, write: true, create: true };
+  const handle = await Deno.open(path, options);
   try {
-    while (!await handle.tryLock(true)) await delay(LOCK_INTERVAL, signal);
-    return handle;
+    while (!await tryLock(handle)) await delay(LOCK_INTERVAL, signal);
+    using second = await Deno.open(path, options);
+    if (!await tryLock(second)) return { handle, path };
+    throw new NoLocksError("the lock does not lock others out");
   } catch (error) {
+    const { size } = await handle.stat();
     handle.close();
-    throw error;
+    if (!(error instanceof NoLocksError)) throw error;
+    if (size === 0) await removeIfThere(path); // opening has made it
   }
+  const own = path.replace(/incomplete$/, `${crypto.randomUUID().slice(0, 8)}.incomplete`);
+  return { handle: await Deno.open(own, options), path: own };
+}
+
+/** The file system has no locks that can be relied upon. */
+class NoLocksError extends Error {}
+
+async function tryLock(handle: Deno.FsFile): Promise<boolean> {
+  try {
+    return await handle.tryLock(true);
+  } catch (cause) {
+    throw new NoLocksError("the file system has no locks", { cause });
+  }
+}
+
+/** The paths in a list of files of Python's, or undefined if there is no such list. */
+async function readTree(path: string): Promise<ReadonlySet<string> | undefined> {
+  let tree: unknown;
+  try {
+    tree = JSON.parse(await Deno.readTextFile(path));
+  } catch {
+    return undefined; // as if it were not there
+  }
+  const files = typeof tree === "object" && tree !== null && "files" in tree ? tree.files : null;
+  return typeof files === "object" && files ? new Set(Object.keys(files)) : undefined;
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-const MAX_REDIRECTS = 10;
-const REDIRECTS = new Set([301, 302, 303, 307, 308]);
+import { followingRedirects } from "../files/redirects.ts";
 
 /**
  * A `fetch` that adds a token to requests to the hub, and to no other server: not to those that the
@@ -20,23 +19,14 @@ export function hubFetch(
   token: string | undefined,
   fetch: typeof globalThis.fetch,
 ): typeof globalThis.fetch {
-  return async (input, init = {}) => {
-    let url = new URL(input instanceof Request ? input.url : input);
-    for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const headers = new Headers(init.headers);
-      if (token !== undefined && url.origin === endpoint.origin) {
-        headers.set("authorization", `Bearer ${token}`);
-      }
-      const response = await fetch(url, { ...init, headers, redirect: "manual" });
-      // Browsers hide where a redirect leads. They drop the token themselves when it leads elsewhere.
-      if (response.type === "opaqueredirect") return await fetch(url, { ...init, headers });
-      const location = response.headers.get("location");
-      if (!REDIRECTS.has(response.status) || location === null) return response;
-      const next = new URL(location, url);
-      if (init.method === "HEAD" && next.origin !== endpoint.origin) return response;
-      await response.body?.cancel();
-      url = next;
+  const addToken = (headers: Headers, url: URL) => {
+    if (token !== undefined && url.origin === endpoint.origin) {
+      headers.set("authorization", `Bearer ${token}`);
     }
-    throw new TypeError(`the hub redirects more than ${MAX_REDIRECTS} times`);
   };
+  const toOthers = (next: URL) => next.origin !== endpoint.origin;
+  const rules = { server: "the hub", headers: addToken };
+  const follow = followingRedirects(fetch, rules);
+  const followHead = followingRedirects(fetch, { ...rules, stopsAt: toOthers });
+  return (input, init) => init?.method === "HEAD" ? followHead(input, init) : follow(input, init);
 }

@@ -5,7 +5,7 @@
  */
 
 import { refuseType } from "../base/check.ts";
-import type { CachedFile, HubCache } from "./cache.ts";
+import type { CachedFile, Download, HubCache } from "./cache.ts";
 import { downloadFile, type ExpectedFile } from "./download.ts";
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
 import { type HttpOptions, messageOf } from "../files/http.ts";
@@ -26,7 +26,7 @@ import {
 import { missingFile, MissingFileError } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
+import { DIFFUSERS_WEIGHTS, isIndex, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
 
 /** Where the hub is, unless an option says otherwise. */
 const DEFAULT_ENDPOINT = "https://huggingface.co";
@@ -45,7 +45,15 @@ export interface HubOptions extends HttpOptions {
    * the browser or of Deno, where there is one.
    */
   readonly cache?: string | URL | HubCache | false | undefined;
+  /** Whether to use only what is in the cache, and not to ask the hub. Default false. */
+  readonly localFilesOnly?: boolean | undefined;
 }
+
+/**
+ * How long to wait for the hub where the cache can take its place: milliseconds without an answer, and
+ * new tries.
+ */
+const IMPATIENCE = { stallTimeout: 4000, retries: 1 };
 
 /**
  * Opens a model on the hub. Its files are downloaded into the cache when they are opened, and not again
@@ -71,6 +79,8 @@ export function openHubFolder(id: string, options: HubOptions = {}): ModelFolder
 interface KnownRevision extends RepositoryInfo {
   /** Why the hub cannot be asked, if so. */
   readonly offline: Error | undefined;
+  /** Whether what is not in the cache is not in the commit either, if the hub cannot be asked. */
+  isAbsent?(path: string): boolean;
 }
 
 /** A revision of a model on the hub. */
@@ -116,10 +126,7 @@ class HubRepository implements FileTree {
     if (files && !files.has(path)) throw await this.#missing(path, commit, files);
     const cached = await this.#openCached(path, commit);
     if (cached === undefined && offline) throw await this.#unreachable(path, commit, offline);
-    const file = cached ??
-      await (this.#cache
-        ? this.#openDownloaded(this.#cache, path, commit, files?.get(path))
-        : this.#openUncached(path, commit));
+    const file = cached ?? await this.#openRemote(path, commit, files?.get(path));
     if (path === "model_index.json" && files) await this.#expectWeights(file, files);
     return file;
   }
@@ -141,18 +148,53 @@ class HubRepository implements FileTree {
   /** Asks the hub which commit the revision is; without the network, the cache. */
   async #askRevision(): Promise<KnownRevision> {
     const { id, revision } = this.#location;
+    const known = this.#fixedCommit() ?? await this.#cache?.commitOf(id, revision);
+    if (this.#given.localFilesOnly) return await this.#offlineRevision(known, this.#notAsked());
+    const { stallTimeout = 60_000, retries = 4 } = this.#options;
+    const impatient = {
+      stallTimeout: Math.min(stallTimeout, IMPATIENCE.stallTimeout),
+      retries: Math.min(retries, IMPATIENCE.retries),
+    };
     try {
-      const info = await fetchRepositoryInfo(this.#location, this.#options);
-      if (info.commit !== undefined) await this.#cache?.setCommit(id, revision, info.commit);
-      return { ...info, offline: undefined };
+      const options = { ...this.#options, ...(known !== undefined && impatient) };
+      const { commit, files } = await fetchRepositoryInfo(this.#location, options);
+      if (commit !== undefined) await this.#write((cache) => cache.setCommit(id, revision, commit));
+      return { commit, files, offline: undefined };
     } catch (error) {
       this.#options.signal?.throwIfAborted();
       if (!(error instanceof Error) || error instanceof MissingFileError) throw error;
-      const commit = this.#fixedCommit() ?? await this.#cache?.commitOf(id, revision);
-      if (commit === undefined) throw error;
-      const message = `${messageOf(error)}; using what is in the cache`;
-      this.#options.onProgress?.({ type: "notice", message });
-      return { commit, files: undefined, offline: error };
+      const offline = await this.#offlineRevision(known, error);
+      this.#notice(`${messageOf(error)}; using what is in the cache`);
+      return offline;
+    }
+  }
+
+  /** What the cache knows of the revision. */
+  async #offlineRevision(commit: string | undefined, offline: Error): Promise<KnownRevision> {
+    if (commit === undefined) throw offline;
+    const known = await this.#cache?.filesOf?.(this.#location.id, commit);
+    const isAbsent = (path: string) =>
+      known === "fetched" || known !== undefined && !known.has(path);
+    return { commit, files: undefined, offline, isAbsent };
+  }
+
+  /** The error for what is not in the cache, if the hub is not to be asked. */
+  #notAsked(): Error {
+    return new MissingFileError(
+      `Cannot find ${this.description} in the cache, and the hub is not to be asked`,
+    );
+  }
+
+  #notice(message: string): void {
+    this.#options.onProgress?.({ type: "notice", message });
+  }
+
+  /** Writes to the cache what it can do without; a cache that may only be read can still be used. */
+  async #write(write: (cache: HubCache) => Promise<void>): Promise<void> {
+    try {
+      if (this.#cache) await write(this.#cache);
+    } catch (error) {
+      this.#notice(`The cache cannot be written: ${messageOf(error)}`);
     }
   }
 
@@ -184,6 +226,22 @@ class HubRepository implements FileTree {
     return file;
   }
 
+  /** Downloads a file into the cache and opens it there; reads it from the hub if that cannot be. */
+  async #openRemote(
+    path: string,
+    commit: string | undefined,
+    listed: ListedFile | undefined,
+  ): Promise<FileSource> {
+    if (!this.#cache) return await this.#openUncached(path, commit);
+    try {
+      return await this.#openDownloaded(this.#cache, path, commit, listed);
+    } catch (error) {
+      if (!(error instanceof ReadOnlyError)) throw error;
+      this.#notice(`The cache cannot be written: ${messageOf(error.cause)}`);
+      return await this.#openUncached(path, commit);
+    }
+  }
+
   async #openUncached(path: string, commit: string | undefined): Promise<FileSource> {
     const progress = new FileProgress(path, this.#options.onProgress);
     try {
@@ -204,8 +262,10 @@ class HubRepository implements FileTree {
     const info = await fetchFileInfo(this.#location, commit, path, this.#options);
     if (!info) throw await this.#missing(path, commit, undefined);
     const { etag } = info;
-    if (commit === undefined && info.commit !== undefined) {
-      await cache.setCommit(this.#location.id, this.#location.revision, info.commit);
+    const { commit: found } = info;
+    if (commit === undefined && found !== undefined) {
+      const { id, revision } = this.#location;
+      await this.#write((cache) => cache.setCommit(id, revision, found));
     }
     const file = { repository: this.#location.id, commit: commit ?? info.commit, path, etag };
     const known = await cache.find(file); // by another revision
@@ -236,7 +296,7 @@ class HubRepository implements FileTree {
     expected: ExpectedFile,
   ): Promise<void> {
     const { signal } = this.#options;
-    await using target = await cache.download(file, signal);
+    await using target = await beginDownload(cache, file, signal);
     if (!target) return;
     const progress = new FileProgress(file.path, this.#options.onProgress);
     const url = fileUrl(this.#location, file.commit, file.path);
@@ -256,8 +316,10 @@ class HubRepository implements FileTree {
 
   /** The error for a file that is not in the cache, when the hub cannot be asked. */
   async #unreachable(path: string, commit: string | undefined, offline: Error): Promise<Error> {
-    const absent = await this.#cache?.isAbsent(this.#cachedFile(path, commit));
-    return absent ? missingFile(`${path} in ${this.description}`) : offline;
+    const { isAbsent } = await this.#revision();
+    const absent = isAbsent?.(path) || await this.#cache?.isAbsent(this.#cachedFile(path, commit));
+    if (absent) return missingFile(`${path} in ${this.description}`, offline);
+    return offline;
   }
 
   /** The error for a file that is not there, with what works instead where that is known. */
@@ -267,7 +329,7 @@ class HubRepository implements FileTree {
     files: ReadonlyMap<string, ListedFile> | undefined,
   ): Promise<MissingFileError> {
     const { id, revision } = this.#location;
-    await this.#cache?.setAbsent(this.#cachedFile(path, commit));
+    await this.#write((cache) => cache.setAbsent(this.#cachedFile(path, commit)));
     const plain = missingFile(`${path} in ${this.description}`);
     const component = path.slice(0, Math.max(0, path.indexOf("/")));
     const lacksComponent = files
@@ -289,6 +351,23 @@ class HubRepository implements FileTree {
   }
 }
 
+/** The cache does not take a file. */
+class ReadOnlyError extends Error {}
+
+/** @throws {ReadOnlyError} If the cache does not take the file. */
+async function beginDownload(
+  cache: HubCache,
+  file: Parameters<HubCache["download"]>[0],
+  signal: AbortSignal | undefined,
+): Promise<Download | undefined> {
+  try {
+    return await cache.download(file, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ReadOnlyError("the cache does not take the file", { cause });
+  }
+}
+
 /** The files of weights that the components of a pipeline are going to be loaded from. */
 function weightsOf(
   modelIndex: string,
@@ -305,10 +384,11 @@ function weightsOf(
     const names = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
     const name = names.find((name) => files.has(`${component}/${name}`));
     if (name === undefined) return [];
-    if (!name.endsWith(".index.json")) return [`${component}/${name}`];
-    const [stem = "", extension = ""] = name.replace(".index.json", "").split(".");
+    if (!isIndex(name)) return [`${component}/${name}`];
+    const [stem = "", extension = ""] = name.split(".");
     return [...files.keys()].filter((path) =>
-      path.startsWith(`${component}/${stem}-`) && path.endsWith(`.${extension}`)
+      path.startsWith(`${component}/${stem}`) && path.endsWith(`.${extension}`) &&
+      /-\d+-of-\d+\./.test(path)
     );
   });
 }

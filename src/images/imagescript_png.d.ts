@@ -14,18 +14,5 @@ export interface EncodeOptions {
   readonly level: number;
 }
 
-/** A decoded image. */
-export interface DecodedImage {
-  /** Pixels in a row. */
-  readonly width: number;
-  /** Number of rows. */
-  readonly height: number;
-  /** RGBA, 8 bits each. */
-  readonly buffer: Uint8Array<ArrayBuffer>;
-}
-
 /** Encodes pixels, row by row. */
 export function encode(data: Uint8Array, options: EncodeOptions): Uint8Array<ArrayBuffer>;
-
-/** Decodes a file whose chunks have been checked. */
-export function decode(file: Uint8Array): DecodedImage;

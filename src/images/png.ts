@@ -1,28 +1,20 @@
 /**
- * PNG files, by way of ImageScript's PNG module, which is plain JavaScript and needs no permission.
- * It is imported when first needed: programs that make no files can do without.
+ * PNG files, by way of ImageScript's PNG modules. To be imported dynamically: programs that read and
+ * write no files can do without.
  *
  * @module
  */
 
-import { checkPng } from "./png_chunks.ts";
+import { crc32, decompress, encode } from "./imagescript.ts";
+import type { Pixels } from "./pixels.ts";
+import { damagedPng, readPngChunks } from "./png_chunks.ts";
+import { pixelsOf } from "./png_rows.ts";
 
 /** Compression of zlib: beyond its default, images of noise and texture hardly get smaller. */
 const LEVEL = 6;
 
-/** The pixels of an image: RGBA, 8 bits each, row by row. */
-export interface Pixels {
-  /** Pixels in a row. */
-  readonly width: number;
-  /** Number of rows. */
-  readonly height: number;
-  /** Four bytes for each pixel. */
-  readonly data: Uint8ClampedArray<ArrayBuffer>;
-}
-
 /** Makes a PNG file of an image, without alpha if all of it is opaque. */
-export async function encodePng({ data, width, height }: Pixels): Promise<Uint8Array<ArrayBuffer>> {
-  const { encode } = await import("./imagescript.ts");
+export function encodePng({ data, width, height }: Pixels): Uint8Array<ArrayBuffer> {
   if (!isOpaque(data)) {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
     return encode(bytes, { width, height, channels: 4, level: LEVEL });
@@ -37,21 +29,33 @@ export async function encodePng({ data, width, height }: Pixels): Promise<Uint8A
 }
 
 /**
- * Reads a PNG file of 8 or 16 bits a channel, grey, in colour or with a palette. Of 16 bits, the
- * higher 8 are kept.
+ * Reads a PNG file of any colour type, depth and interlacing. Of 16 bits, the higher 8 are kept.
  *
+ * @param maxPixels The most pixels that are read.
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If it is interlaced or has fewer bits.
+ * @throws {RangeError} If it has more pixels.
  */
-export async function decodePng(file: Uint8Array): Promise<Pixels> {
-  const { crc32, decode } = await import("./imagescript.ts");
-  checkPng(file, crc32);
+export function decodePng(file: Uint8Array, maxPixels: number): Pixels {
+  const chunks = readPngChunks(file, crc32, maxPixels);
+  const { width, height, expandedBytes } = chunks;
+  let rows: Uint8Array;
   try {
-    const { width, height, buffer } = decode(file);
-    return { width, height, data: new Uint8ClampedArray(buffer.buffer) };
+    rows = decompress(concat(chunks.compressed), expandedBytes);
   } catch (cause) {
-    throw new SyntaxError("Cannot read the PNG file: its pixels are damaged", { cause });
+    throw damagedPng("its pixels are damaged", cause);
   }
+  if (rows.length !== expandedBytes) throw damagedPng("its pixels end too early");
+  return { width, height, data: pixelsOf(chunks, rows) };
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
 }
 
 function isOpaque(data: Uint8ClampedArray): boolean {

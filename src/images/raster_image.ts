@@ -4,17 +4,25 @@
  * @module
  */
 
-import { checkInteger, refuseRange } from "../base/check.ts";
-import { decodePng, encodePng } from "./png.ts";
+import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
+import type { ImageDecodeOptions } from "./decode_image.ts";
+import type { Pixels } from "./pixels.ts";
+import { resize, type ResizeOptions } from "./resize.ts";
 
 /** Pixels may be at most this many, so that their bytes fit into an array everywhere. */
 const MAX_PIXELS = 2 ** 28;
+
+/** Options of {@linkcode RasterImage.toJpeg}. */
+export interface JpegOptions {
+  /** 1 to 100. Default 90. */
+  readonly quality?: number | undefined;
+}
 
 /**
  * An image of RGBA pixels, 8 bits a channel. It has the fields of a web `ImageData`:
  * `new ImageData(image.data, image.width)` shows it in a canvas.
  */
-export class RasterImage {
+export class RasterImage implements Pixels {
   /** Pixels in a row. */
   readonly width: number;
   /** Number of rows. */
@@ -57,20 +65,89 @@ export class RasterImage {
   }
 
   /**
-   * Reads a PNG file of 8 or 16 bits a channel, grey, in colour or with a palette.
+   * Reads a picture file: PNG of any colour type, depth and interlacing, of 16 bits the higher 8; or
+   * JPEG, baseline or progressive, turned upright by its Exif orientation. Sizes are checked before
+   * memory is taken. Profiles of colours are not applied.
    *
-   * @throws {SyntaxError} If the file is damaged.
-   * @throws {TypeError} If it is interlaced or has fewer bits.
+   * @throws {SyntaxError} If the file is of another kind, or damaged.
+   * @throws {TypeError} If it is a JPEG file of a rare kind: lossless, arithmetic code, 12 bits.
+   * @throws {RangeError} If it has more pixels than `options.maxPixels`.
+   *
+   * @example
+   * ```ts
+   * import { RasterImage, VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+   *
+   * await using pipe = await VQDiffusionPipeline.fromPretrained();
+   * // Through the autoencoder and back.
+   * const image = await RasterImage.decode(await Deno.readFile("cat.jpg"));
+   * const { images } = await pipe.generate(undefined, { image, strength: 0 });
+   * ```
    */
-  static async fromPng(file: Uint8Array): Promise<RasterImage> {
-    const { data, width, height } = await decodePng(file);
+  static async decode(file: Uint8Array, options: ImageDecodeOptions = {}): Promise<RasterImage> {
+    const { decodeImage } = await import("./decode_image.ts");
+    const { data, width, height } = await decodeImage(file, options);
     return new RasterImage(data, width, height);
   }
 
-  /** Makes a PNG file of the image, without alpha if all of it is opaque. */
-  toPng(): Promise<Uint8Array<ArrayBuffer>> {
-    return encodePng(this);
+  /**
+   * Makes an image of another size.
+   *
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If one is out of range.
+   */
+  resize(width: number, height: number, options: ResizeOptions = {}): RasterImage {
+    const resized = resize(this, width, height, options, MAX_PIXELS);
+    return new RasterImage(resized.data, width, height);
   }
+
+  /**
+   * The colours as models take them, on white where the image is transparent: what
+   * {@linkcode RasterImage.fromFloat32} makes an image of.
+   *
+   * @returns (height, width, 3), from 0 to 1.
+   */
+  toFloat32(): Float32Array<ArrayBuffer> {
+    const { data } = onWhite(this);
+    const colors = new Float32Array(this.width * this.height * 3);
+    for (let from = 0, to = 0; from < data.length; from += 4, to += 3) {
+      colors[to] = data[from]! / 255;
+      colors[to + 1] = data[from + 1]! / 255;
+      colors[to + 2] = data[from + 2]! / 255;
+    }
+    return colors;
+  }
+
+  /** Makes a PNG file of the image, without alpha if all of it is opaque. */
+  async toPng(): Promise<Uint8Array<ArrayBuffer>> {
+    const { encodePng } = await import("./png.ts");
+    return await encodePng(this);
+  }
+
+  /**
+   * Makes a JPEG file of the image, on white where it is transparent. Browsers have no `Buffer`, which
+   * this needs: there a canvas can do it.
+   *
+   * @throws {TypeError} If an option is of the wrong type, or there is no `Buffer`.
+   * @throws {RangeError} If the quality is out of range.
+   */
+  async toJpeg(options: JpegOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    const task = "make a JPEG file";
+    checkOptions(task, options, ["quality"]);
+    const { quality = 90 } = options;
+    checkInteger({ task, name: "quality" }, quality, { min: 1, max: 100 });
+    const { encodeJpeg } = await import("./jpeg.ts");
+    return await encodeJpeg(onWhite(this), quality);
+  }
+}
+
+/** An image without alpha, on white where it is transparent. */
+function onWhite(image: Pixels): Pixels {
+  const data = new Uint8ClampedArray(image.data.length).fill(255);
+  for (let i = 0; i < data.length; i += 4) {
+    const alpha = image.data[i + 3]! / 255;
+    for (let c = i; c < i + 3; c++) data[c] = 255 + alpha * (image.data[c]! - 255);
+  }
+  return { width: image.width, height: image.height, data };
 }
 
 function checkSize(length: number, width: number, height: number, channels: number): void {

@@ -7,7 +7,8 @@
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
 import { LAYER_NORM_EPS } from "./layers.ts";
-import type { Parameter, ParameterScope } from "./parameters.ts";
+import type { Parameter } from "./parameter_slot.ts";
+import type { ParameterScope } from "./parameters.ts";
 
 /**
  * norm(x) · (1 + scale) + shift with (scale, shift) = linear(silu(emb(t))), as in diffusers'

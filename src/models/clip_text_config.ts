@@ -5,7 +5,7 @@
  */
 
 import type { Activation } from "../backends/backend.ts";
-import { refuseRange } from "../base/check.ts";
+import { refuseRange, refuseType } from "../base/check.ts";
 import { type Config, integerField, numberField, stringField } from "../checkpoints/config.ts";
 import { supportOnly } from "./support.ts";
 
@@ -38,13 +38,16 @@ export const CLIP_ACTIVATIONS: Readonly<Record<CLIPTextConfig["hiddenAct"], Acti
 };
 
 /**
- * Checks the config of a text encoder; missing fields have the values of OpenAI's ViT-B/32.
+ * Checks the config of a text encoder, or of a whole CLIP, whose `text_config` counts; missing fields have
+ * the values of OpenAI's ViT-B/32, which are the defaults of transformers.
  *
  * @throws {TypeError} If a field is of the wrong type.
  * @throws {RangeError} If a field is out of range or not supported.
  */
-export function parseCLIPTextConfig(config: Config): CLIPTextConfig {
-  supportOnly(config, "model_type", ["clip_text_model"]);
+export function parseCLIPTextConfig(given: Config): CLIPTextConfig {
+  supportOnly(given, "model_type", ["clip_text_model", "clip"]);
+  const { model_type: type = "text_config" in given.values ? "clip" : undefined } = given.values;
+  const config = type === "clip" ? textConfig(given) : given;
   const hiddenSize = integerField(config, "hidden_size", { min: 1, default: 512 });
   const heads = integerField(config, "num_attention_heads", { min: 1, default: 8 });
   if (hiddenSize % heads !== 0) {
@@ -68,4 +71,22 @@ export function parseCLIPTextConfig(config: Config): CLIPTextConfig {
     layerNormEps: numberField(config, "layer_norm_eps", { min: 0, default: 1e-5 }),
     json: config.values,
   };
+}
+
+/**
+ * The part of the config of a whole CLIP that concerns texts. Of the two forms that transformers has had,
+ * `text_config_dict` wins where it is not null.
+ */
+function textConfig({ values, description }: Config): Config {
+  const parts = ["text_config", "text_config_dict"].map((key) => {
+    const part = Object.hasOwn(values, key) ? values[key] : undefined;
+    if (part === undefined || part === null) return {};
+    if (typeof part === "object" && !Array.isArray(part)) return part;
+    refuseType({ task: `use ${description}`, name: key }, part, "an object");
+  });
+  const config = Object.assign({}, ...parts, {
+    model_type: "clip_text_model",
+    architectures: ["CLIPTextModel"],
+  });
+  return { description: `text_config of ${description}`, values: config };
 }

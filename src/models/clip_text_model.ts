@@ -26,8 +26,12 @@ import { Model, type ModelParts } from "./model.ts";
 /** What cannot be done if an argument does not fit. */
 const TASK = "run CLIPTextModel";
 
-/** Buffers of old checkpoints that hold 0, 1, 2, … */
-const BUFFERS = /(^|\.)position_ids$/;
+/**
+ * What checkpoints hold beside the encoder: buffers of 0, 1, 2, … in old ones, the projection, and the
+ * other half of a whole CLIP.
+ */
+const OTHERS =
+  /(^|\.)position_ids$|^(text_projection|visual_projection|vision_model)\.|^logit_scale$/;
 
 /** Options of {@linkcode CLIPTextModel.forward}. */
 export interface CLIPTextForwardOptions {
@@ -44,6 +48,8 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static readonly weightFiles: readonly string[] = TRANSFORMERS_WEIGHTS;
   /** @ignore */
   static readonly parseConfig: (config: Config) => CLIPTextConfig = parseCLIPTextConfig;
+  /** @ignore */
+  static readonly declaredName: (name: string) => string = declaredName;
   readonly #tokenEmbedding: Embedding;
   readonly #positionEmbedding: Embedding;
   readonly #layers: readonly CLIPEncoderLayer[];
@@ -60,9 +66,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     this.#tokenEmbedding = new Embedding(tokens, vocabSize, hiddenSize);
     this.#positionEmbedding = new Embedding(positions, maxPositionEmbeddings, hiddenSize);
     this.#layers = scope.at("encoder.layers")
-      .list(numHiddenLayers, (layer) => new CLIPEncoderLayer(layer, config));
+      .list(numHiddenLayers, "num_hidden_layers", (layer) => new CLIPEncoderLayer(layer, config));
     this.#finalLayerNorm = new LayerNorm(scope.at("final_layer_norm"), hiddenSize, layerNormEps);
-    scope.parameters.ignore(BUFFERS);
+    scope.parameters.leaveOut(OTHERS);
   }
 
   /**
@@ -129,4 +135,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     const subject = { task: TASK, name: "the length of ids" };
     refuseRange(subject, length, `at most ${maxPositionEmbeddings} tokens`);
   }
+}
+
+/** transformers has had no level `text_model` in the names since 5.6. */
+function declaredName(name: string): string {
+  return /^(embeddings|encoder|final_layer_norm)\./.test(name) ? `text_model.${name}` : name;
 }

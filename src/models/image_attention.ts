@@ -9,6 +9,22 @@ import { SelfAttention } from "./attention.ts";
 import { GroupNorm } from "./layers.ts";
 import type { ParameterScope } from "./parameters.ts";
 
+/** Names of the projections in diffusers since 0.17, and the older ones, which all versions read. */
+const PROJECTIONS: Readonly<Record<string, string>> = {
+  "to_q": "query",
+  "to_k": "key",
+  "to_v": "value",
+  "to_out.0": "proj_attn",
+};
+
+/** The name of an array as {@linkcode ImageAttention} declares it, of that in newer checkpoints. */
+export function declaredAttentionName(name: string): string {
+  return name.replace(
+    /(\.attentions\.\d+\.)(to_[qkv]|to_out\.0)(?=\.)/,
+    (_, scope: string, projection: string) => scope + PROJECTIONS[projection],
+  );
+}
+
 /** Attention with one head after a group norm, added to x; diffusers' `AttentionBlock`. */
 export class ImageAttention {
   readonly #norm: GroupNorm;

@@ -16,7 +16,7 @@ import {
   type ModelFromPretrainedOptions,
 } from "./load_model.ts";
 import { Model, type ModelParts } from "./model.ts";
-import type { Parameter } from "./parameters.ts";
+import type { Parameter } from "./parameter_slot.ts";
 import { supportOnly } from "./support.ts";
 
 /** Config of a `LearnedClassifierFreeSamplingEmbeddings`, by the names of diffusers. */
@@ -49,7 +49,7 @@ export class LearnedClassifierFreeSamplingEmbeddings extends Model<LearnedEmbedd
     const { parameters } = parts.scope;
     if (learnable) this.#embeddings = parameters.tensor("embeddings", [length!, hiddenSize!]);
     // An empty array is stored if there is nothing learned.
-    else parameters.ignore(/^embeddings$/);
+    else parameters.keep(/^embeddings$/);
   }
 
   /**

@@ -10,9 +10,10 @@ import type { ArraySource } from "../checkpoints/arrays.ts";
 import { type Config, readConfig } from "../checkpoints/config.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { openWeights } from "../checkpoints/weights.ts";
+import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { LoadModelOptions, Model, ModelConfig, ModelParts } from "./model.ts";
-import { Parameters, ParameterScope } from "./parameters.ts";
+import { listNames, Parameters, ParameterScope } from "./parameters.ts";
 
 /** Options of every model's `create`. */
 export interface CreateModelOptions extends LoadModelOptions {
@@ -21,6 +22,8 @@ export interface CreateModelOptions extends LoadModelOptions {
    * saved; `load` loads them later.
    */
   readonly load?: boolean | undefined;
+  /** Receives a notice if the checkpoint holds arrays that the model does not need. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** Options of every model's `fromPretrained`: how to open the folder, where to compute, and these. */
@@ -35,6 +38,11 @@ export interface ModelFromPretrainedOptions
   readonly backend?: Backend | undefined;
   /** Folder inside `source`, such as `"transformer"`. Default: `source` itself. */
   readonly subfolder?: string | undefined;
+  /**
+   * Which of several files of weights to take: `"fp16"` for `model.fp16.safetensors`. Where there is no
+   * such file, the ordinary one is taken, with a notice.
+   */
+  readonly variant?: string | undefined;
 }
 
 /** A class of models: what to read from a folder, and how to make a model of it. */
@@ -43,6 +51,8 @@ export interface ModelClass<M extends Model<C>, C extends ModelConfig> {
   readonly weightFiles: readonly string[];
   /** Checks a config. */
   parseConfig(config: Config): C;
+  /** The name that an array is declared under, of one that other versions gave it. Default: its own. */
+  declaredName?(name: string): string;
   /** Declares the parameters. */
   new (parts: ModelParts<C>): M;
 }
@@ -58,12 +68,13 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
   backend: Backend,
   config: Config,
   checkpoint: ArraySource,
-  { load = true, ...options }: CreateModelOptions,
+  { load = true, onProgress, ...options }: CreateModelOptions,
   owned: AsyncDisposableStack = new AsyncDisposableStack(),
 ): Promise<M> {
   owned.use(checkpoint);
   try {
-    const parameters = owned.use(new Parameters());
+    checkpoint = await withDeclaredNames(modelClass, checkpoint);
+    const parameters = owned.use(new Parameters({ config: config.description, checkpoint }));
     const model = new modelClass({
       backend,
       config: modelClass.parseConfig(config),
@@ -72,7 +83,12 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
       weightsFile: modelClass.weightFiles[0]!,
       owned,
     });
-    parameters.check(checkpoint);
+    const unknown = parameters.check(checkpoint);
+    if (unknown.length > 0) {
+      const message = `${checkpoint.description} holds arrays that are not needed: ` +
+        listNames(unknown);
+      onProgress?.({ type: "notice", message });
+    }
     if (load) await model.load(options);
     return model;
   } catch (error) {
@@ -81,22 +97,34 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
   }
 }
 
+/** The checkpoint with the names that the model declares, whichever version wrote it. */
+async function withDeclaredNames(
+  { declaredName }: Pick<ModelClass<Model, ModelConfig>, "declaredName">,
+  checkpoint: ArraySource,
+): Promise<ArraySource> {
+  if (!declaredName) return checkpoint;
+  if (checkpoint.names().every((name) => declaredName(name) === name)) return checkpoint;
+  const { RenamedArrays } = await import("../checkpoints/renamed_arrays.ts");
+  return new RenamedArrays(checkpoint, declaredName);
+}
+
 /** Opens a folder and makes the model in it, on a backend of its own unless one is given. */
 export async function loadModel<M extends Model<C>, C extends ModelConfig>(
   modelClass: ModelClass<M, C>,
   source: string | URL | ModelFolder,
   options: ModelFromPretrainedOptions,
 ): Promise<M> {
-  const { subfolder, onProgress } = options;
+  const { subfolder, onProgress, variant } = options;
   const root = await openFolder(source, options);
   const folder = subfolder === undefined ? root : root.folder(subfolder);
   const config = await readConfig(folder, "config.json");
   const owned = new AsyncDisposableStack();
   try {
     const backend = options.backend ?? owned.use(await makeBackend(options));
-    const checkpoint = await openWeights(folder, modelClass.weightFiles);
+    const { weightFiles } = modelClass;
+    const checkpoint = await openWeights(folder, weightFiles, { variant, onProgress });
     const model = await createModel(modelClass, backend, config, checkpoint, options, owned);
-    onProgress?.({ type: "ready" });
+    if (options.load !== false) onProgress?.({ type: "ready" });
     return model;
   } catch (error) {
     await owned.disposeAsync();

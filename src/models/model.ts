@@ -8,8 +8,7 @@ import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-import { quantizationConfig } from "../checkpoints/quantization_config.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
 import { Parameters, ParameterScope } from "./parameters.ts";
@@ -27,7 +26,11 @@ export interface LoadModelOptions {
 
 /** Options of every model's `savePretrained`. */
 export interface SaveModelOptions {
-  /** How to store the weights; int8 is for those linear layers only that tolerate it. Default: as loaded. */
+  /**
+   * How to store the weights; int8 is for those linear layers only that tolerate it. Default: as they are
+   * held, so that the saved model, loaded without a type, computes the same; as stored if no type was
+   * asked for.
+   */
   readonly dtype?: WeightDType | undefined;
   /** Stops saving; nothing is written then. */
   readonly signal?: AbortSignal | undefined;
@@ -71,6 +74,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   readonly #weightsFile: string;
   readonly #owned: AsyncDisposableStack;
   #loading: Promise<void> | undefined;
+  /** The type that was asked for when the weights were loaded. */
+  #heldDType: WeightDType | undefined;
   #disposal: Promise<void> | undefined;
 
   /** @ignore Models are made by `create` and `fromPretrained`. */
@@ -157,6 +162,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   async #load(options: LoadModelOptions): Promise<void> {
     await this.#parameters.load(this.backend, this.checkpoint, options);
+    this.#heldDType = options.dtype;
     this.checkpoint.release();
   }
 
@@ -170,7 +176,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   /**
    * Saves config and weights in the layout they are loaded from. The weights are those of the
-   * checkpoint, read again array by array.
+   * checkpoint, read again array by array, in the type in which they are held.
    *
    * @param target Path of a folder, which is made if need be and in which nothing is changed until
    *   all is written; or a folder that is being written.
@@ -183,17 +189,25 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   ): Promise<void> {
     if (this.#disposal) throw new ReferenceError("Cannot save the model: it was disposed of");
     if (typeof target === "string") {
+      const { writeFolder } = await import("../files/folder_writer.ts");
       await using folder = await writeFolder(target);
       await this.savePretrained(folder, options);
       return await folder.commit();
     }
     const { dtype, signal } = options;
     checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
-    const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
-    await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+    const held = dtype === undefined ? this.#heldDType : undefined;
+    const { configText } = await import("./saved_config.ts");
+    const config = configText(this.config.json, dtype ?? held, this.#parameters.preciseLinears);
+    await target.writeText("config.json", config);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
+    const names = this.#parameters.savedNames(this.checkpoint);
+    const types = held === undefined
+      ? dtype
+      : (name: string) => this.#parameters.heldAs(name, held);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
-    await saveWeights(this.checkpoint, target, this.#weightsFile, { dtype, quantize, signal });
+    const how = { dtype: types, quantize, names, signal };
+    await saveWeights(this.checkpoint, target, this.#weightsFile, how);
   }
 
   /** Does what `dispose` does. */
@@ -211,15 +225,4 @@ function weightsTrial(models: readonly Model[]): MemoryTrial {
       for (const model of models) await model.dryCopy(backend, dtype);
     },
   };
-}
-
-/** @param ignored Names of linear layers that are not stored in int8. */
-function configToSave(
-  json: Readonly<Record<string, unknown>>,
-  dtype: WeightDType | undefined,
-  ignored: readonly string[],
-): Record<string, unknown> {
-  const { quantization_config: stored, ...config } = json;
-  if (dtype === "q8") return { ...config, quantization_config: quantizationConfig(ignored) };
-  return dtype === undefined && stored !== undefined ? { ...json } : config;
 }

@@ -7,19 +7,18 @@
 
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
+import { describeName, refuseRange } from "../base/check.ts";
+import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
+import { Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
-
-/** A parameter that has been declared and has a value once it is loaded. */
-export interface Parameter<T> {
-  /**
-   * Its value in the memory of the device.
-   *
-   * @throws {ReferenceError} If it is not loaded.
-   */
-  readonly value: T;
-}
+import {
+  type ArrayShapes,
+  type MakeParameter,
+  type Parameter,
+  ParameterSlot,
+} from "./parameter_slot.ts";
 
 /** Factor and shift of a normalisation. */
 export interface NormParameters {
@@ -47,26 +46,57 @@ export interface LinearDeclaration {
   readonly precise?: boolean;
 }
 
-/** Makes the value of a parameter from arrays that have been loaded. */
-export type MakeParameter<T> = (
-  backend: Backend,
-  arrays: readonly HostArray[],
-  dtype: WeightDType | undefined,
-) => T | Promise<T>;
+/** Most arrays of each kind that an error names. */
+const MOST_NAMED = 20;
 
-/** Names and shapes of arrays of a checkpoint. */
-export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
+/** Arrays that a config may ask for beyond those that are there, so that they can be named. */
+const MOST_MISSING = 10_000;
+
+/** The type of a layer on which much depends, where others are held in the given one. */
+function preciseDType(dtype: WeightDType): WeightDType {
+  return dtype === "q8" ? "fp16" : dtype;
+}
+
+/** What a model is made after. */
+export interface ParametersOrigin {
+  /** The config, for error messages: a path or URL. */
+  readonly config: string;
+  /** The arrays that are there. */
+  readonly checkpoint: ArraySource;
+}
 
 /** Declares the parameters of a model, loads them and owns their memory. */
 export class Parameters implements Disposable {
-  readonly #slots: Slot<Disposable>[] = [];
-  readonly #ignored: RegExp[] = [];
+  readonly #slots: ParameterSlot<Disposable>[] = [];
+  readonly #kept: RegExp[] = [];
+  readonly #leftOut: RegExp[] = [];
   readonly #quantizable = new Set<string>();
+  /** Names of the weights of linear layers that are held in a type of their own, with their layers. */
+  readonly #preciseWeights = new Set<string>();
   readonly #preciseLinears: string[] = [];
+  readonly #origin: ParametersOrigin | undefined;
+  /** Number of arrays of the checkpoint. */
+  readonly #arrays: number;
+  #declared = 0;
+
+  /** @param origin Where numbers of layers and arrays come from. Default: layers are not counted. */
+  constructor(origin?: ParametersOrigin) {
+    this.#origin = origin;
+    this.#arrays = origin?.checkpoint.names().length ?? Infinity;
+  }
 
   /** Names of the arrays that may be stored in int8. */
   get quantizable(): ReadonlySet<string> {
     return this.#quantizable;
+  }
+
+  /**
+   * The type in which an array is held once it was loaded with a type for linear layers; undefined for
+   * those that are made of what is stored, whatever that type.
+   */
+  heldAs(name: string, dtype: WeightDType): WeightDType | undefined {
+    if (this.#quantizable.has(name)) return dtype;
+    return this.#preciseWeights.has(name) ? preciseDType(dtype) : undefined;
   }
 
   /** Names of the linear layers that may not. */
@@ -109,7 +139,7 @@ export class Parameters implements Disposable {
     const shape = pointwise ? [outFeatures, inFeatures, 1, 1] : [outFeatures, inFeatures];
     const weights = names.map((name) => [`${name}.weight`, shape] as const);
     if (precise) this.keepPrecise(...names);
-    else for (const [name] of weights) this.#quantizable.add(name);
+    for (const [name] of weights) (precise ? this.#preciseWeights : this.#quantizable).add(name);
     const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
     return this.derived(
       [...weights, ...biases],
@@ -117,7 +147,7 @@ export class Parameters implements Disposable {
         backend.linearWeight(
           arrays.slice(0, names.length),
           arrays.slice(names.length),
-          precise && dtype === "q8" ? "fp16" : dtype,
+          precise && dtype ? preciseDType(dtype) : dtype,
         ),
     );
   }
@@ -143,14 +173,60 @@ export class Parameters implements Disposable {
 
   /** Something made of several arrays, which are not kept. */
   derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
-    const slot = new Slot(shapes, make);
+    const slot = new ParameterSlot(shapes, make);
     this.#slots.push(slot);
+    this.#declared += shapes.length;
+    this.#expectArrays();
     return slot;
   }
 
-  /** Leaves arrays alone that a checkpoint may hold without need. */
-  ignore(names: RegExp): void {
-    this.#ignored.push(names);
+  /** Leaves arrays alone that a checkpoint may hold without need, but that are saved with the others. */
+  keep(names: RegExp): void {
+    this.#kept.push(names);
+  }
+
+  /** Leaves arrays alone that belong to something else, and are not saved. */
+  leaveOut(names: RegExp): void {
+    this.#leftOut.push(names);
+  }
+
+  /** The arrays of a checkpoint that are saved: those that were declared, and those to keep. */
+  savedNames(source: ArraySource): string[] {
+    const declared = this.#shapes();
+    const isKept = (name: string) => this.#kept.some((names) => names.test(name));
+    return source.names().filter((name) => declared.has(name) || isKept(name));
+  }
+
+  #shapes(): Map<string, readonly number[]> {
+    return new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
+  }
+
+  /**
+   * Checks that the checkpoint may have so many layers, before one is made: a number in a config must
+   * not decide how long loading takes.
+   *
+   * @param field Field of the config that says how many.
+   * @throws {RangeError} If it has fewer arrays.
+   */
+  expectLayers(length: number, field: string): void {
+    if (this.#origin === undefined) return;
+    const { config, checkpoint } = this.#origin;
+    if (length <= this.#arrays) return;
+    const expected = `at most ${this.#arrays}, the number of arrays of ${checkpoint.description}`;
+    refuseRange({ task: `use ${config}`, name: field }, length, expected);
+  }
+
+  /** Ends what would declare far more arrays than there are. Some more are named by `check`. */
+  #expectArrays(): void {
+    const max = this.#arrays + MOST_MISSING;
+    if (this.#origin === undefined || this.#declared <= max) return;
+    const { config, checkpoint } = this.#origin;
+    const subject = { task: `use ${config}`, name: "the number of arrays it asks for" };
+    refuseRange(
+      subject,
+      this.#declared,
+      `at most ${max}, about those of ${checkpoint.description}`,
+    );
   }
 
   /** Number of elements of all arrays that were declared. */
@@ -159,18 +235,25 @@ export class Parameters implements Disposable {
       .reduce((sum, [, shape]) => sum + elementCount(shape), 0);
   }
 
-  /** Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back. */
+  /**
+   * Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back.
+   *
+   * @throws {RangeError} If a value is infinite or no number.
+   */
   async load(
     backend: Backend,
     source: ArraySource,
     { dtype, signal }: LoadParametersOptions = {},
   ): Promise<void> {
+    // From memory arrays come without a turn of the event loop, and an abort could not act.
+    const pauses = new Pauses();
     try {
       for (const slot of this.#slots) {
         const arrays: HostArray[] = [];
         for (const [name] of slot.shapes) {
+          await pauses.takeIfDue();
           signal?.throwIfAborted();
-          arrays.push(await source.load(name));
+          arrays.push(finite(await source.load(name), name, source));
         }
         await slot.fill(backend, arrays, dtype);
       }
@@ -183,28 +266,33 @@ export class Parameters implements Disposable {
   /**
    * Checks that a checkpoint holds what has been declared.
    *
-   * @throws {TypeError} If arrays are missing, misshapen or unknown; it names all of them.
+   * @returns Names of arrays that are not needed.
+   * @throws {TypeError} If arrays are missing, misshapen or cannot be read; it names the first of them,
+   *   and of those that are not needed, which may be the missing ones under other names.
    */
-  check(source: ArraySource): void {
-    const declared = new Map(this.#slots.flatMap((slot) => [...slot.shapes]));
+  check(source: ArraySource): string[] {
+    const declared = this.#shapes();
     const present = new Set(source.names());
     const missing: string[] = [];
-    const misshapen: string[] = [];
+    const unfit: string[] = [];
     for (const [name, shape] of declared) {
       const found = source.shape(name);
+      const reason = source.unreadable?.(name);
       if (!present.has(name) || found === undefined) missing.push(name);
       else if (!fitsShape(found, shape)) {
-        misshapen.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
-      }
+        unfit.push(`${name} has shape ${formatShape(found)}, expected ${formatShape(shape)}`);
+      } else if (reason !== undefined) unfit.push(`${name} cannot be read, as ${reason}`);
     }
-    const isIgnored = (name: string) => this.#ignored.some((names) => names.test(name));
-    const unknown = [...present].filter((name) => !declared.has(name) && !isIgnored(name));
+    const known = [...this.#kept, ...this.#leftOut];
+    const unknown = [...present].filter((name) =>
+      !declared.has(name) && !known.some((names) => names.test(name))
+    );
     const problems = [
-      ...(missing.length > 0 ? [`missing ${missing.join(", ")}`] : []),
-      ...misshapen,
-      ...(unknown.length > 0 ? [`unknown ${unknown.join(", ")}`] : []),
+      ...(missing.length > 0 ? [`missing ${someOf(missing)}`] : []),
+      ...(unfit.length > 0 ? [someOf(unfit)] : []),
     ];
-    if (problems.length === 0) return;
+    if (problems.length === 0) return unknown;
+    if (unknown.length > 0) problems.push(`unknown ${listNames(unknown)}`);
     throw new TypeError(
       `Cannot load ${source.description}: its arrays do not fit the config: ${problems.join("; ")}`,
     );
@@ -236,42 +324,40 @@ export class ParameterScope {
     return new ParameterScope(this.parameters, path);
   }
 
-  /** Layers named 0, 1, 2, …, as in PyTorch's `ModuleList`. */
-  list<T>(length: number, make: (scope: ParameterScope, index: number) => T): T[] {
+  /**
+   * Layers named 0, 1, 2, …, as in PyTorch's `ModuleList`.
+   *
+   * @param field Field of the config that says how many there are.
+   * @throws {RangeError} If the checkpoint has fewer arrays, before any is made.
+   */
+  list<T>(
+    length: number,
+    field: string,
+    make: (scope: ParameterScope, index: number) => T,
+  ): T[] {
+    this.parameters.expectLayers(length, field);
     return Array.from({ length }, (_, i) => make(this.at(i), i));
   }
 }
 
-/** Place of a parameter that is loaded later. */
-class Slot<T extends Disposable> implements Parameter<T> {
-  readonly shapes: ArrayShapes;
-  readonly #make: MakeParameter<T>;
-  #value: T | undefined;
+/** An array as it is, unless a value of it is infinite or no number: all that it leads to would be NaN. */
+function finite(array: HostArray, name: string, source: ArraySource): HostArray {
+  const index = firstNonFinite(array);
+  if (index < 0) return array;
+  const value = float32Values(array)[index];
+  throw new RangeError(
+    `Cannot load ${source.description}: ${name} has the value ${value} at index ${index}, expected ` +
+      `finite numbers`,
+  );
+}
 
-  constructor(shapes: ArrayShapes, make: MakeParameter<T>) {
-    this.shapes = shapes;
-    this.#make = make;
-  }
+/** The first of many texts. */
+function someOf(texts: readonly string[]): string {
+  const more = texts.length - MOST_NAMED;
+  return `${texts.slice(0, MOST_NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
 
-  get value(): T {
-    if (this.#value === undefined) {
-      throw new ReferenceError(
-        `Cannot use ${this.shapes[0]?.[0]}: the model was disposed of, or is not loaded`,
-      );
-    }
-    return this.#value;
-  }
-
-  async fill(
-    backend: Backend,
-    arrays: readonly HostArray[],
-    dtype: WeightDType | undefined,
-  ): Promise<void> {
-    this.#value = await this.#make(backend, arrays, dtype);
-  }
-
-  empty(): void {
-    this.#value?.[Symbol.dispose]();
-    this.#value = undefined;
-  }
+/** Names of arrays for people. They come from files: quoted if they are none of a model's, and cut. */
+export function listNames(names: readonly string[]): string {
+  return someOf(names.map(describeName));
 }

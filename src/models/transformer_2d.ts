@@ -87,7 +87,7 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
       embedDim: innerDim,
     });
     this.#transformerBlocks = scope.at("transformer_blocks")
-      .list(numLayers, (block) => new TransformerBlock(block, config));
+      .list(numLayers, "num_layers", (block) => new TransformerBlock(block, config));
     this.#normOut = new LayerNorm(scope.at("norm_out"), innerDim);
     this.#out = new Linear(scope.at("out"), innerDim, numVectorEmbeds - 1, { precise: true });
   }

@@ -7,7 +7,26 @@
 import { refuseRange } from "../base/check.ts";
 import { booleanField, type Config, integerField, stringField } from "../checkpoints/config.ts";
 import { FEED_FORWARD_ACTIVATIONS, type FeedForwardActivation } from "./feed_forward.ts";
-import { supportOnly } from "./support.ts";
+import { type SupportedValues, supportOnly, supportTable } from "./support.ts";
+
+/** Fields of diffusers 0.9 to 0.40 that have one meaning here. */
+const SUPPORTED: SupportedValues = {
+  only_cross_attention: [false],
+  use_linear_projection: [false],
+  dual_cross_attention: [false],
+  double_self_attention: [false],
+  upcast_attention: [false],
+  // "layer_norm", the default, is taken for "ada_norm" where there is num_embeds_ada_norm.
+  norm_type: ["ada_norm", "layer_norm"],
+  norm_elementwise_affine: [true],
+  norm_eps: [1e-5],
+  attention_type: ["default"],
+  use_additional_conditions: [false],
+  out_channels: [],
+  patch_size: [],
+  caption_channels: [],
+  interpolation_scale: [],
+};
 
 /** Config of a `Transformer2DModel`, by the names of diffusers. */
 export interface Transformer2DConfig {
@@ -46,12 +65,7 @@ export function parseTransformer2DConfig(config: Config): Transformer2DConfig {
     const subject = { task: `use ${config.description}`, name: "in_channels" };
     refuseRange(subject, inChannels, "null, as only discrete latents are supported");
   }
-  supportOnly(config, "only_cross_attention", [false]);
-  supportOnly(config, "use_linear_projection", [false]);
-  supportOnly(config, "dual_cross_attention", [false]);
-  supportOnly(config, "double_self_attention", [false]);
-  supportOnly(config, "upcast_attention", [false]);
-  supportOnly(config, "norm_type", ["ada_norm"]);
+  supportTable(config, SUPPORTED);
   return {
     numAttentionHeads: integerField(config, "num_attention_heads", { min: 1, default: 16 }),
     attentionHeadDim: integerField(config, "attention_head_dim", { min: 1, default: 88 }),

@@ -37,14 +37,12 @@ export class VQBlock {
 
   constructor(scope: ParameterScope, options: VQBlockOptions) {
     const { inChannels, outChannels, layers, attention, resample, groups } = options;
-    this.#resnets = scope.at("resnets").list(layers, (resnet, i) => {
+    this.#resnets = scope.at("resnets").list(layers, "layers_per_block", (resnet, i) => {
       const sizes = { inChannels: i === 0 ? inChannels : outChannels, outChannels, groups };
       return new ResnetBlock(resnet, sizes);
     });
-    this.#attentions = scope.at("attentions").list(
-      attention ? layers : 0,
-      (block) => new ImageAttention(block, outChannels, groups),
-    );
+    this.#attentions = this.#resnets.slice(0, attention ? layers : 0)
+      .map((_, i) => new ImageAttention(scope.at(`attentions.${i}`), outChannels, groups));
     if (resample === undefined) return;
     const conv = scope.at(`${resample}samplers.0.conv`);
     const how = resample === "down" ? { stride: 2 } as const : { upsample: true };

@@ -10,7 +10,19 @@ import {
   integerListField,
   stringListField,
 } from "../checkpoints/config.ts";
-import { supportOnly } from "./support.ts";
+import { formatShape } from "../base/format.ts";
+import { type SupportedValues, supportOnly, supportTable } from "./support.ts";
+
+/**
+ * Fields of diffusers 0.9 to 0.40 that have one meaning here. `force_upcast`, `sample_size` and
+ * `scaling_factor` are for other pipelines.
+ */
+const SUPPORTED: SupportedValues = {
+  act_fn: ["silu", "swish"],
+  norm_type: ["group"],
+  mid_block_add_attention: [true],
+  lookup_from_codebook: [false],
+};
 
 /** Kind of a block of the encoder. */
 export type VQDownBlockType = "DownEncoderBlock2D" | "AttnDownEncoderBlock2D";
@@ -58,10 +70,7 @@ export interface VQConfig {
  */
 export function parseVQConfig(config: Config): VQConfig {
   supportOnly(config, "_class_name", ["VQModel"]);
-  supportOnly(config, "act_fn", ["silu", "swish"]);
-  supportOnly(config, "norm_type", ["group"]);
-  supportOnly(config, "mid_block_add_attention", [true]);
-  supportOnly(config, "lookup_from_codebook", [false]);
+  supportTable(config, SUPPORTED);
   const latentChannels = integerField(config, "latent_channels", { min: 1, default: 3 });
   const parsed: VQConfig = {
     inChannels: integerField(config, "in_channels", { min: 1, default: 3 }),
@@ -97,7 +106,7 @@ function checkBlocks(config: Config, parsed: VQConfig): void {
     );
   }
   if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {
-    const channels = JSON.stringify(blockOutChannels);
+    const channels = formatShape(blockOutChannels);
     throw new RangeError(
       `Cannot use ${config.description}: block_out_channels is ${channels}, expected multiples of ` +
         `norm_num_groups, ${normNumGroups}`,

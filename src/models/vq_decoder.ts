@@ -25,15 +25,16 @@ export class VQDecoder {
     const last = channels.at(-1)!;
     this.#convIn = new Conv2d(scope.at("conv_in"), config.latentChannels, first, 3);
     this.#midBlock = new VQMidBlock(scope.at("mid_block"), first, groups);
-    this.#upBlocks = scope.at("up_blocks").list(channels.length, (block, i) =>
-      new VQBlock(block, {
+    this.#upBlocks = channels.map((outChannels, i) =>
+      new VQBlock(scope.at(`up_blocks.${i}`), {
         inChannels: channels[i - 1] ?? first,
-        outChannels: channels[i]!,
+        outChannels,
         layers: config.layersPerBlock + 1,
         attention: config.upBlockTypes[i] === "AttnUpDecoderBlock2D",
         resample: i < channels.length - 1 ? "up" : undefined,
         groups,
-      }));
+      })
+    );
     this.#convNormOut = new GroupNorm(scope.at("conv_norm_out"), groups, last, { silu: true });
     this.#convOut = new Conv2d(scope.at("conv_out"), last, config.outChannels, 3);
   }

@@ -23,17 +23,15 @@ export class VQEncoder {
     const first = channels[0]!;
     const last = channels.at(-1)!;
     this.#convIn = new Conv2d(scope.at("conv_in"), config.inChannels, first, 3);
-    this.#downBlocks = scope.at("down_blocks").list(
-      channels.length,
-      (block, i) =>
-        new VQBlock(block, {
-          inChannels: channels[i - 1] ?? first,
-          outChannels: channels[i]!,
-          layers: config.layersPerBlock,
-          attention: config.downBlockTypes[i] === "AttnDownEncoderBlock2D",
-          resample: i < channels.length - 1 ? "down" : undefined,
-          groups,
-        }),
+    this.#downBlocks = channels.map((outChannels, i) =>
+      new VQBlock(scope.at(`down_blocks.${i}`), {
+        inChannels: channels[i - 1] ?? first,
+        outChannels,
+        layers: config.layersPerBlock,
+        attention: config.downBlockTypes[i] === "AttnDownEncoderBlock2D",
+        resample: i < channels.length - 1 ? "down" : undefined,
+        groups,
+      })
     );
     this.#midBlock = new VQMidBlock(scope.at("mid_block"), last, groups);
     this.#convNormOut = new GroupNorm(scope.at("conv_norm_out"), groups, last, { silu: true });

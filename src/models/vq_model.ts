@@ -12,6 +12,7 @@ import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
+import { declaredAttentionName } from "./image_attention.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
 import { Linear } from "./layers.ts";
 import {
@@ -69,6 +70,8 @@ export class VQModel extends Model<VQConfig> {
   static readonly weightFiles: readonly string[] = DIFFUSERS_WEIGHTS;
   /** @ignore */
   static readonly parseConfig: (config: Config) => VQConfig = parseVQConfig;
+  /** @ignore */
+  static readonly declaredName: (name: string) => string = declaredAttentionName;
   readonly #encoder: VQEncoder;
   readonly #quantConv: Linear;
   readonly #quantize: VectorQuantizer;
@@ -146,10 +149,8 @@ export class VQModel extends Model<VQConfig> {
       const subject = { task, name: "the smaller side of images" };
       refuseRange(subject, side, `at least ${this.scaleFactor} pixels`);
     }
-    const record = (frame: Frame) => {
-      const encoded = this.#encoder.forward(frame, channelsLast(frame, images));
-      return frame.keep(channelsFirst(frame, this.#quantConv.forward(frame, encoded)));
-    };
+    const record = (frame: Frame) =>
+      frame.keep(channelsFirst(frame, this.#recordEncode(frame, channelsLast(frame, images))));
     return evaluate(this.backend, record, { signal });
   }
 
@@ -224,6 +225,21 @@ export class VQModel extends Model<VQConfig> {
     const { height, width } = latentSize(pixels, size);
     const codes = this.#quantize.codes(frame, indices);
     return this.#recordDecode(frame, frame.reshape(codes, [batch, height, width, codes.shape[2]!]));
+  }
+
+  /**
+   * Records {@linkcode VQModel.encode} and {@linkcode VQModel.quantize} on a frame of the caller's.
+   *
+   * @param images (batch, height, width, inChannels).
+   * @returns Indices of codes (batch, pixels), row by row.
+   */
+  recordEncodeIndices(frame: Frame, images: Tensor): Tensor<"i32"> {
+    return this.#quantize.nearest(frame, this.#recordEncode(frame, images));
+  }
+
+  /** Images (batch, height, width, inChannels) → latents (batch, height, width, vqEmbedDim). */
+  #recordEncode(frame: Frame, images: Tensor): Tensor {
+    return this.#quantConv.forward(frame, this.#encoder.forward(frame, images));
   }
 
   /** Codes (batch, height, width, vqEmbedDim) → images (batch, height, width, outChannels). */

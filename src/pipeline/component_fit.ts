@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkOptions, refuseType } from "../base/check.ts";
+import { checkOptions, describeValue, refuseType } from "../base/check.ts";
 import { COMPONENT_NAMES, type PipelineParts } from "./components.ts";
 import { checkGenerationConfig } from "./generation_config.ts";
 
@@ -109,10 +109,12 @@ function checkText(components: PipelineParts): void {
         `${maxPositionEmbeddings}`,
     );
   }
-  const { bosTokenId, eosTokenId, padTokenId } = tokenizer;
-  const lastId = Math.max(tokenizer.vocabSize - 1, bosTokenId, eosTokenId, padTokenId);
-  if (lastId >= vocabSize) {
-    refuse(`the tokenizer gives ids up to ${lastId}, the text encoder knows ${vocabSize} tokens`);
+  const { id, content } = tokenizer.lastToken;
+  if (id >= vocabSize) {
+    refuse(
+      `the tokenizer gives ids up to ${id}, the text encoder knows ${vocabSize} tokens; id ${id} is ` +
+        describeValue(content),
+    );
   }
 }
 

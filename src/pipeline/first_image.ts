@@ -10,6 +10,7 @@ import type { Model } from "../models/model.ts";
 import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "./components.ts";
 import { generateTokens } from "./generation.ts";
 import { generationRequest } from "./generation_request.ts";
+import { initialTokens } from "./initial_tokens.ts";
 import { makeOutput } from "./outputs.ts";
 
 /**
@@ -32,7 +33,10 @@ export async function makeFirstImage(
   }
   const session = { use: <T>(task: (parts: PipelineComponents) => Promise<T>) => task(copies) };
   const request = generationRequest(copies, "", { numInferenceSteps: 1, seed: 0 });
-  let { tokens } = request;
-  for await (const state of generateTokens(session, request)) tokens = await state.tokens();
-  await makeOutput(copies.vqvae, tokens, tokens.length / request.batch, "array");
+  const initial = await initialTokens(session, request);
+  let { tokens } = initial;
+  for await (const state of generateTokens(session, request, initial)) {
+    tokens = await state.tokens();
+  }
+  await makeOutput(copies.vqvae, tokens, request.pixels, "array");
 }

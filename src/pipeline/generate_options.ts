@@ -21,6 +21,7 @@ import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { followingSeeds, randomSeed, type Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
+import { checkPictureOptions, type PictureOptions } from "./initial_tokens.ts";
 import {
   checkParameters,
   type GenerationParameters,
@@ -59,7 +60,7 @@ export interface GenerateProgress {
 }
 
 /** Arguments of `VQDiffusionPipeline.stream`, by the names of diffusers' `__call__`. */
-export interface StreamOptions extends GenerationParameters {
+export interface StreamOptions extends GenerationParameters, PictureOptions {
   /**
    * Embeddings in place of a prompt, (prompts, length, crossAttentionDim), each token divided by its L2
    * norm. They are repeated for the images of a prompt.
@@ -114,6 +115,8 @@ export interface GenerateLimits extends ParameterLimits {
 export interface GenerateRequest extends Omit<GenerationValues, "seed"> {
   /** The prompts; none if there are `promptEmbeds`. */
   readonly prompts: readonly string[];
+  /** Whether the prompts are empty because there are none. */
+  readonly unprompted: boolean;
   /** Embeddings in place of prompts. */
   readonly promptEmbeds: PromptEmbeds | undefined;
   /** Embeddings in place of the unconditional ones. */
@@ -136,6 +139,8 @@ const STREAM_OPTIONS: Readonly<Record<Exclude<keyof StreamOptions, ParameterName
   negativePromptEmbeds: true,
   generator: true,
   latents: true,
+  image: true,
+  maskImage: true,
   onProgress: true,
   progressBar: true,
   signal: true,
@@ -192,17 +197,24 @@ export function checkGenerateOptions(
     checkPromptEmbeds(name, options[name], limits.crossAttentionDim);
   const promptEmbeds = embeds("promptEmbeds");
   const negativePromptEmbeds = embeds("negativePromptEmbeds");
-  const prompts = checkPrompt(prompt, promptEmbeds);
-  const { seed, ...values } = checkParameters(options, limits);
+  const { image } = options;
+  // Of a picture alone there are variations, with nothing that guidance could follow.
+  const unprompted = prompt === undefined && promptEmbeds === undefined && image !== undefined;
+  const empty = Array.isArray(image) ? image.map(() => "") : "";
+  const prompts = checkPrompt(unprompted ? empty : prompt, promptEmbeds);
+  const defaults = { ...limits.defaults, ...(unprompted && { guidanceScale: 1 }) };
+  const { seed, ...values } = checkParameters(options, { ...limits, defaults });
   checkSignal(subject("signal"), signal);
   checkFunction(subject("onProgress"), options.onProgress);
   checkBoolean(subject("progressBar"), options.progressBar);
   const count = promptCount({ prompts, promptEmbeds });
+  checkPictureOptions(options, count);
   checkSize(count, values.numImagesPerPrompt, limits);
   const batch = count * values.numImagesPerPrompt;
   return {
     ...values,
     prompts,
+    unprompted,
     promptEmbeds,
     negativePromptEmbeds,
     batch,
@@ -270,7 +282,9 @@ function checkCount(name: string, list: readonly unknown[], batch: number): void
 }
 
 function fillingGenerator(name: string, generator: unknown): RandomGenerator {
-  if (typeof (generator as RandomGenerator | null)?.fill === "function") {
+  // Arrays have a method of this name, which draws nothing.
+  const isArray = Array.isArray(generator) || ArrayBuffer.isView(generator);
+  if (!isArray && typeof (generator as RandomGenerator | null)?.fill === "function") {
     return generator as RandomGenerator;
   }
   refuseType(subject(name), generator, "an object with a method fill");

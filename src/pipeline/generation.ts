@@ -1,5 +1,5 @@
 /**
- * A generation: from masked tokens to the tokens of an image, step by step.
+ * A generation: from the first tokens to those of an image, step by step.
  *
  * @module
  */
@@ -10,6 +10,8 @@ import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
 import type { GenerationRequest } from "./generation_request.ts";
+import type { InitialTokens } from "./initial_tokens.ts";
+import { type HeldTokens, hold } from "./inpainting.ts";
 import { type NoisePosition, NoiseSource } from "./noise_source.ts";
 
 /** The state after a step. */
@@ -32,9 +34,10 @@ export interface GenerationState {
 export async function* generateTokens(
   session: ComponentUser,
   request: GenerationRequest,
+  initial: InitialTokens,
 ): AsyncGenerator<GenerationState, void, void> {
   const conditioning = await session.use((components) => encodePrompt(components, request.text));
-  using generation = new Generation(session, request, conditioning);
+  using generation = new Generation(session, request, initial, conditioning);
   for (const [step, { timestep }] of request.plan.steps.entries()) {
     await generation.goTo(step + 1);
     yield { step, timestep, tokens: () => generation.readTokens(step + 1) };
@@ -45,6 +48,7 @@ export async function* generateTokens(
 class Generation implements Disposable {
   readonly #session: ComponentUser;
   readonly #request: GenerationRequest;
+  readonly #held: HeldTokens | undefined;
   readonly #conditioning: TextConditioning;
   readonly #noise: NoiseSource;
   /** The last tokens that were read, after so many steps, and where the noise of the next step begins. */
@@ -52,12 +56,18 @@ class Generation implements Disposable {
   /** The steps on a device. */
   #run: DenoisingRun | undefined;
 
-  constructor(session: ComponentUser, request: GenerationRequest, conditioning: TextConditioning) {
-    const { scheduler, plan: { steps }, generator, tokens, batch } = request;
+  constructor(
+    session: ComponentUser,
+    request: GenerationRequest,
+    { tokens, held }: InitialTokens,
+    conditioning: TextConditioning,
+  ) {
+    const { scheduler, plan: { steps }, generator, batch, pixels } = request;
     this.#session = session;
     this.#request = request;
+    this.#held = held;
     this.#conditioning = conditioning;
-    const sizes = { batch, pixels: tokens.length / batch };
+    const sizes = { batch, pixels };
     this.#noise = new NoiseSource({ scheduler, steps, sizes, generator });
     this.#known = { done: 0, tokens, position: this.#noise.position(0) };
   }
@@ -81,7 +91,18 @@ class Generation implements Disposable {
     this.#run?.[Symbol.dispose]();
   }
 
+  /** Goes on on these components. What a failed run leaves in their memory is not used again. */
   async #advance(components: PipelineParts, done: number): Promise<DenoisingRun> {
+    try {
+      return await this.#stepTo(components, done);
+    } catch (error) {
+      this.#run?.[Symbol.dispose]();
+      this.#run = undefined;
+      throw error;
+    }
+  }
+
+  async #stepTo(components: PipelineParts, done: number): Promise<DenoisingRun> {
     const { signal, plan } = this.#request;
     const run = await this.#runOn(components);
     while (run.done < done) {
@@ -104,7 +125,7 @@ class Generation implements Disposable {
     if (this.#run?.components === components) return this.#run;
     this.#run?.[Symbol.dispose]();
     this.#noise.rewind(this.#known.position);
-    const run = new DenoisingRun(components, this.#request, this.#conditioning);
+    const run = new DenoisingRun(components, this.#request, this.#held, this.#conditioning);
     this.#run = run;
     await run.begin(this.#known.tokens, this.#known.done, { signal: this.#request.signal });
     return run;
@@ -122,6 +143,8 @@ class DenoisingRun implements Disposable {
   readonly components: PipelineParts;
   /** Tokens (images, pixels), replaced by every step. */
   readonly tokens: Tensor<"i32">;
+  /** Tokens that no step changes. */
+  readonly #held: HeldTokens | undefined;
   readonly #frames: DisposableStack;
   readonly #timestep: Tensor<"i32">;
   readonly #step: RecordedStep;
@@ -130,11 +153,13 @@ class DenoisingRun implements Disposable {
 
   constructor(
     components: PipelineParts,
-    { batch, tokens, scheduler, plan, guidanceScale, truncationRate }: GenerationRequest,
+    { batch, pixels, scheduler, plan, guidanceScale, truncationRate }: GenerationRequest,
+    held: HeldTokens | undefined,
     conditioning: TextConditioning,
   ) {
     const { transformer } = components;
     this.components = components;
+    this.#held = held;
     using frames = new DisposableStack();
     // What all steps share is computed once, on a frame of its own.
     const shared = frames.use(transformer.backend.frame());
@@ -144,7 +169,7 @@ class DenoisingRun implements Disposable {
     this.#prepare = (options) => shared.run(options);
 
     const frame = frames.use(transformer.backend.frame());
-    const sample = frame.empty([batch, tokens.length / batch], "i32");
+    const sample = frame.empty([batch, pixels], "i32");
     const timestep = frame.empty([1], "i32");
     const logProbs = transformer.record(frame, { sample, context, timestep });
     const inputs = { plan, logProbs, tokens: sample, guidanceScale, truncationRate };
@@ -171,6 +196,11 @@ class DenoisingRun implements Disposable {
     this.#timestep.write(Int32Array.of(step.timestep));
     this.#step.write(step, noise);
     await this.#step.run(options);
+    if (this.#held !== undefined) {
+      const tokens = await this.tokens.data();
+      hold(tokens, this.#held);
+      this.tokens.write(tokens);
+    }
     this.#done++;
   }
 

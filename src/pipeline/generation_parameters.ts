@@ -16,30 +16,38 @@ import type { Seed } from "../random/seed.ts";
 export interface GenerationParameters {
   /** Seed of the first image; the next have the following ones. Or a list. Default: a random seed. */
   readonly seed?: Seed | readonly Seed[] | undefined;
-  /** Denoising steps. As in diffusers the timesteps are n − 1 … 0. Default 100, or all. */
+  /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
-  /** Scale of classifier-free guidance; there is none at 1 and below. Default 5. */
+  /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
   readonly guidanceScale?: number | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;
   /** Images for each prompt. Default 1. */
   readonly numImagesPerPrompt?: number | undefined;
+  /**
+   * How much of `image` is drawn anew: it is noised up to this share of the timesteps, 0 … 1, and denoised
+   * from there. Default 0.8, or 1 with a mask.
+   */
+  readonly strength?: number | undefined;
 }
 
 /** Name of a parameter in the library. */
 export type ParameterName = keyof GenerationParameters;
 
-/** The values of a generation: what is not given is filled in, except the seed. */
+/** Parameters without a default of their own. */
+type OpenParameter = "seed" | "strength";
+
+/** The values of a generation: what is not given is filled in, as far as there are defaults. */
 export type GenerationValues =
-  & { readonly [N in Exclude<ParameterName, "seed">]: NonNullable<GenerationParameters[N]> }
-  & Pick<GenerationParameters, "seed">;
+  & { readonly [N in Exclude<ParameterName, OpenParameter>]: NonNullable<GenerationParameters[N]> }
+  & Pick<GenerationParameters, OpenParameter>;
 
 /** What the ranges and the defaults of parameters depend on. */
 export interface ParameterLimits {
   /** Timesteps of the model's training; undefined as long as there is no model. */
   readonly numTrainTimesteps?: number | undefined;
   /** Defaults of a model, which come before those of diffusers. How many images is not its to say. */
-  readonly defaults?: Omit<GenerationParameters, "seed" | "numImagesPerPrompt"> | undefined;
+  readonly defaults?: Omit<GenerationParameters, OpenParameter | "numImagesPerPrompt"> | undefined;
   /** Narrower ranges than the table's. Defaults are moved into them. */
   readonly ranges?: Readonly<Partial<Record<ParameterName, Range>>> | undefined;
 }
@@ -96,12 +104,25 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     default: 1,
     help: "Pictures of each prompt",
   },
+  strength: {
+    shortName: "strength",
+    type: "number",
+    range: () => ({ min: 0, max: 1 }),
+    // It depends on whether there is a mask.
+    default: undefined,
+    help: "How much of the picture is drawn anew",
+  },
 };
 
 /** Names of all parameters in the library. */
 export const PARAMETER_NAMES: readonly ParameterName[] = Object.keys(
   GENERATION_PARAMETERS,
 ) as ParameterName[];
+
+/** Names of those that need nothing beside a prompt. */
+export const PROMPT_PARAMETER_NAMES: readonly ParameterName[] = PARAMETER_NAMES.filter(
+  (name) => name !== "strength",
+);
 
 /** Names in the library by short names. */
 export const LONG_NAMES: Readonly<Record<string, string>> = Object.fromEntries(

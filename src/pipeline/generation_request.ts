@@ -5,33 +5,19 @@
  */
 
 import { checkTextRequest, type TextRequest } from "../conditioning/text.ts";
-import type { RandomGenerator } from "../random/random_generator.ts";
-import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
-import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { PipelineParts } from "./components.ts";
 import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
 import { limitsOf } from "./generation_parameters.ts";
+import { type InitialTokensRequest, startFromPicture } from "./initial_tokens.ts";
 
 /** What a generation starts from. */
-export interface GenerationRequest {
+export interface GenerationRequest extends InitialTokensRequest {
   /** What the images show. */
   readonly text: TextRequest;
-  /** Tokens (images, pixels) to start from. */
-  readonly tokens: Int32Array;
-  /** Number of images. */
-  readonly batch: number;
-  /** Takes the steps. */
-  readonly scheduler: Scheduler;
-  /** Its plan of the steps. */
-  readonly plan: SamplingPlan;
   /** Scale of the guidance; undefined for none. */
   readonly guidanceScale: number | undefined;
   /** Sum of probabilities up to which classes are kept. */
   readonly truncationRate: number;
-  /** Where the noise comes from. */
-  readonly generator: RandomGenerator;
-  /** Stops the generation. */
-  readonly signal: AbortSignal | undefined;
 }
 
 /**
@@ -54,11 +40,26 @@ export function generationRequest(
   const request = checkGenerateOptions(prompt, options, limits);
   const { batch, numInferenceSteps, truncationRate, generator, signal } = request;
   // From here on there is no guidance where there is no scale.
-  const guidanceScale = request.guidanceScale > 1 ? request.guidanceScale : undefined;
+  const guidanceScale = scheduler.guides(request.guidanceScale) ? request.guidanceScale : undefined;
   const text = { ...request, guided: guidanceScale !== undefined };
   checkTextRequest(components, text);
   signal?.throwIfAborted();
-  const tokens = request.latents ?? new Int32Array(batch * pixels).fill(scheduler.maskClass);
-  const plan = scheduler.plan(numInferenceSteps);
-  return { text, tokens, batch, scheduler, plan, guidanceScale, truncationRate, generator, signal };
+  const whole = scheduler.plan(numInferenceSteps, { pixels });
+  const { plan, picture } = options.image === undefined
+    ? { plan: whole, picture: undefined }
+    : startFromPicture(components, whole, options);
+  const { latents } = request;
+  return {
+    text,
+    latents,
+    picture,
+    batch,
+    pixels,
+    scheduler,
+    plan,
+    guidanceScale,
+    truncationRate,
+    generator,
+    signal,
+  };
 }

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { describeName, describeValue } from "../base/check.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { readConfig } from "../checkpoints/config.ts";
+import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { mostWeightBytes } from "../models/memory_check.ts";
 import type { MemoryTrial } from "../models/memory_trial.ts";
@@ -33,6 +35,10 @@ export interface LoadComponentsOptions {
   readonly load?: boolean | undefined;
   /** How the weights of linear layers are held. Default: as stored. */
   readonly dtype?: WeightDType | undefined;
+  /** Which of several files of weights to take, such as `"fp16"`. */
+  readonly variant?: string | undefined;
+  /** Receives notices about the files. */
+  readonly onProgress?: OnProgress | undefined;
   /** Stops loading. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -47,11 +53,11 @@ export interface LoadComponentsOptions {
 export async function loadComponents(
   folder: ModelFolder,
   backend: Backend,
-  { dtype, signal, load = true }: LoadComponentsOptions = {},
+  { dtype, variant, onProgress, signal, load = true }: LoadComponentsOptions = {},
 ): Promise<PipelineComponents> {
   await checkModelIndex(folder);
   signal?.throwIfAborted();
-  const options = { backend, dtype, signal, load: false };
+  const options = { backend, dtype, variant, onProgress, signal, load: false };
   const subfolder = (name: ComponentName) => folder.folder(COMPONENTS[name].folder);
   const models = [
     VQModel.fromPretrained(subfolder("vqvae"), options),
@@ -116,22 +122,32 @@ function mostWorkspaceBytes({ transformer, vqvae }: PipelineComponents): number 
   return 8 * 4 * (pixels * channels + 2 * tokens * columns) + WORKSPACE_BYTES;
 }
 
+/** Classes of transformers whose files hold what is needed of another class. */
+const SAME_FILES: Readonly<Record<string, string>> = {
+  CLIPTokenizerFast: "CLIPTokenizer",
+  PreTrainedTokenizerFast: "CLIPTokenizer",
+  TokenizersBackend: "CLIPTokenizer",
+  CLIPTextModelWithProjection: "CLIPTextModel",
+  CLIPModel: "CLIPTextModel",
+};
+
 async function checkModelIndex(folder: ModelFolder): Promise<void> {
   const { values, description } = await readConfig(folder, "model_index.json");
   const found = values["_class_name"];
   if (found !== "VQDiffusionPipeline") {
     throw new TypeError(
-      `Cannot load ${description}: it describes a ${found}, expected a VQDiffusionPipeline`,
+      `Cannot load ${description}: it describes a ${
+        describeName(found)
+      }, expected a VQDiffusionPipeline`,
     );
   }
   for (const { folder: name, className } of Object.values(COMPONENTS)) {
     const entry = values[name];
     const found = Array.isArray(entry) ? entry[1] : undefined;
-    // The fast tokenizer has the same files.
-    if (typeof found === "string" && found.replace(/Fast$/, "") === className) continue;
+    if (typeof found === "string" && (SAME_FILES[found] ?? found) === className) continue;
     if (entry === undefined) throw new TypeError(missing(folder.description, name));
     throw new TypeError(
-      `Cannot load ${description}: ${name} is ${JSON.stringify(entry)}, expected a ${className}`,
+      `Cannot load ${description}: ${name} is ${describeValue(entry)}, expected a ${className}`,
     );
   }
 }

@@ -25,12 +25,18 @@ export interface PipelineFromPretrainedOptions extends OpenFolderOptions, Create
    * float32 for the embedded model.
    */
   readonly dtype?: WeightDType | undefined;
+  /**
+   * Which of several files of weights to take: `"fp16"` for `model.fp16.safetensors`. Where there is no
+   * such file, the ordinary one is taken, with a notice.
+   */
+  readonly variant?: string | undefined;
   /** Where to compute, if that is there already; it stays the caller's. */
   readonly backend?: Backend | undefined;
 }
 
 const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
   dtype: true,
+  variant: true,
   backend: true,
   device: true,
   threads: true,
@@ -42,6 +48,7 @@ const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
   token: true,
   endpoint: true,
   cache: true,
+  localFilesOnly: true,
   fetch: true,
   signal: true,
   retries: true,

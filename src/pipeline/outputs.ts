@@ -9,6 +9,7 @@ import { needComponent } from "../conditioning/needed_component.ts";
 import { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { OutputType } from "./generate_options.ts";
+import { type Inpainting, paste } from "./inpainting.ts";
 
 /** One image of a result, by output type. */
 export interface OutputImage {
@@ -36,6 +37,14 @@ export interface DecodedImages {
   readonly arrays: Float32Array[];
 }
 
+/** Options of {@linkcode makeOutput}. */
+export interface OutputOptions {
+  /** The part of a picture that was repainted: the rest is put back. */
+  readonly inpainting?: Inpainting | undefined;
+  /** Stops the decoding. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Turns tokens (images · pixels) into images of a type.
  *
@@ -47,7 +56,7 @@ export async function makeOutput<O extends OutputType>(
   tokens: Int32Array,
   pixels: number,
   outputType: O,
-  signal?: AbortSignal,
+  { inpainting, signal }: OutputOptions = {},
 ): Promise<OutputImage[O][]> {
   if (outputType === "tokens") {
     const images = Array.from({ length: tokens.length / pixels }, (_, i) => {
@@ -57,6 +66,7 @@ export async function makeOutput<O extends OutputType>(
   }
   const decoder = needComponent(vqvae, "vqvae", `outputType "${outputType}"`);
   const { width, height, arrays } = await decodeTokens(decoder, tokens, pixels, signal);
+  if (inpainting !== undefined) arrays.forEach((array) => paste(array, inpainting));
   if (outputType === "array") return arrays as OutputImage[O][];
   return arrays.map((array) => RasterImage.fromFloat32(array, width, height)) as OutputImage[O][];
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Backend } from "../backends/backend.ts";
-import { DeviceLostError } from "../backends/errors.ts";
+import { DeviceLostError, WorkerFailedError } from "../backends/errors.ts";
 import { createBackend } from "../backends/select.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
@@ -15,7 +15,6 @@ import {
   type PipelineComponents,
   type PipelineParts,
 } from "./components.ts";
-import { loadComponents } from "./load_components.ts";
 import {
   checkLoadOptions,
   linkedSignal,
@@ -48,10 +47,12 @@ interface Origin<C> {
  * again to compute on the CPU; whoever uses them meanwhile goes on with those.
  */
 export class Session<C extends PipelineParts = PipelineParts> implements ComponentUser<C> {
-  #components: C;
+  /** Undefined once the session was disposed of, which may still be referenced. */
+  #components: C | undefined;
+  #backend: Backend;
   /** Frees what the session owns. */
   readonly #owned: AsyncDisposableStack;
-  readonly #origin: Origin<C> | undefined;
+  #origin: Origin<C> | undefined;
   #move: Promise<void> | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -67,6 +68,7 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     origin?: Origin<C>,
   ) {
     this.#components = components;
+    this.#backend = components.transformer.backend;
     this.#owned = owned;
     this.#origin = origin;
   }
@@ -88,7 +90,10 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     const backend = options.backend ?? owned.use(await createBackend(options));
     const folder = await opening;
     const load = async (backend: Backend, owner: AsyncDisposableStack, signal?: AbortSignal) => {
-      const components = await loadComponents(folder, backend, { dtype: options.dtype, signal });
+      const { loadComponents } = await import("./load_components.ts");
+      const { dtype, variant, onProgress } = options;
+      const how = { dtype, variant, onProgress, signal };
+      const components = await loadComponents(folder, backend, how);
       owner.defer(() => disposeComponents(components));
       return components;
     };
@@ -112,21 +117,28 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
    * @throws {ReferenceError} If the session was disposed of.
    */
   get components(): C {
-    if (this.#disposal) throw new ReferenceError("Cannot use the pipeline: it was disposed of");
+    if (this.#disposal || this.#components === undefined) {
+      throw new ReferenceError("Cannot use the pipeline: it was disposed of");
+    }
     return this.#components;
   }
 
   /** Where the components compute, also after the session was disposed of. */
   get backend(): Backend {
-    return this.#components.transformer.backend;
+    return this.#backend;
   }
 
-  /** Calls `task` with the components, and again with others if their device is lost. */
+  /**
+   * Calls `task` with the components, and again with others if their device is lost, or with the same if
+   * a thread failed. It has to begin anew with what it is given.
+   */
   async use<T>(task: (components: C) => Promise<T>): Promise<T> {
     const { components } = this;
     try {
       return await task(components);
     } catch (error) {
+      // Its backend has new threads, and nothing of what the task read was lost.
+      if (error instanceof WorkerFailedError) return await task(components);
       if (!(error instanceof DeviceLostError) || this.#origin === undefined) throw error;
       // Several tasks may notice the loss; the first replaces the components.
       if (components === this.components) {
@@ -145,12 +157,15 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
   async #dispose(): Promise<void> {
     await this.#move?.catch(() => {});
     await this.#owned.disposeAsync();
+    this.#components = undefined;
+    this.#origin = undefined;
   }
 
   async #moveToCpu(error: DeviceLostError, loadOnCpu: LoadOnCpu<C>): Promise<void> {
     try {
       // What was lost is freed with the rest: other tasks have yet to notice the loss.
       this.#components = await loadOnCpu(error.message.replace(/^The/, "the"), this.#owned);
+      this.#backend = this.#components.transformer.backend;
     } finally {
       this.#move = undefined;
     }

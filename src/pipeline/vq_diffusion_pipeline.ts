@@ -22,9 +22,10 @@ import {
 import type { GenerationConfig } from "./generation_config.ts";
 import { generateTokens, type GenerationState } from "./generation.ts";
 import { type GenerationRequest, generationRequest } from "./generation_request.ts";
+import { endedWhenDropped } from "./dropped_streams.ts";
+import { initialTokens } from "./initial_tokens.ts";
 import type { PipelineFromPretrainedOptions } from "./load_options.ts";
 import { fillMasks, type ImagePipelineOutput, makeOutput, type OutputImage } from "./outputs.ts";
-import { ProgressBar } from "../base/progress_bar.ts";
 import type { SavePretrainedOptions } from "./save_pipeline.ts";
 import { Session } from "./session.ts";
 
@@ -190,7 +191,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   /**
    * Generates images for one or many prompts.
    *
-   * @param prompt Undefined if `options.promptEmbeds` takes its place.
+   * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place.
    * @returns The images of the first prompt, then those of the next.
    * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
@@ -211,10 +212,11 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     if (outputType !== "tokens") {
       needComponent(this.components.vqvae, "vqvae", `outputType "${outputType}"`);
     }
-    using progress = this.#progress(request, options);
+    using progress = await this.#progress(request, options);
     const lastStep = request.plan.steps.length - 1;
-    let tokens = request.tokens;
-    for await (const state of generateTokens(this.#session, request)) {
+    const initial = await initialTokens(this.#session, request);
+    let { tokens } = initial;
+    for await (const state of generateTokens(this.#session, request, initial)) {
       const { step, timestep } = state;
       progress.update(state);
       const isWanted = callback !== undefined && step % callbackSteps === 0;
@@ -227,8 +229,10 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
 
   /**
    * Generates images and gives the state after every step. Decodes nothing unless asked for a preview.
+   * Its memory is given back at its end, at `return`, which leaving a `for await` calls, or else some time
+   * after nothing refers to it any more.
    *
-   * @param prompt Undefined if `options.promptEmbeds` takes its place.
+   * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place.
    * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
    *
@@ -249,22 +253,24 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
     checkStreamOptions(options);
-    return this.#events(generationRequest(this.components, prompt, options), options);
+    const request = generationRequest(this.components, prompt, options);
+    return endedWhenDropped(this.#events(request, options));
   }
 
   async *#events(
     request: GenerationRequest,
     options: StreamOptions,
   ): AsyncGenerator<StreamEvent, void, void> {
-    const { plan, batch, scheduler } = request;
+    const { plan, pixels, scheduler } = request;
     const steps = plan.steps.length;
-    using progress = this.#progress(request, options);
-    for await (const state of generateTokens(this.#session, request)) {
+    using progress = await this.#progress(request, options);
+    const initial = await initialTokens(this.#session, request);
+    for await (const state of generateTokens(this.#session, request, initial)) {
       const tokens = await state.tokens();
       progress.update(state);
       const preview = async () => {
         needComponent(this.components.vqvae, "vqvae", "preview()");
-        const filled = fillMasks(tokens, tokens.length / batch, scheduler.maskClass);
+        const filled = fillMasks(tokens, pixels, scheduler.maskClass);
         return await this.#decode(filled, "image", request);
       };
       const { step, timestep } = state;
@@ -296,11 +302,13 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   }
 
   /** Reports each step, and draws a bar if there is to be one. */
-  #progress(
+  async #progress(
     { plan }: GenerationRequest,
     { onProgress, progressBar = this.#progressBar }: StreamOptions,
-  ): Disposable & { update(state: GenerationState): void } {
-    const bar = progressBar ? new ProgressBar("Denoising") : undefined;
+  ): Promise<Disposable & { update(state: GenerationState): void }> {
+    const bar = progressBar
+      ? new (await import("../base/progress_bar.ts")).ProgressBar("Denoising")
+      : undefined;
     const steps = plan.steps.length;
     return {
       update: ({ step }) => {
@@ -314,9 +322,9 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
   #decode<O extends OutputType>(
     tokens: Int32Array,
     outputType: O,
-    { batch, signal }: GenerationRequest,
+    { pixels, picture, signal }: GenerationRequest,
   ): Promise<OutputImage[O][]> {
-    const pixels = tokens.length / batch;
-    return this.#session.use(({ vqvae }) => makeOutput(vqvae, tokens, pixels, outputType, signal));
+    const options = { inpainting: picture?.inpainting, signal };
+    return this.#session.use(({ vqvae }) => makeOutput(vqvae, tokens, pixels, outputType, options));
   }
 }

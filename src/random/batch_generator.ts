@@ -24,6 +24,15 @@ export class BatchGenerator implements RewindableGenerator {
     return this.#generators.every((generator) => generator instanceof TorchGenerator);
   }
 
+  /** The stream of an image. */
+  stream(image: number): RandomGenerator {
+    const generator = this.#generators[image];
+    if (generator !== undefined) return generator;
+    throw new RangeError(
+      `Cannot draw random numbers: image is ${image}, expected less than ${this.#generators.length}`,
+    );
+  }
+
   /**
    * Fills an equal part of the array for each image.
    *

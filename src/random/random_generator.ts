@@ -11,6 +11,8 @@
 export interface RandomGenerator {
   /** Fills the array with uniform numbers in [0, 1). */
   fill(out: Float32Array): void;
+  /** Fills the array with uniform numbers in [0, 1) of 53 bits. Default: made of two of `fill`. */
+  fillDouble?(out: Float64Array): void;
 }
 
 /** A generator that can go back to a place in its stream. */

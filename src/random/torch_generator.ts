@@ -66,6 +66,17 @@ export class TorchGenerator implements RandomGenerator {
     }
   }
 
+  /**
+   * Fills the array with uniform float64 numbers in [0, 1), as `torch.rand` of that type does: two
+   * outputs for each, of which the low 53 bits count, in units of 2⁻⁵³.
+   */
+  fillDouble(out: Float64Array): void {
+    for (let i = 0; i < out.length; i++) {
+      const high = this.random32() & 0x1fffff;
+      out[i] = (high * 2 ** 32 + this.random32()) * 2 ** -53;
+    }
+  }
+
   /** The next raw output, an integer from 0 to 2³² − 1; `fill` takes one for each number. */
   random32(): number {
     if (this.#used === STATE_WORDS) this.#regenerate();

@@ -14,7 +14,17 @@ export type {
 } from "./scheduler.ts";
 export type { SamplingPlan, SamplingStep } from "./sampling_plan.ts";
 export type { NoiseScheduleOptions, NoiseSchedules } from "./noise_schedules.ts";
+export type { MicrosoftScheduler } from "./microsoft_scheduler.ts";
+export {
+  type VQDiffusionFastOptions,
+  VQDiffusionFastScheduler,
+} from "./vq_diffusion_fast_scheduler.ts";
+export {
+  type VQDiffusionPurityOptions,
+  VQDiffusionPurityScheduler,
+} from "./vq_diffusion_purity_scheduler.ts";
 export type {
+  TimestepSpacing,
   VQDiffusionSchedulerConfig,
   VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";

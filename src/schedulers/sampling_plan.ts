@@ -26,6 +26,31 @@ export interface SamplingStep {
    * x_0, which is drawn from the prediction itself.
    */
   readonly row: number;
+  /** Tokens of an image that the step reveals, for a sampler that counts them. */
+  readonly reveal?: number;
+}
+
+/**
+ * Spreads steps over all timesteps of a training, evenly and with the last one in: for n of T those
+ * nearest to T/n, 2T/n, … T, less one.
+ *
+ * @param n From 1 to T.
+ * @returns n timesteps, rising.
+ */
+export function spreadTimesteps(n: number, numTrainTimesteps: number): number[] {
+  return Array.from({ length: n }, (_, i) => Math.round((i + 1) * numTrainTimesteps / n) - 1);
+}
+
+/**
+ * Checks the number of steps of a run.
+ *
+ * @throws {RangeError} If it is not an integer from 1 to the number of timesteps of the training.
+ */
+export function checkSteps(n: number, numTrainTimesteps: number): void {
+  if (Number.isSafeInteger(n) && n >= 1 && n <= numTrainTimesteps) return;
+  throw new RangeError(
+    `Cannot plan the steps: n is ${n}, expected an integer from 1 to ${numTrainTimesteps}`,
+  );
 }
 
 /** The shape of a plan's table. */

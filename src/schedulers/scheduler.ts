@@ -64,9 +64,12 @@ export interface Scheduler {
    * Plans a run.
    *
    * @param numInferenceSteps From 1 to the timesteps of the training. The plan may have another number of steps.
+   * @param image What the images are like.
    * @throws {RangeError} If it is out of range.
    */
-  plan(numInferenceSteps: number): SamplingPlan;
+  plan(numInferenceSteps: number, image: Pick<NoiseSizes, "pixels">): SamplingPlan;
+  /** Whether there is guidance at this scale: 1 is the scale without an effect. */
+  guides(guidanceScale: number): boolean;
   /** Records a step, which all steps of the plan share. */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep;
   /**
@@ -81,6 +84,18 @@ export interface Scheduler {
     generator: RandomGenerator,
     out?: Float32Array,
   ): Float32Array;
+  /**
+   * Draws tokens as they are at a timestep of the training: x_t from q(x_t | x_0).
+   *
+   * @param tokens x_0 (batch · pixels), which stay as they are.
+   * @returns x_t (batch · pixels).
+   */
+  addNoise(
+    tokens: Int32Array,
+    timestep: number,
+    sizes: NoiseSizes,
+    generator: RandomGenerator,
+  ): Int32Array;
   /** Saves the config as diffusers' `scheduler_config.json`. */
   savePretrained(target: string | FolderWriter): Promise<void>;
 }

@@ -4,8 +4,14 @@
  * @module
  */
 
-import { type Config, integerField, numberField } from "../checkpoints/config.ts";
+import { type Config, integerField, numberField, stringField } from "../checkpoints/config.ts";
 import type { NoiseScheduleOptions } from "./noise_schedules.ts";
+
+/**
+ * How a run of fewer steps than the training's T goes through its timesteps: `"leading"` takes the first
+ * ones, as diffusers does; `"strided"` spreads the steps over all.
+ */
+export type TimestepSpacing = "leading" | "strided";
 
 /** Options of a `VQDiffusionScheduler`, by the names of diffusers. */
 export interface VQDiffusionSchedulerOptions {
@@ -21,10 +27,14 @@ export interface VQDiffusionSchedulerOptions {
   readonly gammaCumStart?: number;
   /** Probability that a token is masked up to the last timestep. Default 0.99999. */
   readonly gammaCumEnd?: number;
+  /** How fewer steps go through the timesteps. Default `"leading"`. */
+  readonly timestepSpacing?: TimestepSpacing;
 }
 
 /** Config of a `VQDiffusionScheduler`: its options, with defaults filled in. */
 export interface VQDiffusionSchedulerConfig extends NoiseScheduleOptions {
+  /** How fewer steps go through the timesteps. */
+  readonly timestepSpacing: TimestepSpacing;
   /** The config as it was read or, without one, as diffusers would write it. */
   readonly json: Readonly<Record<string, unknown>>;
 }
@@ -37,48 +47,101 @@ const KEYS = {
   alphaCumEnd: "alpha_cum_end",
   gammaCumStart: "gamma_cum_start",
   gammaCumEnd: "gamma_cum_end",
+  timestepSpacing: "timestep_spacing",
 } as const;
 
+/** Defaults of the options; diffusers' where it has the option. */
+const DEFAULTS = {
+  numTrainTimesteps: 100,
+  alphaCumStart: 0.99999,
+  alphaCumEnd: 0.000009,
+  gammaCumStart: 0.000009,
+  gammaCumEnd: 0.99999,
+  timestepSpacing: "leading",
+} as const;
+
+type OptionName = keyof typeof KEYS;
+type Values = Omit<VQDiffusionSchedulerConfig, "json">;
+
 /**
- * Checks the options of a scheduler.
+ * Checks the options of a scheduler, or a config of which some fields may have been replaced.
  *
- * @throws {TypeError} If an option is missing or not a number.
+ * @throws {TypeError} If an option is missing or of the wrong type.
  * @throws {RangeError} If an option is out of range.
  */
-export function schedulerConfig(options: VQDiffusionSchedulerOptions): VQDiffusionSchedulerConfig {
+export function schedulerConfig(
+  options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig,
+): VQDiffusionSchedulerConfig {
   const description = "the options of VQDiffusionScheduler";
   const checked = parse({ description, values: { ...options } }, (option) => option);
-  const fields = Object.entries(KEYS).map((
-    [option, key],
-  ) => [key, checked[option as keyof typeof KEYS]]);
-  const json = { _class_name: "VQDiffusionScheduler", ...Object.fromEntries(fields) };
-  return { ...checked, json };
+  const given = "json" in options ? options.json : undefined;
+  return { ...checked, json: jsonOf(checked, given) };
 }
 
 /**
  * Checks the config file of a scheduler.
  *
- * @throws {TypeError} If a field is missing or not a number.
+ * @throws {TypeError} If a field is missing or of the wrong type.
  * @throws {RangeError} If a field is out of range.
  */
 export function parseSchedulerConfig(config: Config): VQDiffusionSchedulerConfig {
   return { ...parse(config, (option) => KEYS[option]), json: config.values };
 }
 
+/**
+ * Checks what schedulers are made of: the fields of a config file, or the config of another scheduler.
+ *
+ * @throws {TypeError} If a field is missing or of the wrong type.
+ * @throws {RangeError} If a field is out of range.
+ */
+export function schedulerConfigOf(
+  values: Readonly<Record<string, unknown>> | VQDiffusionSchedulerConfig,
+  description = "the scheduler's config",
+): VQDiffusionSchedulerConfig {
+  return isChecked(values)
+    ? schedulerConfig(values)
+    : parseSchedulerConfig({ description, values });
+}
+
+function isChecked(
+  values: Readonly<Record<string, unknown>> | VQDiffusionSchedulerConfig,
+): values is VQDiffusionSchedulerConfig {
+  return "numVecClasses" in values;
+}
+
+/** The config as a file has it: what is there, or all that diffusers writes, and what differs from that. */
+function jsonOf(checked: Values, given?: Readonly<Record<string, unknown>>) {
+  const json: Record<string, unknown> = given ? { ...given } : {
+    _class_name: "VQDiffusionScheduler",
+  };
+  for (const [option, key] of Object.entries(KEYS) as [OptionName, string][]) {
+    const defaults: Readonly<Partial<Record<OptionName, unknown>>> = DEFAULTS;
+    const isExtra = given !== undefined || option === "timestepSpacing";
+    if (isExtra && !(key in json) && checked[option] === defaults[option]) continue;
+    json[key] = checked[option];
+  }
+  return json;
+}
+
 /** @param keyOf Name that an option has in the config. */
-function parse(config: Config, keyOf: (option: keyof typeof KEYS) => string): NoiseScheduleOptions {
-  const probability = (option: keyof typeof KEYS, byDefault: number) =>
-    numberField(config, keyOf(option), { min: 0, max: 1, default: byDefault });
+function parse(config: Config, keyOf: (option: OptionName) => string): Values {
+  const probability = (option: Exclude<keyof typeof DEFAULTS, "timestepSpacing">) =>
+    numberField(config, keyOf(option), { min: 0, max: 1, default: DEFAULTS[option] });
   return {
     numVecClasses: integerField(config, keyOf("numVecClasses"), { min: 2 }),
     numTrainTimesteps: integerField(config, keyOf("numTrainTimesteps"), {
       min: 2,
-      max: 1e6,
-      default: 100,
+      // A hundred times as many as any model has: tables of this length are made while loading.
+      max: 10_000,
+      default: DEFAULTS.numTrainTimesteps,
     }),
-    alphaCumStart: probability("alphaCumStart", 0.99999),
-    alphaCumEnd: probability("alphaCumEnd", 0.000009),
-    gammaCumStart: probability("gammaCumStart", 0.000009),
-    gammaCumEnd: probability("gammaCumEnd", 0.99999),
+    alphaCumStart: probability("alphaCumStart"),
+    alphaCumEnd: probability("alphaCumEnd"),
+    gammaCumStart: probability("gammaCumStart"),
+    gammaCumEnd: probability("gammaCumEnd"),
+    timestepSpacing: stringField<TimestepSpacing>(config, keyOf("timestepSpacing"), {
+      oneOf: ["leading", "strided"],
+      default: DEFAULTS.timestepSpacing,
+    }),
   };
 }

@@ -7,19 +7,32 @@
 import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { evaluate } from "../backends/evaluate.ts";
+import { checkInteger, refuseRange } from "../base/check.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
-import { type NoiseSchedules, noiseSchedules, scheduleRows } from "./noise_schedules.ts";
-import { type SamplingPlan, type SamplingStep, tableShape } from "./sampling_plan.ts";
+import { addNoise } from "./add_noise.ts";
+import {
+  type NoiseSchedules,
+  noiseSchedules,
+  scheduleRows,
+  stridedRows,
+} from "./noise_schedules.ts";
+import {
+  checkSteps,
+  type SamplingPlan,
+  type SamplingStep,
+  spreadTimesteps,
+  tableShape,
+} from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
 import {
-  parseSchedulerConfig,
   schedulerConfig,
+  schedulerConfigOf,
   type VQDiffusionSchedulerConfig,
   type VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";
@@ -102,7 +115,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
    * @throws {RangeError} If an option is out of range, or the options do not make probabilities.
    */
   constructor(options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig) {
-    this.config = "json" in options ? options : schedulerConfig(options);
+    this.config = schedulerConfig(options);
     const schedules = noiseSchedules(this.config);
     if (Object.values(schedules).some((values: Float32Array) => values.some(Number.isNaN))) {
       const { alphaCumStart, alphaCumEnd, gammaCumStart, gammaCumEnd } = this.config;
@@ -121,16 +134,24 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Makes the scheduler of a config as in diffusers' `scheduler_config.json`.
+   * Makes the scheduler of a config as in diffusers' `scheduler_config.json`, or of another scheduler's.
    *
    * @throws {TypeError} If a field is missing or not a number.
    * @throws {RangeError} If a field is out of range.
    */
   static fromConfig(
-    values: Readonly<Record<string, unknown>>,
-    description = "the scheduler's config",
+    values: Readonly<Record<string, unknown>> | VQDiffusionSchedulerConfig,
+    description?: string,
   ): VQDiffusionScheduler {
-    return new VQDiffusionScheduler(parseSchedulerConfig({ description, values }));
+    const config = schedulerConfigOf(values, description);
+    try {
+      return new VQDiffusionScheduler(config);
+    } catch (error) {
+      // What does not fit each other names no file by itself.
+      if (!(error instanceof RangeError)) throw error;
+      const place = description === undefined ? "" : `, in ${description}`;
+      throw new RangeError(`${error.message}${place}`, { cause: error });
+    }
   }
 
   /**
@@ -159,6 +180,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     if (typeof target !== "string") {
       return await target.writeText(CONFIG_FILE, `${JSON.stringify(this.config.json, null, 2)}\n`);
     }
+    const { writeFolder } = await import("../files/folder_writer.ts");
     await using folder = await writeFolder(target);
     await this.savePretrained(folder);
     await folder.commit();
@@ -175,8 +197,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Sets the number of timesteps of a run. As in diffusers they are n − 1, …, 0, not spread over
-   * those of the training.
+   * Sets the number of timesteps of a run. As in diffusers they are n − 1, …, 0, unless the config asks
+   * for strided ones, which are spread over those of the training.
    *
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
@@ -185,20 +207,27 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Plans a run of n steps, at the timesteps n − 1, …, 0 as in diffusers: the table is the whole
-   * schedule, so that the row of a step is its timestep.
+   * Plans a run of n steps. Leading ones are at the timesteps n − 1, …, 0 as in diffusers, where the
+   * table is the whole schedule and the row of a step its timestep. Strided ones are spread over all
+   * timesteps, where the table has the exact transition from each to the next; T of T are the same steps
+   * as leading ones.
    *
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
   plan(n: number): SamplingPlan {
-    const { numTrainTimesteps } = this.config;
-    if (!Number.isSafeInteger(n) || n < 1 || n > numTrainTimesteps) {
-      throw new RangeError(
-        `Cannot plan the steps: n is ${n}, expected an integer from 1 to ${numTrainTimesteps}`,
-      );
-    }
-    const steps = Array.from({ length: n }, (_, i) => ({ timestep: n - 1 - i, row: n - 1 - i }));
-    return { table: scheduleRows(this), steps };
+    const { numTrainTimesteps, timestepSpacing } = this.config;
+    checkSteps(n, numTrainTimesteps);
+    const isStrided = timestepSpacing === "strided";
+    const timesteps = isStrided
+      ? spreadTimesteps(n, numTrainTimesteps)
+      : Array.from({ length: n }, (_, t) => t);
+    const table = isStrided ? stridedRows(this.config, this, timesteps) : scheduleRows(this);
+    return { table, steps: timesteps.map((timestep, row) => ({ timestep, row })).reverse() };
+  }
+
+  /** Whether there is guidance at this scale: as in diffusers above 1. */
+  guides(guidanceScale: number): boolean {
+    return guidanceScale > 1;
   }
 
   /**
@@ -244,6 +273,34 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     const classes = row === 0 ? this.maskClass : this.maskClass + 1;
     generator.fill(out.subarray(0, batch * classes * pixels));
     return out;
+  }
+
+  /**
+   * Draws tokens as they are at a timestep: x_t from q(x_t | x_0) (equation 8 of the paper).
+   *
+   * @param tokens x_0 (batch · pixels), which stay as they are; masked ones stay masked.
+   * @returns x_t (batch · pixels).
+   * @throws {RangeError} If the timestep is none of the training, or the number of tokens does not fit.
+   */
+  addNoise(
+    tokens: Int32Array,
+    timestep: number,
+    sizes: NoiseSizes,
+    generator: RandomGenerator,
+  ): Int32Array {
+    const task = "add noise";
+    const max = this.config.numTrainTimesteps - 1;
+    checkInteger({ task, name: "timestep" }, timestep, { min: 0, max });
+    if (tokens.length !== sizes.batch * sizes.pixels) {
+      const expected = `${sizes.batch} · ${sizes.pixels}`;
+      refuseRange({ task, name: "tokens.length" }, tokens.length, expected);
+    }
+    return addNoise(tokens, timestep, {
+      schedules: this,
+      maskClass: this.maskClass,
+      sizes,
+      generator,
+    });
   }
 
   /**

@@ -8,9 +8,9 @@ import { formatRange, nearestOption, type Range } from "../base/check.ts";
 import {
   GENERATION_PARAMETERS,
   type GenerationParameters,
-  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
@@ -43,7 +43,7 @@ export interface RequestParameters {
 /** Values of a request by the names of its parameters. */
 export type RequestValues = Readonly<Record<string, unknown>>;
 
-const NAMES = ["prompt", ...Object.values(SHORT_NAMES), "previews"];
+const NAMES = ["prompt", ...PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!), "previews"];
 
 /** Parameters that a query gives as text; a number would not be exact enough for a seed. */
 const TEXTS = new Set([
@@ -103,7 +103,7 @@ export function generationParameters(
     if (type === "seed") return seedOf(shortName, value);
     return numberOf(shortName, value, type === "integer", rangeOf(name, limits));
   };
-  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
+  return Object.fromEntries(PROMPT_PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
 function queryValues(request: Request): Record<string, unknown> {

@@ -31,7 +31,10 @@ const ENDS_WITH_WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 /** Cuts texts at the places where added tokens stand. */
 export class AddedTokens {
   readonly #tokens: ReadonlyMap<string, AddedToken>;
-  readonly #pattern: RegExp | undefined;
+  /** How the tokens are written, in the order of their units: those with one beginning follow each other. */
+  readonly #sorted: readonly string[];
+  /** Units that tokens begin with. */
+  readonly #begins: ReadonlySet<number>;
 
   /**
    * Prepares the search.
@@ -40,21 +43,25 @@ export class AddedTokens {
    */
   constructor(tokens: ReadonlyMap<string, AddedToken>) {
     this.#tokens = tokens;
-    // The longest first, so that it wins where several begin.
-    const contents = [...tokens.keys()].sort((a, b) => b.length - a.length);
-    if (contents.length > 0) this.#pattern = new RegExp(contents.map(escape).join("|"), "gu");
+    this.#sorted = [...tokens.keys()].filter((content) => content !== "").sort(compareUnits);
+    this.#begins = new Set(this.#sorted.map((content) => content.charCodeAt(0)));
   }
 
   /** The text between added tokens, never empty, and the ids of the tokens, in their order. */
   split(text: string): (string | number)[] {
-    if (!this.#pattern) return text === "" ? [] : [text];
     const parts: (string | number)[] = [];
     let done = 0;
-    for (const { 0: content, index } of text.matchAll(this.#pattern)) {
+    for (let index = 0; index < text.length;) {
+      const content = this.#longestAt(text, index);
+      if (content === undefined) {
+        index += text.codePointAt(index)! > 0xffff ? 2 : 1;
+        continue;
+      }
       const token = this.#tokens.get(content)!;
-      const end = index + content.length;
-      if (index < done || token.singleWord && touchesWord(text, index, end)) continue;
-      const before = text.slice(done, index);
+      const start = index;
+      const end = index += content.length;
+      if (start < done || token.singleWord && touchesWord(text, start, end)) continue;
+      const before = text.slice(done, start);
       const kept = token.lstrip ? trimEnd(before) : before;
       if (kept !== "") parts.push(kept);
       parts.push(token.id);
@@ -62,6 +69,26 @@ export class AddedTokens {
     }
     if (done < text.length) parts.push(text.slice(done));
     return parts;
+  }
+
+  /**
+   * The longest token that stands at a place: with every unit of the text, the tokens that begin like it
+   * become fewer. It takes log n steps for each unit, however many tokens there are.
+   */
+  #longestAt(text: string, start: number): string | undefined {
+    if (!this.#begins.has(text.charCodeAt(start))) return undefined;
+    const sorted = this.#sorted;
+    let longest: string | undefined;
+    let [low, high] = [0, sorted.length];
+    for (let length = 0; low < high; length++) {
+      // A token that ends here comes before those that go on.
+      if (sorted[low]!.length === length && isWhole(text, start + length)) longest = sorted[low];
+      if (start + length >= text.length) break;
+      const unit = text.charCodeAt(start + length);
+      low = lowerBound(sorted, low, high, length, unit);
+      high = lowerBound(sorted, low, high, length, unit + 1);
+    }
+    return longest;
   }
 }
 
@@ -72,7 +99,29 @@ function touchesWord(text: string, start: number, end: number): boolean {
     STARTS_WITH_WORD.test(text.slice(end, end + 2));
 }
 
-/** A text as a regular expression that matches only itself. */
-function escape(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+/** Order by units, as `<` has it. */
+function compareUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** The first of some sorted texts, equal up to `index`, that has a unit of at least `unit` there. */
+function lowerBound(
+  sorted: readonly string[],
+  low: number,
+  high: number,
+  index: number,
+  unit: number,
+): number {
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const text = sorted[middle]!;
+    if (index < text.length && text.charCodeAt(index) >= unit) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Whether a place does not lie inside of a character of two units. */
+function isWhole(text: string, place: number): boolean {
+  return place === 0 || !(text.codePointAt(place - 1)! > 0xffff);
 }

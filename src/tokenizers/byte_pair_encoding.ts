@@ -8,10 +8,7 @@
 import { byteCharacters } from "./byte_characters.ts";
 import type { MergeTable } from "./merge_table.ts";
 import { MinHeap } from "./min_heap.ts";
-import type { Vocabulary } from "./vocabulary.ts";
-
-/** Marks the tokens that end a word. */
-export const END_OF_WORD = "</w>";
+import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Entries of the heap are rank · this + position, so that they sort by rank, then from the left. */
 const POSITIONS = 2 ** 32;

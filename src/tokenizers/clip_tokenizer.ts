@@ -5,17 +5,17 @@
  */
 
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { byteCharacters } from "./byte_characters.ts";
-import { BytePairEncoding, END_OF_WORD } from "./byte_pair_encoding.ts";
+import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
-import { parseMerges } from "./merge_table.ts";
+import { checkComplete, parseMerges } from "./merge_table.ts";
 import { parseTokenizerConfig } from "./tokenizer_config.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
-import { parseVocabulary, type Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, parseVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 /** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
 export interface TokenizerFromPretrainedOptions extends OpenFolderOptions {
@@ -97,11 +97,11 @@ export class CLIPTokenizer {
     this.#files = files;
     this.#vocabulary = parseVocabulary(vocabulary, joinPath(description, "vocab.json"));
     const config = parseTokenizerConfig(files, this.#vocabulary, description);
-    this.#encoding = new BytePairEncoding(
-      this.#vocabulary,
-      parseMerges(merges, this.#vocabulary, joinPath(description, "merges.txt")),
-      config.unkTokenId,
-    );
+    const mergesFile = joinPath(description, "merges.txt");
+    const table = parseMerges(merges, this.#vocabulary, mergesFile);
+    const isAdded = (token: string) => config.addedTokens.has(token);
+    checkComplete(table, this.#vocabulary, isAdded, mergesFile);
+    this.#encoding = new BytePairEncoding(this.#vocabulary, table, config.unkTokenId);
     this.#addedTokens = new Map([...config.addedTokens.values()].map((token) => [token.id, token]));
     const tokens = [...config.addedTokens];
     this.#rawTokens = new AddedTokens(new Map(tokens.filter(([, token]) => !token.normalized)));
@@ -120,8 +120,10 @@ export class CLIPTokenizer {
   /**
    * Loads a tokenizer.
    *
-   * @param source A folder in the layout of transformers, such as `model/tokenizer`, or its URL.
-   * @throws {MissingFileError} If `vocab.json` or `merges.txt` is not there.
+   * @param source A folder in the layout of transformers, such as `model/tokenizer`, or its URL: with
+   *   `vocab.json` and `merges.txt`, or with `tokenizer.json`.
+   * @throws {MissingFileError} If neither are there.
+   * @throws {RangeError} If `tokenizer.json` is of a tokenizer of another kind than CLIP's.
    * @throws {SyntaxError} If a file is damaged, or does not fit the others.
    */
   static async fromPretrained(
@@ -134,15 +136,19 @@ export class CLIPTokenizer {
   }
 
   /**
-   * Saves the files that the tokenizer was made of, unchanged.
+   * Saves the files that the tokenizer was made of: `vocab.json` and `merges.txt`, which all versions of
+   * transformers read, and those beside them. They are unchanged but for what some versions cannot read.
    *
    * @param target Path of a folder, which is made if need be; or a folder that is being written.
    */
   async savePretrained(target: string | FolderWriter): Promise<void> {
     if (typeof target !== "string") {
-      for (const [name, text] of Object.entries(this.#files)) await target.writeText(name, text);
+      const { portableFiles } = await import("./portable_files.ts");
+      const files = Object.entries(portableFiles(this.#files));
+      for (const [name, text] of files) await target.writeText(name, text);
       return;
     }
+    const { writeFolder } = await import("../files/folder_writer.ts");
     await using folder = await writeFolder(target);
     await this.savePretrained(folder);
     await folder.commit();
@@ -151,6 +157,14 @@ export class CLIPTokenizer {
   /** Number of tokens in the vocabulary. */
   get vocabSize(): number {
     return this.#vocabulary.size;
+  }
+
+  /** The token of the greatest id that texts can get, those included that were added. */
+  get lastToken(): { readonly id: number; readonly content: string } {
+    const content = this.#vocabulary.last ?? "";
+    let last = { id: this.#vocabulary.id(content) ?? 0, content };
+    for (const token of this.#addedTokens.values()) if (token.id > last.id) last = token;
+    return { id: last.id, content: last.content };
   }
 
   /** The texts of the files it was made of, by name, to save it unchanged. */

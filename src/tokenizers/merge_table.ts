@@ -4,25 +4,36 @@
  * @module
  */
 
+import { escapeControls } from "../base/check.ts";
+import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Slot of the hash table that holds no pair. */
 const EMPTY = -1;
+
+/** Bits of an id that are looked up at once when a pair is hashed. */
+const PART_BITS = 10;
+const PART_MASK = 2 ** PART_BITS - 1;
 
 /**
  * The pairs of tokens that may be joined. The rank of a pair is its place in the list: lower ones
  * are joined first.
  *
  * A hash table with linear probing over typed arrays: a `Map` would need a string or a number on the
- * heap for each of the 48894 pairs, and start-up time counts.
+ * heap for each of the 48894 pairs, and start-up time counts. The hash is a random one in every table,
+ * by tabulation, which needs a constant number of steps for any pairs (Pătraşcu and Thorup, "The Power
+ * of Simple Tabulation Hashing", 2012): no file can choose pairs that collide.
  */
 export class MergeTable {
+  /** Random numbers for each value of the low and high parts of both ids. */
+  readonly #random = crypto.getRandomValues(new Uint32Array(4 * (PART_MASK + 1)));
   readonly #mask: number;
   readonly #left: Int32Array;
   readonly #right: Int32Array;
   readonly #rank: Int32Array;
   readonly #merged: Int32Array;
+  #size = 0;
 
   /** Makes an empty table with room for so many pairs. */
   constructor(capacity: number) {
@@ -42,12 +53,25 @@ export class MergeTable {
     this.#right[slot] = right;
     this.#rank[slot] = rank;
     this.#merged[rank] = merged;
+    this.#size = Math.max(this.#size, rank + 1);
   }
 
   /** Rank of a pair of ids, or −1 if they may not be joined. */
   rank(left: number, right: number): number {
     const slot = this.#slot(left, right);
     return this.#left[slot] === EMPTY ? -1 : this.#rank[slot]!;
+  }
+
+  /** Number of pairs that were added. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** For each id below a limit 1 if a pair makes it, else 0. */
+  products(limit: number): Uint8Array {
+    const isMade = new Uint8Array(limit);
+    for (const id of this.#merged.subarray(0, this.#size)) isMade[id] = 1;
+    return isMade;
   }
 
   /** Id of what the pair of a rank makes. */
@@ -57,9 +81,12 @@ export class MergeTable {
 
   /** The slot of a pair, or the empty one where it belongs. */
   #slot(left: number, right: number): number {
-    let slot = (Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca77)) >>> 0;
-    // The high bits of a product depend on all bits of the factor, the low ones do not.
-    slot = (slot >>> 15) & this.#mask;
+    const random = this.#random;
+    const hash = random[left & PART_MASK]! ^
+      random[(PART_MASK + 1) + (left >>> PART_BITS & PART_MASK)]! ^
+      random[2 * (PART_MASK + 1) + (right & PART_MASK)]! ^
+      random[3 * (PART_MASK + 1) + (right >>> PART_BITS & PART_MASK)]!;
+    let slot = hash & this.#mask;
     while (
       this.#left[slot] !== EMPTY && (this.#left[slot] !== left || this.#right[slot] !== right)
     ) {
@@ -71,14 +98,14 @@ export class MergeTable {
 
 /**
  * Reads `merges.txt`: on each line two tokens with a space between them; lines that begin with
- * `#version` do not count.
+ * `#version` do not count, and neither do blank ones at the end.
  *
  * @param file What the text is, for error messages.
  * @throws {SyntaxError} If a line is anything else, or names tokens that the vocabulary lacks.
  */
 export function parseMerges(text: string, vocabulary: Vocabulary, file: string): MergeTable {
   const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
   const table = new MergeTable(lines.length);
   let rank = 0;
   for (let i = 0; i < lines.length; i++) {
@@ -100,6 +127,38 @@ export function parseMerges(text: string, vocabulary: Vocabulary, file: string):
   return table;
 }
 
+/**
+ * Checks that merges make all tokens of a vocabulary: those of a file that was cut make the first ones
+ * only, and texts would silently get other ids.
+ *
+ * @param isSpecial Whether a token is one that nothing has to make.
+ * @param file What the merges are, for error messages.
+ * @throws {SyntaxError} If a token is longer than a byte and no pair makes it.
+ */
+export function checkComplete(
+  merges: MergeTable,
+  vocabulary: Vocabulary,
+  isSpecial: (token: string) => boolean,
+  file: string,
+): void {
+  const isMade = merges.products(vocabulary.idLimit);
+  for (let id = 0; id < isMade.length; id++) {
+    if (isMade[id]) continue;
+    const token = vocabulary.token(id);
+    if (token === undefined || isSpecial(token)) continue;
+    const content = token.endsWith(END_OF_WORD) ? token.slice(0, -END_OF_WORD.length) : token;
+    if (content.length < 2 || !isWord(content)) continue;
+    const what = merges.size === 0 ? "it has no merges" : "it may have been cut";
+    throw damaged(file, `${what}: no two tokens make ${quote(token)} of vocab.json`);
+  }
+}
+
+/** Whether merges could make a token: its bytes have to be of one word. `<unk>` has three. */
+function isWord(content: string): boolean {
+  const isAscii = /^[\x21-\x7e]+$/.test(content);
+  return !isAscii || content === content.toLowerCase() && splitWords(content).length === 1;
+}
+
 /** What is wrong with a line of `merges.txt`. */
 function fault(line: string, vocabulary: Vocabulary): string {
   const [left, right, ...others] = line.split(" ");
@@ -110,5 +169,5 @@ function fault(line: string, vocabulary: Vocabulary): string {
 
 /** A text for an error message, cut if it is long. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 40 ? text.slice(0, 40) + "…" : text);
+  return escapeControls(JSON.stringify(text.length > 40 ? text.slice(0, 40) + "…" : text));
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { describeJson, describeValue } from "../base/check.ts";
 import { integerField } from "../checkpoints/config.ts";
 import { joinPath } from "../files/paths.ts";
 import type { AddedToken } from "./added_tokens.ts";
@@ -80,8 +81,9 @@ export function parseTokenizerConfig(
   }
   for (const key of SPECIAL_TOKEN_LISTS) {
     const [list = [], where] = value(key);
-    if (!Array.isArray(list)) throw damaged(where, "it is no list of tokens");
-    for (const token of list) {
+    if (typeof list !== "object" || list === null) throw damaged(where, "it is no list of tokens");
+    // Tokens of a model's own have names in some versions: { image_token: "<image>" }.
+    for (const token of Object.values(list)) {
       if (!added.tokens.has(contentOf(token, where))) added.addSpecial(token, where);
     }
   }
@@ -148,7 +150,7 @@ class AddedTokenList {
     const listed = this.#listed.get(content);
     const id = listed?.id ?? this.#vocabulary.id(content);
     if (id === undefined) {
-      throw damaged(where, `${JSON.stringify(content)} is not in the vocabulary`);
+      throw damaged(where, `${describeValue(content)} is not in the vocabulary`);
     }
     if (listed) this.tokens.set(content, listed);
     else this.#add(token, id, true, where);
@@ -174,17 +176,19 @@ class AddedTokenList {
 
   /** An added token may stand in the vocabulary too, but with the same id, which no other has. */
   #checkId(id: number, content: string, where: string): void {
-    const quoted = JSON.stringify(content);
     if (!Number.isSafeInteger(id) || id < 0) {
-      throw damaged(where, `the id of ${quoted} is ${id}`);
+      throw damaged(where, `the id of ${describeValue(content)} is ${id}`);
     }
     const known = this.#vocabulary.id(content);
     if (known !== undefined && known !== id) {
-      throw damaged(where, `the id of ${quoted} is ${id}, in vocab.json it is ${known}`);
+      throw damaged(
+        where,
+        `the id of ${describeValue(content)} is ${id}, in vocab.json it is ${known}`,
+      );
     }
     const owner = this.#vocabulary.token(id) ?? this.#contents.get(id);
     if (owner !== undefined && owner !== content) {
-      throw damaged(where, `${quoted} and ${JSON.stringify(owner)} have id ${id}`);
+      throw damaged(where, `${describeValue(content)} and ${describeValue(owner)} have id ${id}`);
     }
   }
 }
@@ -195,7 +199,7 @@ function contentOf(token: unknown, where: string): string {
     ? token.content
     : token;
   if (typeof content !== "string" || content === "") {
-    throw damaged(where, `${JSON.stringify(token)} is no token`);
+    throw damaged(where, `${describeJson(token)} is no token`);
   }
   return content;
 }

@@ -4,33 +4,51 @@
  * @module
  */
 
-import { MissingFileError } from "../files/paths.ts";
+import { joinPath, meansAbsence } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
-/** Files without which there is no tokenizer. */
+/** Files without which there is no tokenizer, unless there is {@linkcode WHOLE}. */
 const REQUIRED = ["vocab.json", "merges.txt"];
 
 /** Files that say how it is configured. */
 const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
+/** The file that takes the place of those, since transformers 5. */
+const WHOLE = "tokenizer.json";
+
 /** Texts of the files of a tokenizer, by name. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
 
 /**
- * Reads the files of a tokenizer that are there.
+ * Reads the files of a tokenizer that are there. Where `vocab.json` or `merges.txt` is not,
+ * `tokenizer.json` is read, and the others are made of it.
  *
- * @throws {MissingFileError} If `vocab.json` or `merges.txt` is not.
+ * @throws {MissingFileError} If neither are there.
+ * @throws {SyntaxError | RangeError} If `tokenizer.json` is damaged, or no tokenizer of CLIP's kind.
  */
 export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
-  const texts = await Promise.all([...REQUIRED, ...OPTIONAL].map(async (name) => {
-    try {
-      return [[name, await folder.readText(name)]];
-    } catch (error) {
-      if (error instanceof MissingFileError && OPTIONAL.includes(name)) return [];
-      throw error;
-    }
+  const read = await Promise.all([...REQUIRED, ...OPTIONAL].map(async (name) => {
+    return [name, await readIfThere(folder, name)] as const;
   }));
-  return Object.fromEntries(texts.flat());
+  const missing = read.find(([name, text]) => REQUIRED.includes(name) && typeof text !== "string");
+  const texts = Object.fromEntries(
+    read.filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+  );
+  if (!missing) return texts;
+  const whole = await readIfThere(folder, WHOLE);
+  if (typeof whole !== "string") throw missing[1];
+  const { filesOfTokenizerJson } = await import("../checkpoints/tokenizer_json.ts");
+  return filesOfTokenizerJson(whole, texts, joinPath(folder.description, WHOLE));
+}
+
+/** The text of a file, or the error if there is none. */
+async function readIfThere(folder: ModelFolder, name: string): Promise<unknown> {
+  try {
+    return await folder.readText(name);
+  } catch (error) {
+    if (meansAbsence(error)) return error;
+    throw error;
+  }
 }
 
 /**

@@ -4,10 +4,14 @@
  * @module
  */
 
+import { describeJson, describeValue } from "../base/check.ts";
 import { damaged, parseJsonObject } from "./tokenizer_files.ts";
 
 /** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
 const ID_LIMIT = 2 ** 20;
+
+/** Marks the tokens that end a word. */
+export const END_OF_WORD = "</w>";
 
 /** The tokens of a vocabulary and their ids, both ways. */
 export class Vocabulary {
@@ -28,6 +32,16 @@ export class Vocabulary {
   /** Number of tokens. */
   get size(): number {
     return this.#ids.size;
+  }
+
+  /** The greatest id, plus one. */
+  get idLimit(): number {
+    return this.#tokens.length;
+  }
+
+  /** The token of the greatest id. */
+  get last(): string | undefined {
+    return this.#tokens.at(-1);
   }
 
   /** Id of a token, or undefined if there is no such token. */
@@ -55,12 +69,12 @@ export function parseVocabulary(text: string, file: string): Vocabulary {
   for (const token in json) {
     const id = json[token];
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ID_LIMIT) {
-      throw damaged(file, `the id of ${JSON.stringify(token)} is ${JSON.stringify(id)}`);
+      throw damaged(file, `the id of ${describeValue(token)} is ${describeJson(id)}`);
     }
     if (tokens[id] !== undefined) {
       throw damaged(
         file,
-        `${JSON.stringify(tokens[id])} and ${JSON.stringify(token)} have id ${id}`,
+        `${describeValue(tokens[id])} and ${describeValue(token)} have id ${id}`,
       );
     }
     ids.set(token, id);

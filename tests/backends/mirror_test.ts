@@ -5,7 +5,7 @@ import { CheckedFrame } from "../../src/backends/checked_frame.ts";
 import { COMMANDS } from "../../wasm/commands.ts";
 import { REFUSALS } from "./operations/arguments.ts";
 
-const GROUPS = ["linear", "attention", "norms", "convolution", "rows", "sampling"];
+const GROUPS = ["linear", "attention", "norms", "convolution", "rows", "prediction", "sampling"];
 
 /** Methods of frames that compute nothing. */
 const OTHERS = ["constructor", "scope", "run", "dispose", "empty", "keep", "reshape"];

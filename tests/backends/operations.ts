@@ -6,6 +6,7 @@ import { testConvolution } from "./operations/convolution.ts";
 import { testFrames } from "./operations/frames.ts";
 import { testLinear } from "./operations/linear.ts";
 import { testNorms } from "./operations/norms.ts";
+import { testPrediction } from "./operations/prediction.ts";
 import { testRows } from "./operations/rows.ts";
 import { testSampling } from "./operations/sampling.ts";
 import type { MakeBackend } from "./operations/trial.ts";
@@ -22,6 +23,7 @@ export function testOperations(name: string, makeBackend: MakeBackend): void {
   testNorms(name, makeBackend);
   testConvolution(name, makeBackend);
   testRows(name, makeBackend);
+  testPrediction(name, makeBackend);
   testSampling(name, makeBackend);
   testFrames(name, makeBackend);
   testArguments(name, makeBackend);

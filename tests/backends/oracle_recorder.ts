@@ -10,6 +10,7 @@ import * as attention from "./naive/attention.ts";
 import * as convolution from "./naive/convolution.ts";
 import * as linear from "./naive/linear.ts";
 import * as norms from "./naive/norms.ts";
+import * as prediction from "./naive/prediction.ts";
 import * as rows from "./naive/rows.ts";
 import * as sampling from "./naive/sampling.ts";
 import { type OracleMemory, OracleTensor } from "./oracle_memory.ts";
@@ -30,6 +31,7 @@ const NAIVE: Operations<OracleDevice> = {
   ...convolution,
   ...linear,
   ...norms,
+  ...prediction,
   ...rows,
   ...sampling,
 };

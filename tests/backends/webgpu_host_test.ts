@@ -5,7 +5,7 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { createOracle } from "./oracle_backend.ts";
 import { chooseTile, MATMUL_TILES } from "../../src/backends/webgpu/kernels/linear.ts";
 import { isSoftwareAdapter, probeWebGpu } from "../../src/backends/webgpu/probe.ts";
-import { truncationBound } from "../../src/backends/webgpu/kernels/sampling.ts";
+import { truncationBound } from "../../src/backends/webgpu/kernels/truncation.ts";
 import { selfCheck } from "../../src/backends/webgpu/self_check.ts";
 import { Random } from "./operations/trial.ts";
 

@@ -58,6 +58,6 @@ async function compare(
   assertEquals(actual.pixels.length, image!.data.length);
   // Colours are rounded to bytes from float32 that each device sums in its own order.
   assert(actual.pixels.every((value, i) => Math.abs(value - image!.data[i]!) <= 1));
-  const { data } = await RasterImage.fromPng(Uint8Array.from(actual.png));
+  const { data } = await RasterImage.decode(Uint8Array.from(actual.png));
   assertEquals([...data], actual.pixels);
 }

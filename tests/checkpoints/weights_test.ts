@@ -4,7 +4,8 @@ import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 import { openWeights } from "../../src/checkpoints/weights.ts";
-import { DIFFUSERS_WEIGHTS } from "../../src/files/weight_names.ts";
+import type { LoadEvent } from "../../src/files/progress.ts";
+import { DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS } from "../../src/files/weight_names.ts";
 
 const INDEX = "diffusion_pytorch_model.safetensors.index.json";
 
@@ -69,4 +70,45 @@ Deno.test("openWeights() refuses a damaged index", async () => {
     SyntaxError,
     `"a" is in "../one.safetensors", expected a file in the folder`,
   );
+});
+
+Deno.test("openWeights() takes a variant under every name that it has had", async () => {
+  const plain = "diffusion_pytorch_model.safetensors";
+  const shard = { "one.safetensors": encodeSafetensors([["a", array(2)]]) };
+  const indexed = index({ a: "one.safetensors" });
+  const cases = [
+    { "diffusion_pytorch_model.bf16.safetensors": encodeSafetensors([["a", array(2)]]) },
+    { "diffusion_pytorch_model.safetensors.index.bf16.json": indexed, ...shard },
+    { "diffusion_pytorch_model.safetensors.bf16.index.json": indexed, ...shard },
+    { "diffusion_pytorch_model.bf16.bin": encodeSafetensors([["a", array(2)]]) },
+  ];
+  for (const files of cases) {
+    const folder = memoryFolder({ [plain]: encodeSafetensors([["a", array(1)]]), ...files });
+    const load = async (variant?: string) => {
+      await using weights = await openWeights(folder, DIFFUSERS_WEIGHTS, { variant });
+      return (await weights.load("a")).data;
+    };
+    assertEquals([await load("bf16"), await load()], [
+      new Float32Array([2]),
+      new Float32Array([1]),
+    ]);
+  }
+  for (const variant of ["", "../x", "a b", "x".repeat(51), 1 as unknown as string]) {
+    await assertRejects(
+      () => openWeights(memoryFolder({}), DIFFUSERS_WEIGHTS, { variant }),
+      RangeError,
+      "Cannot open the weights: variant is",
+    );
+  }
+});
+
+Deno.test("openWeights() says so where it takes the ordinary weights in place of a variant", async () => {
+  const folder = memoryFolder({ "model.safetensors": encodeSafetensors([["a", array(1)]]) }, "m");
+  const events: LoadEvent[] = [];
+  const onProgress = (event: LoadEvent) => void events.push(event);
+  const options = { variant: "fp16", onProgress };
+  await using weights = await openWeights(folder, TRANSFORMERS_WEIGHTS, options);
+  assertEquals(weights.names(), ["a"]);
+  const message = "m has no weights of the variant fp16: using model.safetensors";
+  assertEquals(events, [{ type: "notice", message }]);
 });

@@ -17,7 +17,7 @@ const WEIGHTS = new URL("../../weights", import.meta.url);
 const QUICK = ["--model", TINY.href, "--device", "wasm", "--threads", "2", "--steps", "4"];
 
 async function readImage(path: string): Promise<RasterImage> {
-  return RasterImage.fromPng(await Deno.readFile(path));
+  return RasterImage.decode(await Deno.readFile(path));
 }
 
 Deno.test("generate writes the image and the tokens that the library makes of a seed", async () => {
@@ -203,7 +203,7 @@ Deno.test("generate tells in one line what is wrong with a model", async () => {
 
 Deno.test("generate stops at Ctrl-C with exit code 130 and leaves no file", async () => {
   await using folder = await temporaryFolder();
-  const args = ["a cat", "--device", "wasm", "--images", "8", "--save-tokens"];
+  const args = ["a cat", "--device", "wasm", "--steps", "100", "--images", "8", "--save-tokens"];
   const child = await startTask("generate", args, { cwd: folder.path });
   const stdout = new Response(child.stdout).text();
   let stderr = "";

@@ -71,7 +71,7 @@ Deno.test("serve takes tokens from a file, limits from its options, and a model"
     assertEquals((await (await ask("/v1/models", "secret")).json()).data[0].id, "model");
     const many = await ask("/generate?prompt=a&steps=4", "secret");
     assertStringIncludes((await many.json()).error, "from 1 to 3");
-    await RasterImage.fromPng(await (await ask("/generate?prompt=a", "secret")).bytes());
+    await RasterImage.decode(await (await ask("/generate?prompt=a", "secret")).bytes());
     server.child.kill("SIGINT");
     const { code, log } = await server.end();
     assertEquals([code, log], [0, []]);

@@ -1,4 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
+import { openHubFolder } from "../../src/hub/hub.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
 import { commitOf, serveHub, sha256Of } from "./fake_hub.ts";
 
 const ID = "owner/model";
@@ -54,6 +56,42 @@ Deno.test("DiskCache goes on after a process was killed, with permissions for it
     await Deno.remove(root, { recursive: true });
   }
 });
+
+/** Runs a test with a file system whose locks do something else. */
+async function withLocks(
+  tryLock: () => Promise<boolean>,
+  test: () => Promise<void>,
+): Promise<void> {
+  const original = Deno.FsFile.prototype.tryLock;
+  Deno.FsFile.prototype.tryLock = tryLock;
+  try {
+    await test();
+  } finally {
+    Deno.FsFile.prototype.tryLock = original;
+  }
+}
+
+const LOCKS: Record<string, () => Promise<boolean>> = {
+  "no locks": () => Promise.reject(new Error("No locks available (os error 37)")),
+  "locks that lock nobody out": () => Promise.resolve(true),
+};
+
+for (const [name, tryLock] of Object.entries(LOCKS)) {
+  Deno.test(`DiskCache downloads to a file system with ${name}, also several times at once`, async () => {
+    await using root = await temporaryFolder();
+    await using hub = serveHub({ [ID]: { revisions: { main: { "weights.bin": weights } } } });
+    await withLocks(tryLock, async () => {
+      // Each folder has a cache of its own, as each process has.
+      await Promise.all(Array.from({ length: 3 }, async () => {
+        const folder = openHubFolder(ID, { endpoint: hub.endpoint, cache: root.path });
+        await using file = await folder.open("weights.bin");
+        assertEquals(await file.read(0, file.size), weights);
+      }));
+    });
+    const blobs = [...Deno.readDirSync(`${root.path}/models--owner--model/blobs`)];
+    assertEquals(blobs.map(({ name }) => name), [hash]);
+  });
+}
 
 async function sizeOf(path: string): Promise<number> {
   try {

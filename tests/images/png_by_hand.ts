@@ -39,7 +39,7 @@ export function header(
   height: number,
   depth: number,
   colorType: number,
-  interlaced: 0 | 1 = 0,
+  interlaced: 0 | 1 | 2 = 0,
 ): Uint8Array {
   return chunk("IHDR", [...uint32(width), ...uint32(height), depth, colorType, 0, 0, interlaced]);
 }

@@ -39,7 +39,7 @@ Deno.test("withPngTexts() puts texts of every script into a file that stays read
   const file = await withPngTexts(await IMAGE.toPng(), texts);
   assertEquals(Object.fromEntries(await readPngTexts(file)), texts);
   // Reading checks the checksums of all chunks.
-  assertEquals(await RasterImage.fromPng(file), IMAGE);
+  assertEquals(await RasterImage.decode(file), IMAGE);
   const text = new TextDecoder("latin1").decode(file);
   assertEquals(text.match(/tEXt(parameters|empty)\0|iTXtvq-diffusion\0{5}/g)?.length, 3);
 });

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
+import { RasterImage } from "../../src/images/raster_image.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import type { GenerateOptions } from "../../src/pipeline/generate_options.ts";
 import type { PipelineFromPretrainedOptions } from "../../src/pipeline/load_options.ts";
@@ -17,6 +18,9 @@ type Wrong = readonly [value: unknown, error: ErrorClass, message: string];
 
 /** Embeddings with the right shape for their values. */
 const EMBEDS = { data: new Float32Array(64), shape: [1, 2, 32] };
+
+/** A black picture. */
+const IMAGE = new RasterImage(new Uint8ClampedArray(4 * 81), 9, 9);
 
 /** Wrong options of generate() and stream(), the class of the error and what its message says. */
 const WRONG_OPTIONS: readonly Wrong[] = [
@@ -97,6 +101,33 @@ const WRONG_OPTIONS: readonly Wrong[] = [
     RangeError,
     "latents[0] is -1, expected a token id from 0 to 64",
   ],
+  [{ image: "cat.png" }, TypeError, 'image is "cat.png", expected a RasterImage'],
+  [{ image: new ImageData(8, 8) }, TypeError, "image is an ImageData, expected a RasterImage"],
+  [{ image: null }, TypeError, "image is null, expected a RasterImage"],
+  [{ image: [IMAGE, IMAGE] }, RangeError, "image.length is 2, expected 1, one for each prompt"],
+  [{ image: [1] }, TypeError, "image[0] is 1, expected a RasterImage"],
+  [
+    { image: IMAGE, strength: 1.01 },
+    RangeError,
+    "strength is 1.01, expected a finite number from 0",
+  ],
+  [
+    { image: IMAGE, strength: -0.1 },
+    RangeError,
+    "strength is -0.1, expected a finite number from 0",
+  ],
+  [{ image: IMAGE, strength: "1" }, TypeError, 'strength is "1", expected a finite number from 0'],
+  [{ strength: 0.5 }, TypeError, "strength is given without image, expected both"],
+  [{ maskImage: IMAGE }, TypeError, "maskImage is given without image, expected both"],
+  [{ image: IMAGE, latents: new Int32Array(64) }, TypeError, "latents and image are both given"],
+  [{ image: IMAGE, maskImage: "white" }, TypeError, 'maskImage is "white", expected a RasterImage'],
+  [
+    { image: IMAGE, maskImage: IMAGE.resize(9, 10) },
+    RangeError,
+    "maskImage is 9 × 10 pixels, expected 9 × 9 as the image",
+  ],
+  [{ image: IMAGE, maskImage: IMAGE }, RangeError, "maskImage has no white, expected some where"],
+  [{ image: [IMAGE], maskImage: IMAGE }, TypeError, "image is an array, expected a single Raster"],
   [{ onProgress: true }, TypeError, "onProgress is true, expected a function"],
   [{ progressBar: "yes" }, TypeError, 'progressBar is "yes", expected a boolean'],
   [{ signal: {} }, TypeError, "signal is an object, expected an AbortSignal"],

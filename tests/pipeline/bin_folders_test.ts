@@ -182,7 +182,9 @@ Deno.test("VQDiffusionPipeline.savePretrained() writes what diffusers would, of 
       assertEquals(Object.keys(saved).toSorted(), Object.keys(expected).toSorted());
       assertEquals(arraysOf(saved), arraysOf(expected));
       for (const name of Object.keys(saved).filter((name) => name.endsWith("config.json"))) {
-        assertEquals(jsonOf(saved[name]), jsonOf(expected[name]), name);
+        // diffusers since 0.29 wants to be told what earlier versions took for granted.
+        const added = name.startsWith("transformer/") ? { norm_type: "ada_norm" } : {};
+        assertEquals(jsonOf(saved[name]), Object.assign({}, jsonOf(expected[name]), added), name);
       }
       for (const name of ["tokenizer/vocab.json", "tokenizer/merges.txt"]) {
         assertEquals(saved[name], expected[name], name);

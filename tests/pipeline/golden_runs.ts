@@ -70,7 +70,8 @@ export function tinyFilesWithoutLearned(): Files {
 
 /**
  * The model of the shape of ithq's. Its vocabulary is CLIP's, which lies among the tokenizer's fixtures.
- * Of its token embeddings only the rows that the golden runs use are kept; the others are NaN.
+ * Of its token embeddings only the rows that the golden runs use are kept; the others are so
+ * great that a result shows their use.
  */
 export function ithqLikeFiles(): Files {
   const files = filesOf(new URL("pipeline/ithq_like/model/", FIXTURES));
@@ -106,7 +107,7 @@ function withAllTokens(stored: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>
   const { used_ids: ids, ...arrays } = Object.fromEntries(parseSafetensors(stored));
   const [used, rows] = [ids!, arrays[name]!].map((array) => typedArray(array));
   const [vocabulary, columns] = [49408, rows!.length / used!.length];
-  const table = new Float32Array(vocabulary * columns).fill(NaN);
+  const table = new Float32Array(vocabulary * columns).fill(1e30);
   (used as Int32Array).forEach((id, i) => {
     table.set((rows as Float32Array).subarray(i * columns, (i + 1) * columns), id * columns);
   });

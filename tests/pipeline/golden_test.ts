@@ -9,6 +9,7 @@ import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { encodePrompt, promptIds } from "../../src/conditioning/text.ts";
 import type { PipelineComponents } from "../../src/pipeline/components.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
+import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import {
@@ -72,8 +73,12 @@ Deno.test("VQDiffusionPipeline gives the tokens and images of PyTorch: the embed
     device: "wasm",
     threads: 2,
   });
+  // The model asks for strided steps, which diffusers does not have.
+  const config = { ...pipe.components.scheduler.config, timestepSpacing: "leading" } as const;
+  const scheduler = VQDiffusionScheduler.fromConfig(config);
+  const leading = new VQDiffusionPipeline({ ...pipe.components, scheduler });
   for (const run of goldenRuns("default_model")) {
-    await t.step(`run ${run.name}`, () => checkGeneration(pipe, run));
+    await t.step(`run ${run.name}`, () => checkGeneration(leading, run));
   }
 });
 

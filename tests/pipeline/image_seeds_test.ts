@@ -1,8 +1,15 @@
 // A stream of random numbers for each image: any image of a batch can be drawn again alone.
 
 import { assertEquals, assertRejects } from "@std/assert";
+import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
+import {
+  type Scheduler,
+  VQDiffusionFastScheduler,
+  VQDiffusionPurityScheduler,
+  VQDiffusionScheduler,
+} from "../../src/schedulers/mod.ts";
 import { folderOf, tinyFiles } from "./golden_runs.ts";
 
 const OPTIONS = { numInferenceSteps: 3, truncationRate: 0.9, outputType: "tokens" } as const;
@@ -39,6 +46,29 @@ Deno.test("VQDiffusionPipeline.generate() gives the images of a batch a seed eac
   for (let i = 0; i < 2; i++) {
     const { images } = await pipe.generate("a cat", { ...OPTIONS, generator: again });
     if (i === 1) assertEquals(images, later.images);
+  }
+});
+
+Deno.test("every scheduler, and a picture to start from, gives the images of a batch a seed each", async () => {
+  await using pipe = await loadTiny();
+  const { config } = pipe.components.scheduler;
+  const image = new RasterImage(Uint8ClampedArray.from({ length: 256 }, (_, i) => i), 8, 8);
+  const settings: [name: string, scheduler: Scheduler, options: object][] = [
+    ["strided", new VQDiffusionScheduler({ ...config, timestepSpacing: "strided" }), {}],
+    ["fast", VQDiffusionFastScheduler.fromConfig(config, { inferSpeed: 30 }), {
+      numInferenceSteps: undefined,
+    }],
+    ["purity", VQDiffusionPurityScheduler.fromConfig(config, { priorRule: 2, priorWeight: 1 }), {}],
+    ["picture", pipe.components.scheduler, { image, strength: 0.9 }],
+  ];
+  for (const [name, scheduler, more] of settings) {
+    const other = new VQDiffusionPipeline({ ...pipe.components, scheduler });
+    const options = { ...OPTIONS, ...more };
+    const batch = await other.generate("a cat", { ...options, numImagesPerPrompt: 3, seed: 5 });
+    for (const [i, tokens] of batch.images.entries()) {
+      const alone = await other.generate("a cat", { ...options, seed: 5 + i });
+      assertEquals(alone.images[0], tokens, `${name}, image ${i}`);
+    }
   }
 });
 

@@ -29,8 +29,8 @@ export function fastRun(name: string): FastRun {
 }
 
 /** Embeddings, one after the other, as a generation takes them. */
-export function fastEmbeddings(names: readonly string[]) {
-  const arrays = parseSafetensors(Deno.readFileSync(new URL("embeddings.safetensors", FOLDER)));
+export function fastEmbeddings(names: readonly string[], folder: URL = FOLDER) {
+  const arrays = parseSafetensors(Deno.readFileSync(new URL("embeddings.safetensors", folder)));
   const [length, columns] = arrays.get(names[0]!)!.shape.slice(-2) as [number, number];
   const data = Float32Array.from(
     names.flatMap((name) => [...typedArray(arrays.get(name)!) as Float32Array]),

@@ -16,9 +16,13 @@ const LATER: readonly RegExp[] = [
   /^src\/checkpoints\/torch\/(?!file_kind\.ts)/,
   /^src\/checkpoints\/original\//,
   /^src\/checkpoints\/(save_weights|safetensors_writer|convert)\.ts/,
-  /^src\/files\/(http|disk)_/,
+  /^src\/checkpoints\/(tokenizer_json|sharded_weights|renamed_arrays)\.ts/,
+  /^src\/models\/saved_config\.ts/,
+  /^src\/tokenizers\/portable_files\.ts/,
+  /^src\/files\/(folder_writer|http_|disk_)/,
   /^src\/backends\/webgpu\//,
   /imagescript/,
+  /jpeg-js/,
   /^wasm\/(relaxed_)?simd\.ts/,
 ];
 

@@ -52,7 +52,7 @@ async function portOf({ stdout, stderr }: Deno.ChildProcess): Promise<string> {
 
 /** Checks that a file is a picture of the embedded model, and not of one colour. */
 async function expectPicture(png: Uint8Array): Promise<void> {
-  const { width, height, data } = await RasterImage.fromPng(png);
+  const { width, height, data } = await RasterImage.decode(png);
   assertEquals([width, height], [64, 64]);
   assert(new Set(new Uint32Array(data.buffer)).size > 1);
 }

@@ -53,6 +53,17 @@ for (const seed of SEEDS) {
   });
 }
 
+Deno.test("TorchGenerator.fillDouble() takes two raw outputs for a number", () => {
+  const [generator, raw] = [new TorchGenerator(11), new TorchGenerator(11)];
+  const numbers = new Float64Array(1000);
+  generator.fillDouble(numbers);
+  for (const value of numbers) {
+    const bits = (BigInt(raw.random32()) << 32n) + BigInt(raw.random32());
+    assertEquals(value, Number(bits % 2n ** 53n) / 2 ** 53);
+  }
+  assertEquals(generator.random32(), raw.random32());
+});
+
 Deno.test("TorchGenerator.fill() gives one stream, however it is divided", () => {
   const whole = uniform(new TorchGenerator(7), 4 * 625);
   const generator = new TorchGenerator(7);

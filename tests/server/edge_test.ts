@@ -25,7 +25,7 @@ Deno.test("createHandler() works without workers, shared memory, files, environm
   assertEquals(text.slice(0, 1), "{", errors);
   const { status, body } = JSON.parse(text);
   assertEquals(status, 200, errors);
-  assertEquals(await RasterImage.fromPng(Uint8Array.fromBase64(body)), images[0]!);
+  assertEquals(await RasterImage.decode(Uint8Array.fromBase64(body)), images[0]!);
 });
 
 Deno.test("VQDiffusionPipeline.fromPretrained() says why it computes on one thread where there are no workers", async () => {

@@ -31,7 +31,7 @@ function post(body: unknown, headers: HeadersInit = {}): Request {
 
 async function image(response: Response): Promise<RasterImage> {
   assertEquals([response.status, response.headers.get("content-type")], [200, "image/png"]);
-  return await RasterImage.fromPng(await response.bytes());
+  return await RasterImage.decode(await response.bytes());
 }
 
 Deno.test("createHandler() answers GET and POST with the image as PNG", async () => {
@@ -88,7 +88,7 @@ Deno.test("createHandler() streams events of every step, previews and the images
   assertEquals(steps, [[1, 5, 4], [2, 5, 3], [3, 5, 2], [4, 5, 1], [5, 5, 0]]);
   const previews = events.slice(0, 5).map(({ data }) => data.previews?.length);
   assertEquals(previews, [undefined, 2, undefined, 2, undefined]);
-  const decode = (file: string) => RasterImage.fromPng(Uint8Array.fromBase64(file));
+  const decode = (file: string) => RasterImage.decode(Uint8Array.fromBase64(file));
   assertNotEquals(await decode(events[1]!.data.previews![0]!), images[0]!);
   const { data } = events[5]!;
   assertEquals(data.seed, "1");

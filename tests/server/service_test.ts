@@ -12,12 +12,12 @@ Deno.test("Service answers /generate as createHandler() does", async () => {
   const { images } = await server.pipe.generate("a cat", options);
   const query = await server.ask("/generate?prompt=a+cat&steps=4&images=2&seed=3");
   assertEquals([query.status, query.headers.get("x-seed")], [200, "3"]);
-  assertEquals(await RasterImage.fromPng(await query.bytes()), contactSheet(images));
+  assertEquals(await RasterImage.decode(await query.bytes()), contactSheet(images));
   const body = { prompt: "a cat", steps: 4, images: 2, seed: 3, previews: 1 };
   const streamed = await server.ask("/generate", post(body, EVENTS));
   const events = parseEvents(await streamed.text());
   const { data } = events.at(-1)!;
-  const decode = (file: string) => RasterImage.fromPng(Uint8Array.fromBase64(file));
+  const decode = (file: string) => RasterImage.decode(Uint8Array.fromBase64(file));
   assertEquals(await Promise.all(data.images!.map(decode)), images);
   assertEquals((data as { seeds?: string[] }).seeds, ["3", "4"]);
   const wrong = await server.ask("/generate?prompt=a&step=4");

@@ -5,6 +5,7 @@
  */
 
 import type { MemoryUse } from "../backend.ts";
+import { disposedError } from "../errors.ts";
 import { type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
 
 /** Blocks begin at multiples of a cache line. */
@@ -29,7 +30,8 @@ export interface Block extends Addressed {
 
 /** Hands out blocks, first fit by address; neighbouring free ones are joined. */
 export class Allocator {
-  readonly #memory: Pick<LinearMemory, "byteLength" | "grow">;
+  /** Undefined once closed. */
+  #memory: Pick<LinearMemory, "byteLength" | "grow"> | undefined;
   readonly #free: { address: number; bytes: number }[] = [];
   #used = 0;
   #allocations = 0;
@@ -39,6 +41,12 @@ export class Allocator {
     this.#memory = memory;
     const address = roundUp(start, ALIGNMENT);
     this.#free.push({ address, bytes: memory.byteLength - address });
+  }
+
+  /** Lets go of the memory. Blocks can be given back, but no more can be had. */
+  close(): void {
+    this.#memory = undefined;
+    this.#free.length = 0;
   }
 
   /** Bytes and number of blocks in use. */
@@ -94,6 +102,7 @@ export class Allocator {
 
   /** Grows the memory so that the last free range has `room`. */
   #grow(room: number): void {
+    if (this.#memory === undefined) throw disposedError("the backend");
     const end = this.#memory.byteLength;
     const last = this.#free.at(-1);
     const missing = last && last.address + last.bytes === end ? room - last.bytes : room;

@@ -13,7 +13,9 @@ import type {
   ConvGeometry,
   Epilogue,
   PosteriorInputs,
+  PredictStartInputs,
   SampleStepInputs,
+  SharpenInputs,
 } from "../recording.ts";
 import { columnsOf, rowsOf } from "../../base/shapes.ts";
 import { Activation } from "../../../wasm/commands.ts";
@@ -260,6 +262,39 @@ export function nearestCode(
 /** Records x − log Σ exp x for each row into y. */
 export function logSoftmax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
   recorder.push("logSoftmax", { x, out: y, rows: rowsOf(x), columns: columnsOf(x) });
+}
+
+/** Records the greatest element of each row of x into y. */
+export function rowMax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void {
+  recorder.push("rowMax", { x, out: y, rows: rowsOf(x), columns: columnsOf(x) });
+}
+
+/** Records the guided and truncated prediction into y (batch, pixels, classes − 1). */
+export function predictStart(
+  recorder: Recorder,
+  { logProbs, guidanceScale, truncationRate }: PredictStartInputs<WasmDevice>,
+  y: FloatTensor,
+): void {
+  recorder.push("predictStart", {
+    logProbs,
+    out: y,
+    pixels: rowsOf(y),
+    columns: columnsOf(y),
+    guided: guidanceScale !== undefined,
+    guidanceScale: guidanceScale ?? 1,
+    truncated: truncationRate !== undefined,
+    truncationRate: truncationRate ?? 1,
+  });
+}
+
+/** Records the sharpened prediction into y (batch, pixels, classes − 1). */
+export function sharpen(
+  recorder: Recorder,
+  { logProbs, best, weight }: SharpenInputs<WasmDevice>,
+  y: FloatTensor,
+): void {
+  const [batch, pixels, columns] = y.shape as [number, number, number];
+  recorder.push("sharpen", { logProbs, best, weight, out: y, batch, pixels, columns });
 }
 
 /** Records the posterior into y (batch, pixels, classes). */

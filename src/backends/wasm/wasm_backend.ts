@@ -119,18 +119,17 @@ export interface WasmParts {
   readonly runner: Runner;
 }
 
+/** Parts that keep the memory alive. */
+type HeldParts = Pick<WasmParts, "kernels" | "scratchBytes" | "memory" | "runner">;
+
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
   readonly device: DeviceInfo;
-  /** The kernels on the calling thread. */
-  readonly kernels: HostKernels;
-  /** Tells the bytes of scratch memory that each thread needs for a command. */
-  readonly scratchBytes: (command: Uint8Array) => number;
-  /** The memory. */
-  readonly memory: LinearMemory;
+  readonly memoryLimit: number;
   /** Hands out the memory. */
   readonly allocator: Allocator;
-  readonly #runner: Runner;
+  /** What keeps the memory alive; undefined once disposed of, as the backend may still be referenced. */
+  #held: HeldParts | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #pending = 0;
   #scratch: Block | undefined;
@@ -139,15 +138,29 @@ export class WasmBackend implements WasmHost {
   /** Use {@linkcode createWasmBackend}. */
   constructor({ device, kernels, scratchBytes, memory, allocator, runner }: WasmParts) {
     this.device = device;
-    this.kernels = kernels;
-    this.scratchBytes = scratchBytes;
-    this.memory = memory;
+    this.memoryLimit = memory.limit;
     this.allocator = allocator;
-    this.#runner = runner;
+    this.#held = { kernels, scratchBytes, memory, runner };
   }
 
-  get memoryLimit(): number {
-    return this.memory.limit;
+  /** The kernels on the calling thread. */
+  get kernels(): HostKernels {
+    return this.#parts.kernels;
+  }
+
+  /** Tells the bytes of scratch memory that each thread needs for a command. */
+  get scratchBytes(): (command: Uint8Array) => number {
+    return this.#parts.scratchBytes;
+  }
+
+  /** The memory. */
+  get memory(): LinearMemory {
+    return this.#parts.memory;
+  }
+
+  get #parts(): HeldParts {
+    if (this.#held === undefined) throw disposedError("the backend");
+    return this.#held;
   }
 
   /** Whether nothing is submitted that has not ended. */
@@ -182,8 +195,9 @@ export class WasmBackend implements WasmHost {
     this.#expectAlive();
     return this.submit(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
-      const scratch = this.#reserveScratch(scratchBytes * this.#runner.threads);
-      return this.#runner.run({ ...job, scratch, scratchBytes }, signal);
+      const { runner } = this.#parts;
+      const scratch = this.#reserveScratch(scratchBytes * runner.threads);
+      return runner.run({ ...job, scratch, scratchBytes }, signal);
     });
   }
 
@@ -243,12 +257,16 @@ export class WasmBackend implements WasmHost {
 
   memoryHeld(): HeldMemory {
     // It never shrinks.
-    const bytes = this.memory.byteLength;
+    const bytes = this.#held?.memory.byteLength ?? 0;
     return { bytes, peakBytes: bytes };
   }
 
   dispose(): Promise<void> {
-    return this.#disposal ??= this.submit(() => this.#runner.dispose());
+    return this.#disposal ??= this.submit(() => {
+      this.#parts.runner.dispose();
+      this.#held = undefined;
+      this.allocator.close();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { disposedError, WorkerFailedError } from "../errors.ts";
 import { CONTROL_BYTES, ControlWord, type Job, type Runner } from "./runner.ts";
 
 /** What a worker needs to begin. */
@@ -30,7 +31,7 @@ const serve = async ({ module, memory, control, index, threads }) => {
   post("ready");
   for (let job = 0;; job++) {
     Atomics.wait(words, W.job, job);
-    if (Atomics.load(words, W.quit)) return;
+    if (Atomics.load(words, W.quit)) return void Atomics.add(words, W.left, 1);
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
     const ended = exports.run(words[W.program], words[W.count], control, threads, scratch);
     // The last one tells: before that, others may still read what belongs to this job.
@@ -54,6 +55,9 @@ const WEB_WORKER = `
 const post = (message) => self.postMessage(message);
 const start = new Promise((resolve) => self.onmessage = (event) => resolve(event.data));
 ${WORKER_BODY}`;
+
+/** Milliseconds that workers have to leave when one of them has failed, which itself cannot. */
+const LEAVE_TIMEOUT = 500;
 
 /** What the two kinds of workers have in common. */
 interface PoolWorker {
@@ -108,17 +112,24 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
   }
 }
 
-/** A pool of workers. */
+/** What workers compute with. */
+type WorkerOrigin = Omit<WorkerStart, "index">;
+
+/** A pool of workers. If one ends by itself, the run it took part in fails, and the next has new ones. */
 export class WorkerPool implements Runner {
   readonly threads: number;
-  readonly #workers: PoolWorker[] = [];
+  readonly #origin: WorkerOrigin;
   readonly #words: Int32Array;
+  #workers: PoolWorker[] = [];
   #settle: ((message: WorkerMessage) => void) | undefined;
-  /** Why the pool cannot be used any more: the others wait for a failed worker. */
-  #failure: Error | undefined;
+  /** Why these workers cannot be used any more: the others wait for a failed one. */
+  #failure: WorkerFailedError | undefined;
+  #disposed = false;
 
-  private constructor(memory: WebAssembly.Memory, control: number, threads: number) {
+  private constructor(origin: WorkerOrigin) {
+    const { memory, control, threads } = origin;
     this.threads = threads;
+    this.#origin = origin;
     this.#words = new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
   }
 
@@ -134,9 +145,9 @@ export class WorkerPool implements Runner {
     control: number,
     threads: number,
   ): Promise<WorkerPool> {
-    const pool = new WorkerPool(memory, control, threads);
+    const pool = new WorkerPool({ module, memory, control, threads });
     try {
-      await pool.#startAll(module, memory, control);
+      await pool.#startAll();
     } catch (error) {
       pool.dispose();
       throw error;
@@ -144,21 +155,23 @@ export class WorkerPool implements Runner {
     return pool;
   }
 
-  async #startAll(module: WebAssembly.Module, memory: WebAssembly.Memory, control: number) {
-    const { threads } = this;
+  async #startAll(): Promise<void> {
+    const workers: PoolWorker[] = this.#workers = [];
     const keepAlive = setInterval(() => {}, 1000);
     try {
-      await Promise.all(Array.from({ length: threads }, (_, index) => {
+      await Promise.all(Array.from({ length: this.threads }, (_, index) => {
         return new Promise<void>((resolve, reject) => {
-          const worker = startWorker({ module, memory, control, index, threads }, (message) => {
+          const worker = startWorker({ ...this.#origin, index }, (message) => {
+            // Those that were replaced have nothing to say any more.
+            if (workers !== this.#workers) return;
             if (message === "ready") return resolve();
             if (typeof message === "string") {
               reject(new Error(`Cannot start a worker: ${message}`));
-              this.#failure ??= new Error(`A worker failed: ${message}`);
+              this.#failure ??= new WorkerFailedError(`A worker failed: ${message}`);
             }
             this.#settle?.(message);
           });
-          this.#workers.push(worker);
+          workers.push(worker);
         });
       }));
     } finally {
@@ -166,8 +179,44 @@ export class WorkerPool implements Runner {
     }
   }
 
+  /**
+   * Ends workers of which one has failed. The others may be computing, or wait for it: each is led past
+   * its next barrier, sees there that it is to stop, and leaves, so that none writes to the memory any more
+   * when others use it. To terminate them would not do, as that may take effect late.
+   */
+  async #endAll(): Promise<void> {
+    const words = this.#words;
+    Atomics.store(words, ControlWord.quit, 1);
+    Atomics.store(words, ControlWord.abort, 1);
+    const end = performance.now() + LEAVE_TIMEOUT;
+    while (Atomics.load(words, ControlWord.left) < this.threads && performance.now() < end) {
+      Atomics.store(words, ControlWord.stopped, 1);
+      for (const word of [ControlWord.generation, ControlWord.job]) {
+        Atomics.add(words, word, 1);
+        Atomics.notify(words, word);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    for (const worker of this.#workers.splice(0)) worker.terminate();
+    this.#workers = [];
+  }
+
+  /** Puts new workers in the place of those that have failed. */
+  async #replaceAll(): Promise<void> {
+    await this.#endAll();
+    this.#words.fill(0);
+    this.#failure = undefined;
+    try {
+      await this.#startAll();
+    } catch (error) {
+      this.#failure ??= new WorkerFailedError(`A worker failed: ${error}`);
+      throw error;
+    }
+  }
+
   async run(job: Job, signal?: AbortSignal): Promise<boolean> {
-    if (this.#failure) throw this.#failure;
+    if (this.#disposed) throw disposedError("the backend");
+    if (this.#failure) await this.#replaceAll();
     if (signal?.aborted) return false;
     const words = this.#words;
     words[ControlWord.abort] = 0;
@@ -186,8 +235,9 @@ export class WorkerPool implements Runner {
         Atomics.add(words, ControlWord.job, 1);
         Atomics.notify(words, ControlWord.job);
       });
-      if (typeof message === "string") throw this.#failure;
-      return message;
+      if (typeof message !== "string") return message;
+      await this.#endAll();
+      throw this.#failure;
     } finally {
       this.#settle = undefined;
       signal?.removeEventListener("abort", abort);
@@ -196,7 +246,7 @@ export class WorkerPool implements Runner {
   }
 
   dispose(): void {
-    this.#failure ??= new ReferenceError("Cannot run: the backend was disposed of");
+    this.#disposed = true;
     Atomics.store(this.#words, ControlWord.quit, 1);
     Atomics.add(this.#words, ControlWord.job, 1);
     Atomics.notify(this.#words, ControlWord.job);

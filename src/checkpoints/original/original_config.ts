@@ -5,7 +5,7 @@
  */
 
 import { parse } from "npm:deno-std@1.4.0/yaml/parse.js";
-import { describeValue } from "../../base/check.ts";
+import { describeName, describeValue, escapeControls } from "../../base/check.ts";
 import { booleanField, type Config, integerField } from "../config.ts";
 
 /** What the config of a model says beyond the shapes of its arrays. */
@@ -48,13 +48,14 @@ const TRANSFORMER = `${DIFFUSION}.transformer_config.params`;
  */
 export function parseOriginalConfig(text: string, description: string): OriginalConfig {
   const root = parseYaml(text, description);
-  const model = String(valueAt(root, "model.target") ?? "nothing").split(".").at(-1);
+  const target = valueAt(root, "model.target") ?? "nothing";
+  const model = typeof target === "string" ? target.split(".").at(-1) : target;
   if (model !== "DALLE") {
     const kind = model === "C_DALLE"
       ? "a class-conditional model, C_DALLE"
       : model === "UC_DALLE"
       ? "an unconditional model, UC_DALLE"
-      : model;
+      : describeName(model);
     throw new TypeError(
       `Cannot use ${description}: model.target is ${kind}, expected DALLE, a text-to-image model`,
     );
@@ -81,13 +82,52 @@ export function parseOriginalConfig(text: string, description: string): Original
   };
 }
 
+/** Longest config that is read: Microsoft's have some 4 KiB. */
+const MAX_CONFIG_LENGTH = 2 ** 15;
+
+/** Most values that a config may have once each alias stands for what it names. */
+const MAX_VALUES = 10_000;
+
+/** Deepest nesting of a config. */
+const MAX_DEPTH = 64;
+
+/** Longest reason of a parser that an error repeats. */
+const MAX_REASON_LENGTH = 200;
+
 function parseYaml(text: string, description: string): unknown {
+  if (text.length > MAX_CONFIG_LENGTH) {
+    throw new SyntaxError(
+      `Cannot read ${description}: it is ${text.length} characters long, expected a config of at ` +
+        `most ${MAX_CONFIG_LENGTH}`,
+    );
+  }
+  let root: unknown;
   try {
-    return parse(text.replaceAll(/!!python\/[\w.:/]+/g, ""));
+    // The core schema has no merge keys, which can make much of little.
+    root = parse(text.replaceAll(/!!python\/[\w.:/]+/g, ""), { schema: "core" });
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message.split("\n")[0] : cause;
+    const message = cause instanceof SyntaxError ? cause.message.split("\n", 1)[0]! : "";
+    const reason = escapeControls(message).slice(0, MAX_REASON_LENGTH) || "it is nested too deeply";
     throw new SyntaxError(`Cannot read ${description}: it is not valid YAML: ${reason}`, { cause });
   }
+  checkExpansion(root, description);
+  return root;
+}
+
+/** Aliases may name what is big, or themselves: what follows walks through values as if they were trees. */
+function checkExpansion(root: unknown, description: string): void {
+  let count = 0;
+  const visit = (value: unknown, depth: number): void => {
+    if (++count > MAX_VALUES || depth > MAX_DEPTH) {
+      throw new SyntaxError(
+        `Cannot read ${description}: it stands for more than ${MAX_VALUES} values, or is nested ` +
+          `deeper than ${MAX_DEPTH} levels`,
+      );
+    }
+    if (typeof value !== "object" || value === null) return;
+    for (const child of Object.values(value)) visit(child, depth + 1);
+  };
+  visit(root, 0);
 }
 
 function valueAt(root: unknown, path: string): unknown {

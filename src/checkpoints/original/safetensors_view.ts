@@ -23,10 +23,13 @@ export function safetensorsView(
   source: ArraySource,
 ): FileSource {
   const { header, entries, size } = layoutSafetensors(arrays);
+  const byOffset = new Map(
+    entries.filter(({ length }) => length > 0).map((entry) => [entry.offset, entry]),
+  );
   const read = async (offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> => {
     checkRange(description, size, offset, length);
-    const whole = entries.find((entry) => entry.offset === offset && entry.length === length);
-    if (whole && length > 0) return (await whole.array.load()).bytes;
+    const whole = byOffset.get(offset);
+    if (whole?.length === length) return (await whole.array.load()).bytes;
     const result = new Uint8Array(length);
     copyOverlap(header, 0, result, offset);
     for (const entry of entries) {

@@ -101,13 +101,20 @@ export class StateDict {
   /**
    * An array under another name.
    *
-   * @throws {TypeError} If there is none.
+   * @throws {TypeError} If there is none, or it cannot be read.
    */
   array(name: string, newName = name): ConvertedArray {
     const original = this.#original(name);
+    const dtype = this.#source.dtype(original);
+    const reason = this.#source.unreadable?.(original);
+    if (dtype === undefined || reason !== undefined) {
+      throw new TypeError(
+        `Cannot convert ${this.description}: ${describeValue(name)} cannot be read, as ${reason}`,
+      );
+    }
     return {
       name: newName,
-      dtype: this.#source.dtype(original)!,
+      dtype,
       shape: this.#source.shape(original)!,
       load: () => this.#source.loadStored(original),
     };

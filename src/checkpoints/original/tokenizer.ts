@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MissingFileError } from "../../files/paths.ts";
+import { joinPath, MissingFileError } from "../../files/paths.ts";
 import type { ModelFolder } from "../../files/source.ts";
 
 const BEGIN = "<|startoftext|>";
@@ -61,7 +61,7 @@ export async function tokenizerFiles(
 async function readFolder(open: () => Promise<ModelFolder>): Promise<[string, string]> {
   try {
     const folder = await open();
-    return [await folder.readText("vocab.json"), await folder.readText("merges.txt")];
+    return await readVocabulary(folder);
   } catch (cause) {
     if (!(cause instanceof MissingFileError)) throw cause;
     throw new MissingFileError(
@@ -70,6 +70,19 @@ async function readFolder(open: () => Promise<ModelFolder>): Promise<[string, st
       { cause },
     );
   }
+}
+
+/** The texts of `vocab.json` and `merges.txt`, or what `tokenizer.json` says in their place. */
+async function readVocabulary(folder: ModelFolder): Promise<[string, string]> {
+  try {
+    return [await folder.readText("vocab.json"), await folder.readText("merges.txt")];
+  } catch (error) {
+    if (!(error instanceof MissingFileError) || !await folder.has("tokenizer.json")) throw error;
+  }
+  const text = await folder.readText("tokenizer.json");
+  const { filesOfTokenizerJson } = await import("../tokenizer_json.ts");
+  const files = filesOfTokenizerJson(text, {}, joinPath(folder.description, "tokenizer.json"));
+  return [files["vocab.json"]!, files["merges.txt"]!];
 }
 
 /** The token of id 0, `!` in CLIP's vocabulary, which the models pad with. */

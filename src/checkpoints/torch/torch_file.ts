@@ -6,15 +6,17 @@
 
 import type { HostArray } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import { STORED_DTYPES, type StoredDType } from "../../base/dtypes.ts";
+import type { StoredDType } from "../../base/dtypes.ts";
 import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
 import { describeValue } from "../../base/check.ts";
+import { Pauses } from "../../base/pauses.ts";
 import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "../../files/source.ts";
 import {
   spanOf,
   tensorsOf,
+  type TensorView,
   TorchNames,
   type TorchStorage,
   type TorchTensor,
@@ -22,15 +24,24 @@ import {
 import { type PickleNames, unpickle } from "./unpickler.ts";
 import { ZipArchive } from "./zip.ts";
 
-/** Reads a range of a storage, in bytes. */
-type StorageReader = (
-  storage: TorchStorage,
-  offset: number,
-  length: number,
-) => Promise<Uint8Array<ArrayBuffer>>;
+/** Where the bytes of storages come from. */
+interface Storages {
+  /** Reads a range of a storage, in bytes. */
+  read(
+    storage: TorchStorage,
+    offset: number,
+    length: number,
+  ): Promise<Uint8Array<ArrayBuffer>>;
+  /** Lets go of what is kept to make reading faster. */
+  release(): void;
+}
 
 /** Longest pickle that is read: it holds the names and shapes of the tensors, not their elements. */
 const MAX_PICKLE_BYTES = 64 * 2 ** 20;
+
+/** Unpacked storages with several views may take this, and a multiple of the file beside. */
+const MAX_KEPT_BYTES = 64 * 2 ** 20;
+const MAX_KEPT_RATIO = 4;
 
 /** Bytes that are read first of a file in the old format. */
 const FIRST_BYTES = 2 ** 20;
@@ -40,6 +51,9 @@ const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 
 /** Second value in a file of the old format. */
 const LEGACY_PROTOCOL = 1001;
+
+/** Bytes that are copied between two looks at the clock. */
+const PAUSE_BYTES = 2 ** 18;
 
 /** Bytes before a storage in the old format: its number of elements. */
 const LEGACY_PREFIX_BYTES = 8;
@@ -77,9 +91,9 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
   const bytes = await archive.read(pickleName, MAX_PICKLE_BYTES);
   const names = new TorchNames(description);
   const { value } = unpickle(bytes, 0, description, names);
-  for (const { key, dtype, length } of names.storages.values()) {
+  for (const { key, bytes, length } of names.storages.values()) {
     const size = archive.size(`${root}data/${key}`);
-    if (size !== length * STORED_DTYPES[dtype]) {
+    if (size !== bytes) {
       throw new SyntaxError(
         `Cannot read ${description}: the storage ${describeValue(key)} of ${length} elements has ${
           size ?? "no"
@@ -87,9 +101,65 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
       );
     }
   }
-  return new TorchFile(file, tensorsOf(value, description), ({ key }, offset, length) => {
-    return archive.readRange(`${root}data/${key}`, offset, length);
+  const tensors = tensorsOf(value, description);
+  const shared = sharedStorages(tensors.values());
+  const packed = [...shared].map(({ key }) => `${root}data/${key}`)
+    .filter((name) => archive.isPacked(name));
+  const storages = new UnpackedStorages(archive, packed, file);
+  return new TorchFile(file, tensors, {
+    read: ({ key }, offset, length) => storages.read(`${root}data/${key}`, offset, length),
+    release: () => storages.release(),
   });
+}
+
+/** The storages of which more than one tensor is a view. */
+function sharedStorages(tensors: Iterable<TorchTensor>): Set<TorchStorage> {
+  const seen = new Set<TorchStorage>();
+  const shared = new Set<TorchStorage>();
+  for (const { view: { storage } } of tensors) (seen.has(storage) ? shared : seen).add(storage);
+  return shared;
+}
+
+/**
+ * Storages in an archive. A packed one with many views is unpacked once and kept, as each view would
+ * unpack it again.
+ */
+class UnpackedStorages {
+  readonly #archive: ZipArchive;
+  readonly #packed: ReadonlySet<string>;
+  readonly #kept = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+
+  /**
+   * @param packed Names of packed storages with several views.
+   * @throws {SyntaxError} If they unpack to far more than the file holds.
+   */
+  constructor(archive: ZipArchive, packed: readonly string[], { size, description }: FileSource) {
+    this.#archive = archive;
+    this.#packed = new Set(packed);
+    const bytes = packed.reduce((sum, name) => sum + archive.size(name)!, 0);
+    const max = MAX_KEPT_BYTES + MAX_KEPT_RATIO * size;
+    if (bytes > max) {
+      throw new SyntaxError(
+        `Cannot read ${description}: storages that tensors share unpack to ${bytes} bytes, expected ` +
+          `at most ${max} of a file of ${size}`,
+      );
+    }
+  }
+
+  async read(name: string, offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    if (!this.#packed.has(name)) return await this.#archive.readRange(name, offset, length);
+    let whole = this.#kept.get(name);
+    if (whole === undefined) {
+      whole = this.#archive.readRange(name, 0, this.#archive.size(name)!);
+      this.#kept.set(name, whole);
+      whole.catch(() => this.#kept.delete(name));
+    }
+    return (await whole).slice(offset, offset + length);
+  }
+
+  release(): void {
+    this.#kept.clear();
+  }
 }
 
 async function checkByteOrder(
@@ -117,14 +187,14 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
       throw new SyntaxError(`Cannot read ${description}: its list of storages is damaged`);
     }
     offsets.set(storage.key, offset + LEGACY_PREFIX_BYTES);
-    offset += LEGACY_PREFIX_BYTES + storage.length * STORED_DTYPES[storage.dtype];
+    offset += LEGACY_PREFIX_BYTES + storage.bytes;
   }
   if (offset > file.size || offsets.size !== names.storages.size) {
     throw new SyntaxError(
       `Cannot read ${description}: its storages need ${offset} bytes, the file is ${file.size}`,
     );
   }
-  return new TorchFile(file, tensorsOf(value, description), async (storage, begin, length) => {
+  const read: Storages["read"] = async (storage, begin, length) => {
     const offset = offsets.get(storage.key) ?? 0;
     const prefix = await file.read(offset - LEGACY_PREFIX_BYTES, LEGACY_PREFIX_BYTES);
     if (new DataView(prefix.buffer).getBigUint64(0, true) !== BigInt(storage.length)) {
@@ -133,7 +203,8 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
       );
     }
     return await file.read(offset + begin, length);
-  });
+  };
+  return new TorchFile(file, tensorsOf(value, description), { read, release: () => {} });
 }
 
 /** What the pickles of a file in the old format say, and where they end. */
@@ -190,16 +261,16 @@ function parseLegacyPickles(bytes: Uint8Array, description: string): LegacyPickl
 class TorchFile implements ArraySource {
   readonly #file: FileSource;
   readonly #tensors: ReadonlyMap<string, TorchTensor>;
-  readonly #readStorage: StorageReader;
+  readonly #storages: Storages;
 
   constructor(
     file: FileSource,
     tensors: ReadonlyMap<string, TorchTensor>,
-    readStorage: StorageReader,
+    storages: Storages,
   ) {
     this.#file = file;
     this.#tensors = tensors;
-    this.#readStorage = readStorage;
+    this.#storages = storages;
   }
 
   get description(): string {
@@ -211,11 +282,15 @@ class TorchFile implements ArraySource {
   }
 
   shape(name: string): readonly number[] | undefined {
-    return this.#tensors.get(name)?.shape;
+    return this.#tensors.get(name)?.view.shape;
   }
 
   dtype(name: string): StoredDType | undefined {
-    return this.#tensors.get(name)?.storage.dtype;
+    return this.#tensors.get(name)?.view.dtype.stored;
+  }
+
+  unreadable(name: string): string | undefined {
+    return this.#tensors.get(name)?.view.unreadable;
   }
 
   async load(name: string): Promise<HostArray> {
@@ -229,19 +304,21 @@ class TorchFile implements ArraySource {
         `Cannot load ${describeValue(name)}: ${this.description} has no such array`,
       );
     }
-    const { storage: { dtype }, shape } = tensor;
+    const { view } = tensor;
+    const { dtype: { stored: dtype, bytes: size }, shape, offset } = view;
+    if (dtype === undefined || view.unreadable !== undefined) {
+      const where = `${describeValue(name)} of ${this.description}`;
+      throw new TypeError(`Cannot load ${where}: ${view.unreadable}`);
+    }
     if (elementCount(shape) === 0) return { dtype, shape, bytes: new Uint8Array() };
-    const size = STORED_DTYPES[dtype];
-    const span = await this.#readStorage(
-      tensor.storage,
-      tensor.offset * size,
-      spanOf(tensor) * size,
-    );
-    const bytes = isContiguous(tensor) ? span : gather(tensor, span, size);
+    const span = await this.#storages.read(view.storage, offset * size, spanOf(view) * size);
+    const bytes = isContiguous(view) ? span : await gather(view, span, size);
+    if (view.negative) negate(bytes, size);
     return { dtype, shape, bytes };
   }
 
   release(): void {
+    this.#storages.release();
     this.#file.release();
   }
 
@@ -251,7 +328,7 @@ class TorchFile implements ArraySource {
 }
 
 /** Whether the elements lie one after another in row-major order. */
-function isContiguous({ shape, strides }: TorchTensor): boolean {
+function isContiguous({ shape, strides }: TensorView): boolean {
   let expected = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
     const length = shape[i] ?? 0;
@@ -261,16 +338,23 @@ function isContiguous({ shape, strides }: TorchTensor): boolean {
   return true;
 }
 
+/** Changes the sign of floating point numbers, which is their last bit. */
+function negate(bytes: Uint8Array, size: number): void {
+  for (let i = size - 1; i < bytes.length; i += size) bytes[i]! ^= 0x80;
+}
+
 /** Copies the elements of a tensor that is not empty into row-major order. */
-function gather(
-  { shape, strides }: TorchTensor,
+async function gather(
+  { shape, strides }: TensorView,
   span: Uint8Array,
   size: number,
-): Uint8Array<ArrayBuffer> {
+): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(elementCount(shape) * size);
   const index = shape.map(() => 0);
+  const pauses = new Pauses();
   let source = 0;
   for (let target = 0; target < bytes.length; target += size) {
+    if (target % PAUSE_BYTES === 0) await pauses.takeIfDue();
     for (let i = 0; i < size; i++) bytes[target + i] = span[source * size + i] ?? 0;
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       const position = (index[axis] ?? 0) + 1;

@@ -7,40 +7,57 @@
 import { elementCount } from "../../base/shapes.ts";
 import type { StoredDType } from "../../base/dtypes.ts";
 import { describeValue } from "../../base/check.ts";
+import { StorageType, TorchDType, typeNames } from "./torch_dtypes.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 
 /** The memory of one or more tensors, as a pickle describes it. */
-export interface TorchStorage {
+export class TorchStorage {
   /** Name of its record in the file. */
   readonly key: string;
-  /** Element type. */
-  readonly dtype: StoredDType;
+  /** Type of the elements that it is counted in. */
+  readonly dtype: TorchDType;
   /** Number of elements. */
   readonly length: number;
+
+  /** Holds the description. */
+  constructor(key: string, dtype: TorchDType, length: number) {
+    this.key = key;
+    this.dtype = dtype;
+    this.length = length;
+  }
+
+  /** Length in bytes. */
+  get bytes(): number {
+    return this.length * this.dtype.bytes;
+  }
 }
 
-/** A tensor, as a pickle describes it: a view of a storage. */
-export class TorchTensor {
+/** How a tensor views its storage. */
+export interface TensorView {
   /** Where its elements are. */
   readonly storage: TorchStorage;
-  /** Index of its first element in the storage. */
+  /** Type of its elements. */
+  readonly dtype: TorchDType;
+  /** Index of its first element in the storage, in elements of its own type. */
   readonly offset: number;
   /** Lengths of the dimensions, outermost first. */
   readonly shape: readonly number[];
   /** Steps between the elements of each dimension, in elements. */
   readonly strides: readonly number[];
+  /** Whether its elements are those of the storage with the other sign. */
+  readonly negative: boolean;
+  /** Why its elements cannot be read, if so. */
+  readonly unreadable: string | undefined;
+}
+
+/** A tensor, as a pickle describes it: a view of a storage. */
+export class TorchTensor {
+  /** How it views the storage. */
+  readonly view: TensorView;
 
   /** Holds the description. */
-  constructor(
-    storage: TorchStorage,
-    offset: number,
-    shape: readonly number[],
-    strides: readonly number[],
-  ) {
-    this.storage = storage;
-    this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
+  constructor(view: TensorView) {
+    this.view = view;
   }
 }
 
@@ -48,36 +65,16 @@ export class TorchTensor {
 class Opaque {
 }
 
-/** A class of storages, which says what the elements are. */
-class StorageType {
-  readonly dtype: StoredDType;
-
-  constructor(dtype: StoredDType) {
-    this.dtype = dtype;
-  }
-}
-
-const STORAGE_TYPES: Readonly<Record<string, StoredDType>> = {
-  DoubleStorage: "F64",
-  FloatStorage: "F32",
-  HalfStorage: "F16",
-  BFloat16Storage: "BF16",
-  LongStorage: "I64",
-  IntStorage: "I32",
-  ShortStorage: "I16",
-  CharStorage: "I8",
-  ByteStorage: "U8",
-  BoolStorage: "BOOL",
-};
-
 /**
  * Names whose values are not wanted but occur beside tensors, in training checkpoints above all. They
  * may be called, and nothing happens.
  */
 const OPAQUE_NAMES: readonly string[] = [
-  ...["float64", "double", "float32", "float", "float16", "half", "bfloat16", "int64", "long"],
-  ...["int32", "int", "int16", "short", "int8", "uint8", "bool", "Size", "device"],
-].map((name) => `torch.${name}`).concat([
+  "torch.Size",
+  "torch.device",
+  // Classes of tensors that have attributes.
+  ...["torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter"],
+  ...["torch.nn.parameter.Buffer", "torch.nn.Parameter"],
   "_codecs.encode",
   ...["bool", "bytearray", "complex", "dict", "float", "int", "list", "set", "str", "tuple"]
     .flatMap((name) => [`builtins.${name}`, `__builtin__.${name}`]),
@@ -88,10 +85,13 @@ const OPAQUE_NAMES: readonly string[] = [
   // Keys under which PyTorch Lightning keeps the state of what saved the checkpoint.
   "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
   "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-]);
+];
 
 /** An expanded tensor may have as many elements as this although its storage has few. */
 const MAX_EXPANDED = 2 ** 20;
+
+/** All tensors of a file may read so many times the elements that there are. */
+const MAX_REPETITION = 8;
 
 /** Most dimensions that a tensor may have. */
 const MAX_DIMENSIONS = 16;
@@ -99,11 +99,11 @@ const MAX_DIMENSIONS = 16;
 /** Most values that are looked at in search of tensors. */
 const MAX_VALUES = 1_000_000;
 
-/** Deepest nesting in which tensors are looked for. */
-const MAX_DEPTH = 32;
+/** Deepest nesting in which tensors are looked for: Python cannot write deeper ones. */
+const MAX_DEPTH = 500;
 
 /** Longest name of a tensor. */
-const MAX_NAME_LENGTH = 1000;
+const MAX_NAME_LENGTH = 4000;
 
 /** The names that a torch file may use, and the storages that it mentions. */
 export class TorchNames implements PickleNames {
@@ -123,12 +123,14 @@ export class TorchNames implements PickleNames {
       [name, new PickleFunction(name, call)] as const;
     this.#names = new Map<string, unknown>([
       ...OPAQUE_NAMES.map((name) => rebuild(name, () => new Opaque())),
-      ...Object.entries(STORAGE_TYPES)
-        .map(([name, dtype]) => [`torch.${name}`, new StorageType(dtype)] as const),
+      ...typeNames(),
       rebuild("collections.OrderedDict", (args) => this.#emptyDict(args)),
       rebuild("collections.defaultdict", () => new Map()),
       rebuild("torch._utils._rebuild_tensor", (args) => this.#tensor(args)),
-      rebuild("torch._utils._rebuild_tensor_v2", (args) => this.#tensor(args)),
+      rebuild("torch._utils._rebuild_tensor_v2", (args) => this.#tensor(args, undefined, args[6])),
+      rebuild("torch._utils._rebuild_tensor_v3", (args) => this.#tensor(args, args[6], args[7])),
+      rebuild("torch._tensor._rebuild_from_type", (args) => this.#withAttributes(args)),
+      rebuild("torch._tensor._rebuild_from_type_v2", (args) => this.#withAttributes(args)),
       rebuild("torch._utils._rebuild_parameter", ([data]) => data),
       rebuild("torch._utils._rebuild_parameter_with_state", ([data]) => data),
     ]);
@@ -150,32 +152,57 @@ export class TorchNames implements PickleNames {
         `Cannot read ${this.#description}: its storages are views of others, as before PyTorch 0.4`,
       );
     }
+    const { dtype } = type;
     const known = this.storages.get(key);
     if (!known) {
-      const storage = { key, dtype: type.dtype, length };
+      const storage = new TorchStorage(key, dtype, length);
       this.storages.set(key, storage);
       return storage;
     }
-    if (known.dtype !== type.dtype || known.length !== length) {
+    if (known.dtype !== dtype || known.length !== length) {
       throw this.#damaged(`it describes the storage ${describeValue(key)} in two ways`);
     }
     return known;
   }
 
-  /** Arguments: storage, offset, shape, strides, and others that do not matter here. */
-  #tensor([storage, offset, shape, strides]: readonly unknown[]): TorchTensor {
-    if (!isStorage(storage) || !isNatural(offset) || !isShape(shape) || !isShape(strides)) {
-      throw this.#damaged("it has a malformed tensor");
+  /**
+   * Arguments: storage, offset, shape, strides, and others that do not matter here.
+   *
+   * @param type Type of the elements, if it is not that of the storage.
+   * @param metadata Marks of special views.
+   */
+  #tensor(
+    [storage, offset, shape, strides]: readonly unknown[],
+    type?: unknown,
+    metadata?: unknown,
+  ): TorchTensor {
+    const sound = storage instanceof TorchStorage && isNatural(offset) && isShape(shape) &&
+      isShape(strides) && (type === undefined || type instanceof TorchDType);
+    if (!sound) throw this.#damaged("it has a malformed tensor");
+    const dtype = type ?? storage.dtype;
+    const marks = metadata instanceof Map ? metadata : new Map<unknown, unknown>();
+    const negative = marks.get("neg") === true;
+    const unreadable = unreadableReason(dtype, marks);
+    const lengths = { shape: shape.items, strides: strides.items };
+    const view = { storage, dtype, offset, ...lengths, negative, unreadable };
+    const count = elementCount(view.shape);
+    const held = storage.bytes / dtype.bytes;
+    const fits = view.shape.length === view.strides.length &&
+      (count === 0 || count > 0 && offset + spanOf(view) <= held);
+    if (!fits) throw this.#damaged(`a tensor of shape (${view.shape}) leads out of its storage`);
+    if (count > Math.max(held, MAX_EXPANDED)) {
+      throw this.#damaged(`a tensor of shape (${view.shape}) repeats too few elements`);
     }
-    const tensor = new TorchTensor(storage, offset, shape.items, strides.items);
-    const count = elementCount(tensor.shape);
-    const fits = tensor.shape.length === tensor.strides.length &&
-      (count === 0 || count > 0 && offset + spanOf(tensor) <= storage.length);
-    if (!fits) throw this.#damaged(`a tensor of shape (${tensor.shape}) leads out of its storage`);
-    if (count > Math.max(storage.length, MAX_EXPANDED)) {
-      throw this.#damaged(`a tensor of shape (${tensor.shape}) repeats too few elements`);
-    }
-    return tensor;
+    return new TorchTensor(view);
+  }
+
+  /** Arguments: the function that makes the tensor, its class, the arguments, the attributes. */
+  #withAttributes([make, _type, args]: readonly unknown[]): TorchTensor {
+    const tensor = make instanceof PickleFunction && args instanceof Tuple
+      ? make.call(args.items)
+      : undefined;
+    if (tensor instanceof TorchTensor) return tensor;
+    throw this.#damaged("it has a malformed tensor with attributes");
   }
 
   #emptyDict(args: readonly unknown[]): Map<unknown, unknown> {
@@ -188,8 +215,24 @@ export class TorchNames implements PickleNames {
   }
 }
 
+/** Types that can be given the other sign. */
+const SIGNED: readonly (StoredDType | undefined)[] = ["F64", "F32", "F16", "BF16"];
+
+/** Why the elements of a tensor cannot be read, if so. */
+function unreadableReason(
+  { name, stored }: TorchDType,
+  marks: ReadonlyMap<unknown, unknown>,
+): string | undefined {
+  if (stored === undefined) return `it is ${name}`;
+  if (marks.get("neg") === true && !SIGNED.includes(stored)) {
+    return `it is a negative view of ${name}`;
+  }
+  const others = [...marks].find(([mark, value]) => mark !== "neg" && value !== false);
+  return others && `it is a view of the kind ${describeValue(others[0])}`;
+}
+
 /** Number of elements from the first to the last of a tensor that is not empty, in its storage. */
-export function spanOf({ shape, strides }: TorchTensor): number {
+export function spanOf({ shape, strides }: Pick<TensorView, "shape" | "strides">): number {
   return shape.reduce((span, length, i) => span + (length - 1) * (strides[i] ?? 0), 1);
 }
 
@@ -218,10 +261,29 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
     }
   };
   visit(stateDictOf(value), "", 0);
+  checkRepetition(tensors.values(), description);
   if (tensors.size === 0) {
     throw new SyntaxError(`Cannot read ${description}: it is not a dict of tensors`);
   }
   return tensors;
+}
+
+/** Refuses views that together read the storages over and over: loading follows the size of the file. */
+function checkRepetition(tensors: Iterable<TorchTensor>, description: string): void {
+  const storages = new Set<TorchStorage>();
+  let read = 0;
+  for (const { view } of tensors) {
+    storages.add(view.storage);
+    const count = elementCount(view.shape);
+    if (count > 0) read += Math.max(count, spanOf(view));
+  }
+  const held = [...storages].reduce((sum, { length }) => sum + length, 0);
+  const max = MAX_EXPANDED + MAX_REPETITION * held;
+  if (read <= max) return;
+  throw new SyntaxError(
+    `Cannot read ${description}: its tensors read ${read} elements of storages that hold ${held}, ` +
+      `expected at most ${max}`,
+  );
 }
 
 function stateDictOf(value: unknown): unknown {
@@ -239,11 +301,6 @@ function* childrenOf(value: unknown): Iterable<[key: string | number, value: unk
     }
   } else if (Array.isArray(value)) yield* value.entries();
   else if (value instanceof Tuple) yield* value.items.entries();
-}
-
-function isStorage(value: unknown): value is TorchStorage {
-  return typeof value === "object" && value !== null && "key" in value && "dtype" in value &&
-    "length" in value;
 }
 
 function isNatural(value: unknown): value is number {

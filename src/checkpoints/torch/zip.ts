@@ -82,6 +82,11 @@ export class ZipArchive {
     return this.#entries.get(name)?.size;
   }
 
+  /** Whether a file in the archive is deflated, so that reading a part of it unpacks all before. */
+  isPacked(name: string): boolean {
+    return this.#entry(name).method !== 0;
+  }
+
   /**
    * Reads a whole file and checks its checksum.
    *

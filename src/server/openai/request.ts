@@ -7,6 +7,7 @@
 import type { JobRequest } from "../../jobs/job.ts";
 import {
   type ParameterLimits,
+  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../../pipeline/generation_parameters.ts";
@@ -86,7 +87,7 @@ export function readOpenAIRequest(
 
 /** The fields that are parameters of a generation, by their short names. */
 function valuesOf(given: RequestValues): RequestValues {
-  const names = Object.values(SHORT_NAMES);
+  const names = PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!);
   return Object.fromEntries(Object.entries(given).filter(([name]) => names.includes(name)));
 }
 

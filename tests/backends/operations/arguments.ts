@@ -6,6 +6,7 @@ import { ATTENTION_REFUSALS } from "./attention.ts";
 import { CONVOLUTION_REFUSALS } from "./convolution.ts";
 import { LINEAR_REFUSALS } from "./linear.ts";
 import { NORMS_REFUSALS } from "./norms.ts";
+import { PREDICTION_REFUSALS } from "./prediction.ts";
 import { ROWS_REFUSALS } from "./rows.ts";
 import { SAMPLING_REFUSALS } from "./sampling.ts";
 import { type MakeBackend, type Refusals, Trial } from "./trial.ts";
@@ -17,6 +18,7 @@ export const REFUSALS: Refusals = {
   ...NORMS_REFUSALS,
   ...CONVOLUTION_REFUSALS,
   ...ROWS_REFUSALS,
+  ...PREDICTION_REFUSALS,
   ...SAMPLING_REFUSALS,
 };
 

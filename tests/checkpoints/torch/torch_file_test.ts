@@ -188,3 +188,126 @@ Deno.test("openTorchFile() closes the file when it cannot read it", async () => 
   await assertRejects(() => openTorchFile(watched), SyntaxError);
   assert(closed);
 });
+
+/** Pickle of a dict with the tensors that these calls make; the last value of each is on the stack. */
+function dictOf(tensors: Record<string, string>): string {
+  const items = Object.entries(tensors)
+    .map(([name, call]) => `X${String.fromCharCode(name.length)}\0\0\0${name}${call}`);
+  return `\x80\x02}(${items.join("")}u.`;
+}
+
+/** A reference to a storage. */
+function storageOf(type: string, length: number): string {
+  return `(U\x07storagec${type}\nU\x010U\x03cpuK${String.fromCharCode(length)}tQ`;
+}
+
+/** A call of `_rebuild_tensor_v2` or v3 for a tensor of two elements. */
+function rebuilt(storage: string, { version = "v2", last = "" } = {}): string {
+  const args = `${storage}K\x00K\x02\x85K\x01\x85\x89N${last}`;
+  return `ctorch._utils\n_rebuild_tensor_${version}\n(${args}tR`;
+}
+
+const FLOATS = storageOf("torch\nFloatStorage", 2);
+
+Deno.test("openTorchFile() reads a negative view as PyTorch does", async () => {
+  const url = new URL("../python_files/negative_view.pt", FIXTURES);
+  await using source = await openTorchFile(memoryFile("view", await Deno.readFile(url)));
+  assertEquals(source.shape("w"), [3, 4]);
+  const expected = Float32Array.from({ length: 12 }, (_, i) => -i);
+  assertEquals((await source.load("w")).data, expected);
+});
+
+Deno.test("openTorchFile() turns the sign of every floating point type", async () => {
+  const types = [
+    ["DoubleStorage", new Float64Array([1, -2])],
+    ["FloatStorage", new Float32Array([1, -2])],
+    ["HalfStorage", new Float16Array([1, -2])],
+  ] as const;
+  for (const [type, values] of types) {
+    const call = rebuilt(storageOf(`torch\n${type}`, 2), { last: "}X\x03\0\0\0neg\x88s" });
+    const file = await encodeZip([
+      ["a/data.pkl", Uint8Array.from(dictOf({ w: call }), (c) => c.charCodeAt(0))],
+      ["a/data/0", new Uint8Array(values.buffer)],
+    ]);
+    await using source = await openTorchFile(memoryFile("x", file));
+    assertEquals(float32Values(await source.load("w")), new Float32Array([-1, 2]), type);
+  }
+});
+
+Deno.test("openTorchFile() refuses views that it cannot read, and only those", async () => {
+  const mark = (name: string) => `}X${String.fromCharCode(name.length)}\0\0\0${name}\x88s`;
+  const cases: [call: string, bytes: number, reason: string][] = [
+    [rebuilt(FLOATS, { last: mark("conj") }), 8, 'it is a view of the kind "conj"'],
+    [rebuilt(FLOATS, { last: mark("other") }), 8, 'it is a view of the kind "other"'],
+    [
+      rebuilt(storageOf("torch\nLongStorage", 2), { last: mark("neg") }),
+      16,
+      "it is a negative view of int64",
+    ],
+    [rebuilt(storageOf("torch\nComplexFloatStorage", 2)), 16, "it is complex64"],
+    [
+      rebuilt(storageOf("torch.storage\nUntypedStorage", 2), {
+        version: "v3",
+        last: "ctorch\nfloat8_e4m3fn\n",
+      }),
+      2,
+      "it is float8_e4m3fn",
+    ],
+  ];
+  for (const [call, bytes, reason] of cases) {
+    await using source = await crafted(dictOf({ odd: call }), bytes);
+    assertEquals([source.names(), source.shape("odd")], [["odd"], [2]]);
+    assertEquals(source.unreadable?.("odd"), reason);
+    await assertRejects(() => source.load("odd"), TypeError, `"odd" of crafted: ${reason}`);
+  }
+});
+
+Deno.test("openTorchFile() reads integers without sign, whose storages are bytes", async () => {
+  const types = [
+    ["uint16", new Uint16Array([1, 65535]), "U16"],
+    ["uint32", new Uint32Array([1, 2 ** 32 - 1]), "U32"],
+    ["uint64", new BigUint64Array([1n, 2n ** 64n - 1n]), "U64"],
+  ] as const;
+  for (const [name, values, dtype] of types) {
+    const storage = storageOf("torch.storage\nUntypedStorage", values.byteLength);
+    const call = rebuilt(storage, { version: "v3", last: `ctorch\n${name}\n` });
+    const file = await encodeZip([
+      ["a/data.pkl", Uint8Array.from(dictOf({ w: call }), (c) => c.charCodeAt(0))],
+      ["a/data/0", new Uint8Array(values.buffer)],
+    ]);
+    await using source = await openTorchFile(memoryFile("x", file));
+    assertEquals(source.dtype("w"), dtype);
+    assertEquals(typedArray(await source.loadStored("w")), values);
+  }
+  const wrong = rebuilt(storageOf("torch.storage\nUntypedStorage", 7), {
+    version: "v3",
+    last: "ctorch\nuint32\n",
+  });
+  await assertRejects(() => crafted(dictOf({ w: wrong }), 7), SyntaxError, "leads out of its");
+});
+
+Deno.test("openTorchFile() reads tensors that have attributes", async () => {
+  const inner = (kind: string, state: string) =>
+    `ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\n` +
+    `c${kind}\n(${FLOATS}K\x00K\x02\x85K\x01\x85\x89Nt${state}tR`;
+  for (const kind of ["torch\nTensor", "torch.nn.parameter\nParameter"]) {
+    for (const state of ["}U\x03tagK\x01s", "}N\x86"]) {
+      await using source = await crafted(dictOf({ w: inner(kind, state) }));
+      assertEquals((await source.load("w")).data, new Float32Array(2));
+    }
+  }
+  await assertRejects(
+    () => crafted(dictOf({ w: inner("os\nsystem", "}") })),
+    TypeError,
+    '"os.system", which is not allowed',
+  );
+  const call = "ctorch._tensor\n_rebuild_from_type_v2\n(ccollections\nOrderedDict\nNt)tR";
+  await assertRejects(() => crafted(dictOf({ w: call })), Error);
+});
+
+Deno.test("openTorchFile() reads dicts as deep as Python writes them", async () => {
+  const depth = 200;
+  const open = "}X\x01\0\0\0a".repeat(depth);
+  await using source = await crafted(`\x80\x02${open}${rebuilt(FLOATS)}${"s".repeat(depth)}.`);
+  assertEquals(source.names(), [Array(depth).fill("a").join(".")]);
+});

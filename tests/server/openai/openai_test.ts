@@ -20,7 +20,7 @@ function clientOf({ url }: { readonly url: string }, apiKey = "none"): OpenAI {
 }
 
 async function decode(file: string | undefined): Promise<RasterImage> {
-  return await RasterImage.fromPng(Uint8Array.fromBase64(file!));
+  return await RasterImage.decode(Uint8Array.fromBase64(file!));
 }
 
 Deno.test("POST /v1/images/generations gives OpenAI's client the pictures and their seeds", async () => {

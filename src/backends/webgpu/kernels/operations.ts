@@ -10,6 +10,7 @@ import * as attention from "./attention.ts";
 import * as convolution from "./convolution.ts";
 import * as linear from "./linear.ts";
 import * as norms from "./norms.ts";
+import * as prediction from "./prediction.ts";
 import * as rows from "./rows.ts";
 import * as sampling from "./sampling.ts";
 
@@ -19,6 +20,7 @@ export const OPERATIONS: Kernels<WebGpuDevice> = {
   ...convolution,
   ...linear,
   ...norms,
+  ...prediction,
   ...rows,
   ...sampling,
 };

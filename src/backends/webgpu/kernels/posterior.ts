@@ -19,6 +19,18 @@ export const LOWEST = "-1e30";
 const LOG_ZERO = "-69.07755279";
 
 /**
+ * Reductions over the threads of a pixel, `largest` (f32), `total` (vec4u) and
+ * `logSumExp(thread, maximum, sum)`, and the arithmetic that they need.
+ */
+export const PIXEL_REDUCTIONS = `
+${PRECISE_EXP}${PRECISE_LOG}${EXACT_SUM}
+${reduction("largest", "f32", PIXEL_THREADS, "max(a, b)")}
+${reduction("total", "vec4u", PIXEL_THREADS, "a + b")}
+fn logSumExp(thread: u32, maximum: f32, sum: vec3u) -> f32 {
+  return maximum + logOfSum(total(thread, vec4u(sum, 0u)).xyz);
+}`;
+
+/**
  * WGSL that needs bindings `schedule`, `scheduleRow` and parameters `columns` (classes − 1) and
  * `lastRow` (T, the schedule's last row):
  *
@@ -26,15 +38,10 @@ const LOG_ZERO = "-69.07755279";
  * - `fromX0(s, k, value)`: log p(x_0 = k) − log q(x_t | x_0 = k)
  * - `previous(s, k, q, total)`: log q(x_{t−1} = k | x_t), from it and its log-sum-exp
  * - `previousMask(s, total)`: the same for the mask
- * - reductions `largest` (f32), `total` (vec4u) and `logSumExp(thread, maximum, sum)`
+ * - what {@linkcode PIXEL_REDUCTIONS} has
  */
 export const POSTERIOR = `
-${PRECISE_EXP}${PRECISE_LOG}${EXACT_SUM}
-${reduction("largest", "f32", PIXEL_THREADS, "max(a, b)")}
-${reduction("total", "vec4u", PIXEL_THREADS, "a + b")}
-fn logSumExp(thread: u32, maximum: f32, sum: vec3u) -> f32 {
-  return maximum + logOfSum(total(thread, vec4u(sum, 0u)).xyz);
-}
+${PIXEL_REDUCTIONS}
 fn logAddExp(a: f32, b: f32) -> f32 {
   return max(a, b) + preciseLog(1.0 + preciseExp(-abs(a - b)));
 }

@@ -1,0 +1,69 @@
+/**
+ * Opening an original checkpoint with what belongs to it.
+ *
+ * @module
+ */
+
+import { describeUrl } from "../../files/paths.ts";
+import type { FileSource, ModelFolder } from "../../files/source.ts";
+import { openArrays } from "../weights.ts";
+import { originalFolder } from "./original_folder.ts";
+
+/**
+ * What belongs to an original checkpoint of Microsoft's, such as `ithq_learnable.pth`: files by path or
+ * URL, and folders by all that `openFolder` takes.
+ */
+export interface OriginalOptions {
+  /** The image autoencoder, such as `ithq_vqvae.pth`. Default: the one inside the checkpoint. */
+  readonly vqvae?: string | URL | undefined;
+  /**
+   * Which codes the tokens stand for, such as `taming_vqvae_2887.pt`: needed for models that were
+   * trained on some of the codes only, as those of COCO, CUB-200 and Conceptual Captions.
+   */
+  readonly codes?: string | URL | undefined;
+  /** Config, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads. */
+  readonly config?: string | URL | undefined;
+  /** Folder with CLIP's `vocab.json` and `merges.txt`. Default: `tokenizer` beside the checkpoint. */
+  readonly tokenizer?: string | URL | ModelFolder | undefined;
+  /** Text encoder in the layout of transformers. Default: the one inside the checkpoint. */
+  readonly textEncoder?: string | URL | ModelFolder | undefined;
+  /** Whether to take averaged weights where there are such. Default true, as in Microsoft's code. */
+  readonly ema?: boolean | undefined;
+}
+
+/** How the parts are opened, wherever they lie. */
+export interface PartOpeners {
+  /** Opens a file by path or URL. */
+  file(source: string | URL): Promise<FileSource>;
+  /** Opens a folder. */
+  folder(source: string | URL | ModelFolder): Promise<ModelFolder>;
+}
+
+/** Opens an original checkpoint as a folder in the layout of diffusers. */
+export function openOriginal(
+  source: string | URL,
+  options: OriginalOptions | undefined,
+  open: PartOpeners,
+): ModelFolder {
+  const { vqvae, codes, config, tokenizer, textEncoder, ema } = options ?? {};
+  const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
+    source === undefined ? undefined : () => open(source);
+  const arrays = async (file: string | URL) => openArrays(await open.file(file));
+  return originalFolder({
+    description: source instanceof URL ? describeUrl(source) : source,
+    checkpoint: () => arrays(source),
+    vqvae: opener(vqvae, arrays),
+    codes: opener(codes, arrays),
+    config: opener(config, open.file),
+    tokenizer: () => open.folder(tokenizer ?? beside(source, "tokenizer")),
+    textEncoder: opener(textEncoder, open.folder),
+    ema,
+  });
+}
+
+/** The path or URL of what lies in the same folder; a path never looks like an id of the hub. */
+function beside(file: string | URL, name: string): string | URL {
+  if (file instanceof URL) return new URL(name, file);
+  const folder = file.slice(0, file.lastIndexOf("/") + 1);
+  return `${/^(\/|\.\.?\/|[A-Za-z]:\/)/.test(folder) ? "" : "./"}${folder}${name}`;
+}

@@ -1,0 +1,130 @@
+/**
+ * Repainting a part of a picture: which tokens are drawn, and which pixels are shown.
+ *
+ * Tokens outside of the part are held at x_0, those of the picture, from the first step to the last. A
+ * sample of q(x_t | x_0) would be the other choice, but it is masked nearly everywhere at first, and a
+ * token that has been drawn is seldom drawn again: all that are drawn in the first steps would be drawn
+ * without what surrounds them. The network trusts what it is given: Microsoft's schedule masks tokens
+ * and hardly ever replaces them, so that at any timestep one that is not masked is right.
+ * `docs/editing.md` has a measurement with the embedded model, whose schedule replaces more.
+ *
+ * @module
+ */
+
+import { RasterImage } from "../images/raster_image.ts";
+
+/** A part of a picture that is repainted. */
+export interface Inpainting {
+  /** For each token (pixels) 1 if it is drawn, 0 if it is held. */
+  readonly isDrawn: Uint8Array;
+  /** What is repainted, (height, width, 3) in 0 … 1. */
+  readonly picture: Float32Array;
+  /** How much of what was drawn is shown, (height, width) in 0 … 1: 0 outside of the mask. */
+  readonly opacity: Float32Array;
+}
+
+/** Tokens that stay what they are. */
+export interface HeldTokens {
+  /** The tokens (images · pixels). */
+  readonly tokens: Int32Array;
+  /** For each token of an image 0 if it is held. */
+  readonly isDrawn: Uint8Array;
+}
+
+/** From this luminance on a pixel of a mask is white. */
+const WHITE = 128;
+
+/** Pixels of the seam: as many as of 32 of a side, and at least so many. */
+const [SIDE_OF_SEAM, LEAST_SEAM] = [32, 4];
+
+/** Whether a mask has a pixel that is white and not transparent. */
+export function hasWhite(mask: RasterImage): boolean {
+  return whiteOf(mask).some((value) => value > 0);
+}
+
+/**
+ * Finds what is repainted of a picture: the tokens that the mask touches.
+ *
+ * @param picture The picture in the size that it is drawn in.
+ * @param mask The mask in the size that it was given in; it is fitted as the picture was.
+ * @param tokensOfSide Tokens in a row and in a column.
+ * @throws {RangeError} If nothing of the white lies where the picture is drawn.
+ */
+export function inpaintingOf(
+  picture: RasterImage,
+  mask: RasterImage,
+  tokensOfSide: number,
+): Inpainting {
+  const { width, height } = picture;
+  // Black and white first, so that not the least bit of white is lost.
+  const data = new Uint8ClampedArray(mask.data.length).fill(255);
+  whiteOf(mask).forEach((white, i) => data.fill(white, 4 * i, 4 * i + 3));
+  const white = new RasterImage(data, mask.width, mask.height);
+  const fitted = white.resize(width, height, { fit: "cover", filter: "area" });
+  const isInside = Uint8Array.from({ length: width * height }, (_, i) => {
+    return fitted.data[4 * i]! > 0 ? 1 : 0;
+  });
+  if (!isInside.includes(1)) {
+    throw new RangeError(
+      "Cannot generate: maskImage has no white where the picture is drawn, expected some in its middle",
+    );
+  }
+  const side = width / tokensOfSide;
+  const isDrawn = new Uint8Array(tokensOfSide ** 2);
+  isInside.forEach((inside, i) => {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    if (inside) isDrawn[Math.floor(y / side) * tokensOfSide + Math.floor(x / side)] = 1;
+  });
+  const distances = distancesOutside(isInside, width);
+  // In what is narrow the seam is too, so that all of what is drawn shows somewhere.
+  const middle = distances.reduce((most, distance) => Math.max(most, distance), 0);
+  const seam = Math.min(Math.max(LEAST_SEAM, Math.round(width / SIDE_OF_SEAM)), middle - 1);
+  const opacity = distances.map((distance) => Math.min(1, distance / (seam + 1)));
+  return { isDrawn, picture: picture.toFloat32(), opacity };
+}
+
+/** Puts held tokens back into tokens (images · pixels) that a step has drawn. */
+export function hold(tokens: Int32Array, held: HeldTokens): void {
+  const pixels = held.isDrawn.length;
+  for (let i = 0; i < tokens.length; i++) {
+    if (held.isDrawn[i % pixels] === 0) tokens[i] = held.tokens[i]!;
+  }
+}
+
+/** Puts what was not repainted back into a drawn image (height, width, 3) in 0 … 1. */
+export function paste(drawn: Float32Array, { picture, opacity }: Inpainting): void {
+  for (let i = 0; i < drawn.length; i++) {
+    const share = opacity[Math.floor(i / 3)]!;
+    // Exactly the picture where nothing is shown of what was drawn.
+    drawn[i] = share === 0 ? picture[i]! : picture[i]! + share * (drawn[i]! - picture[i]!);
+  }
+}
+
+/** 255 for each pixel that is white and not transparent, 0 for the others. */
+function whiteOf({ data }: RasterImage): Uint8Array {
+  const white = new Uint8Array(data.length / 4);
+  for (let i = 0; i < white.length; i++) {
+    // Whole numbers: the weights of ITU-R BT.601 in thousandths, and alpha in 255ths.
+    const at = 4 * i;
+    const luminance = 299 * data[at]! + 587 * data[at + 1]! + 114 * data[at + 2]!;
+    if (luminance * data[at + 3]! >= WHITE * 1000 * 255) white[i] = 255;
+  }
+  return white;
+}
+
+/** Steps to the nearest pixel outside, also across corners; none outside: infinite. */
+function distancesOutside(isInside: Uint8Array, width: number): Float32Array {
+  const distances = Float32Array.from(isInside, (inside) => inside ? Infinity : 0);
+  const nearer = (i: number, neighbours: readonly (readonly [dx: number, dy: number])[]) => {
+    for (const [dx, dy] of neighbours) {
+      const x = i % width + dx;
+      const other = distances[i + dy * width + dx];
+      if (x >= 0 && x < width && other! + 1 < distances[i]!) distances[i] = other! + 1;
+    }
+  };
+  const before = [[-1, -1], [0, -1], [1, -1], [-1, 0]] as const;
+  const after = [[1, 1], [0, 1], [-1, 1], [1, 0]] as const;
+  for (let i = 0; i < distances.length; i++) nearer(i, before);
+  for (let i = distances.length - 1; i >= 0; i--) nearer(i, after);
+  return distances;
+}

@@ -1,0 +1,31 @@
+/**
+ * Files of a tokenizer as all versions of transformers read them.
+ *
+ * @module
+ */
+
+import { parseJsonObject, type TokenizerFiles } from "./tokenizer_files.ts";
+
+const CONFIG = "tokenizer_config.json";
+const MERGES = "merges.txt";
+
+/**
+ * The files, but for what some versions cannot read:
+ *
+ * - Version 5 writes lists of `extra_special_tokens`, of which 4.46 to 4.57 expect an object. All read
+ *   `additional_special_tokens`.
+ * - Versions before 5 leave out the first line of `merges.txt`, which says its version.
+ */
+export function portableFiles(files: TokenizerFiles): TokenizerFiles {
+  const changes: Record<string, string> = {};
+  const merges = files[MERGES] ?? "";
+  if (!merges.startsWith("#version")) changes[MERGES] = `#version: 0.2\n${merges}`;
+  const { extra_special_tokens: extra, ...config } = parseJsonObject(files[CONFIG] ?? "{}", CONFIG);
+  if (Array.isArray(extra)) {
+    const additional = config["additional_special_tokens"];
+    const tokens = Array.isArray(additional) ? [...additional, ...extra] : extra;
+    const portable = { ...config, additional_special_tokens: [...new Set(tokens)] };
+    changes[CONFIG] = `${JSON.stringify(portable, null, 2)}\n`;
+  }
+  return { ...files, ...changes };
+}

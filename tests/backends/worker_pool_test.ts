@@ -1,0 +1,89 @@
+// What becomes of a backend, and of a pipeline, when one of its threads ends.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { evaluate } from "../../src/backends/evaluate.ts";
+import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
+import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
+import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
+
+interface Thread {
+  terminate(): Promise<number>;
+}
+
+interface Threads {
+  readonly Worker: new (...args: unknown[]) => Thread;
+}
+
+type Builtins = { getBuiltinModule(name: string): unknown };
+
+/** Lists the threads that are started until it is disposed of. */
+function watchThreads(): Disposable & { readonly started: Thread[] } {
+  const { process } = globalThis as unknown as { process: Builtins };
+  const original = process.getBuiltinModule;
+  const started: Thread[] = [];
+  const { Worker } = original.call(process, "node:worker_threads") as Threads;
+  class Watched extends Worker {
+    constructor(...args: unknown[]) {
+      super(...args);
+      started.push(this);
+    }
+  }
+  process.getBuiltinModule = (name) =>
+    name === "node:worker_threads" ? { Worker: Watched } : original.call(process, name);
+  return { started, [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
+}
+
+/** A product that takes some tenths of a second, and its first value. */
+async function multiply(backend: WasmBackend, size: number): Promise<number> {
+  const values = new Float32Array(size * size).fill(1);
+  using weight = backend.linearWeight([{ dtype: "f32", shape: [size, size], data: values }], []);
+  using x = backend.tensor(values, [size, size]);
+  using y = evaluate(backend, (frame) => {
+    let result = frame.linear(x, weight);
+    for (let i = 0; i < 3; i++) result = frame.linear(x, weight);
+    return frame.keep(result);
+  });
+  return (await y.data())[0]!;
+}
+
+Deno.test("WasmBackend replaces threads that ended between two runs", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 3 });
+  assertEquals(await multiply(backend, 64), 64);
+  await threads.started[1]!.terminate();
+  assertEquals(await multiply(backend, 64), 64);
+  assertEquals(threads.started.length, 6);
+});
+
+Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 3 });
+  for (let round = 0; round < 3; round++) {
+    const running = multiply(backend, 1024);
+    running.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await threads.started.at(-1)!.terminate();
+    await assertRejects(() => running, Error, "A worker failed: it ended with code");
+    assertEquals(await multiply(backend, 64), 64);
+  }
+  assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
+});
+
+Deno.test("VQDiffusionPipeline draws the same picture when threads end while it does", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 2 });
+  const folder = folderOf(tinyFiles());
+  await using pipe = await VQDiffusionPipeline.fromPretrained(folder, { backend });
+  const options = { seed: 2, numInferenceSteps: 12, outputType: "tokens" } as const;
+  const expected = await pipe.generate("a cat", options);
+  const before = backend.memoryUse();
+  let ended = 0;
+  const callback = (step: number) => {
+    if (step % 4 !== 1) return;
+    ended++;
+    threads.started.at(-1)!.terminate();
+  };
+  assertEquals(await pipe.generate("a cat", { ...options, callback }), expected);
+  assert(ended === 3 && threads.started.length >= 4);
+  assertEquals(backend.memoryUse(), before);
+});

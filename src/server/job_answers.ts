@@ -85,7 +85,10 @@ export async function* jobEvents(
   }
 }
 
-/** PNG files in base64. */
-export async function base64Files(images: readonly RasterImage[]): Promise<string[]> {
-  return await Promise.all(images.map(async (image) => encodeBase64(await image.toPng())));
+/** Files in base64: PNG, or of another kind that images are turned into. */
+export async function base64Files(
+  images: readonly RasterImage[],
+  encode = (image: RasterImage): Promise<Uint8Array> => image.toPng(),
+): Promise<string[]> {
+  return await Promise.all(images.map(async (image) => encodeBase64(await encode(image))));
 }

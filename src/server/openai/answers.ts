@@ -15,20 +15,21 @@ import { eventText } from "../text_stream.ts";
 import type { OpenAIRequest, ServedModel } from "./request.ts";
 
 /** What pictures are like, beside their pixels. */
-const KIND = { output_format: "png", background: "opaque", quality: "auto" } as const;
+const KIND = { background: "opaque", quality: "auto" } as const;
 
 /** The body of a 200: all pictures, each with its seed. */
 export async function imagesAnswer(
   job: Job,
-  { scale }: OpenAIRequest,
+  request: OpenAIRequest,
 ): Promise<Record<string, unknown>> {
   const images = await imagesOf(job);
-  const files = await enlargedFiles(images, scale);
+  const files = await filesOf(images, request);
   const seeds = followingSeeds(job.request.values.seed, images.length);
   return {
     created: seconds(),
     data: files.map((b64_json, i) => ({ b64_json, seed: `${seeds[i]}` })),
-    size: sizeOf(images[0]!, scale),
+    size: sizeOf(images[0]!, request),
+    output_format: request.format.name,
     ...KIND,
   };
 }
@@ -36,7 +37,7 @@ export async function imagesAnswer(
 /** The events of a stream: `image_generation.partial_image`, and `….completed` for each picture. */
 export async function* imageEvents(
   job: Job,
-  { partialImages, scale }: OpenAIRequest,
+  request: OpenAIRequest,
   describe: Describe,
 ): AsyncGenerator<string, void, void> {
   const event = (type: string, image: RasterImage, fields: Record<string, unknown>) =>
@@ -44,7 +45,8 @@ export async function* imageEvents(
       type,
       ...fields,
       created_at: seconds(),
-      size: sizeOf(image, scale),
+      size: sizeOf(image, request),
+      output_format: request.format.name,
       ...KIND,
     });
   let shown: Preview | undefined;
@@ -52,8 +54,8 @@ export async function* imageEvents(
   for await (const state of job.states()) {
     if (state.status === "running" && state.preview && state.preview !== shown) {
       shown = state.preview;
-      if (previews === partialImages) continue;
-      for (const [i, b64_json] of (await enlargedFiles(shown.images, scale)).entries()) {
+      if (previews === request.partialImages) continue;
+      for (const [i, b64_json] of (await filesOf(shown.images, request)).entries()) {
         const fields = { b64_json, partial_image_index: previews, image_index: i };
         yield event("image_generation.partial_image", shown.images[i]!, fields);
       }
@@ -61,7 +63,7 @@ export async function* imageEvents(
     }
     if (state.status === "done") {
       const seeds = followingSeeds(job.request.values.seed, state.images.length);
-      for (const [i, b64_json] of (await enlargedFiles(state.images, scale)).entries()) {
+      for (const [i, b64_json] of (await filesOf(state.images, request)).entries()) {
         const fields = { b64_json, image_index: i, seed: `${seeds[i]}` };
         yield event("image_generation.completed", state.images[i]!, fields);
       }
@@ -110,11 +112,16 @@ function codeOf(status: number, param: string | undefined): string | null {
   }
 }
 
-async function enlargedFiles(images: readonly RasterImage[], scale: number): Promise<string[]> {
-  return await base64Files(images.map((image) => scale === 1 ? image : enlarge(image, scale)));
+async function filesOf(
+  images: readonly RasterImage[],
+  { scale, format }: OpenAIRequest,
+): Promise<string[]> {
+  const enlarged = images.map((image) => scale === 1 ? image : enlarge(image, scale));
+  if (format.name === "png") return await base64Files(enlarged);
+  return await base64Files(enlarged, (image) => image.toJpeg({ quality: format.quality }));
 }
 
-function sizeOf({ width, height }: RasterImage, scale: number): string {
+function sizeOf({ width, height }: RasterImage, { scale }: OpenAIRequest): string {
   return `${width * scale}x${height * scale}`;
 }
 

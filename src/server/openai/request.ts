@@ -38,6 +38,11 @@ export interface ServedModel {
   readonly side: number;
 }
 
+/** What pictures are encoded as. */
+export type OutputFormat =
+  | { readonly name: "png" }
+  | { readonly name: "jpeg"; readonly quality: number };
+
 /** What a request asks for. */
 export interface OpenAIRequest {
   readonly job: JobRequest;
@@ -47,6 +52,8 @@ export interface OpenAIRequest {
   readonly partialImages: number;
   /** Side of the squares that pixels become. */
   readonly scale: number;
+  /** What pictures are encoded as. */
+  readonly format: OutputFormat;
 }
 
 /**
@@ -62,7 +69,7 @@ export function readOpenAIRequest(
 ): OpenAIRequest {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
   checkModel(given["model"], model);
-  checkFormats(given);
+  const format = formatOf(given);
   const prompt = promptOf(given["prompt"], limits.request.maxPromptLength);
   const images = numberOf("n", given["n"], true, rangeOf("numImagesPerPrompt", limits.parameters));
   const { stream = false } = given;
@@ -82,6 +89,7 @@ export function readOpenAIRequest(
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),
+    format,
   };
 }
 
@@ -104,11 +112,15 @@ export function checkModel(given: unknown, { id }: ServedModel): void {
   throw new RequestError(404, `The model ${name} does not exist, expected "${id}"`, {}, "model");
 }
 
-/** Checks what pictures are encoded as. */
-function checkFormats(given: RequestValues): void {
-  const { response_format: response = "b64_json", output_format: output = "png" } = given;
+/** Reads what pictures are encoded as. As OpenAI has it, the compression of JPEG is its quality. */
+function formatOf(given: RequestValues): OutputFormat {
+  const { response_format: response = "b64_json", output_format: name = "png" } = given;
   if (response !== "b64_json") refuse("response_format", '"b64_json": no files are kept', response);
-  if (output !== "png") refuse("output_format", '"png"', output);
+  const field = "output_compression";
+  const quality = numberOf(field, given[field], true, { min: 0, max: 100 }) ?? 100;
+  if (name === "png") return { name };
+  if (name === "jpeg") return { name, quality: Math.max(1, quality) };
+  return refuse("output_format", '"png" or "jpeg"', name);
 }
 
 /** The whole factor by which pictures are enlarged to a size. */

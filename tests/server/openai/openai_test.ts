@@ -58,6 +58,20 @@ Deno.test("POST /v1/images/generations enlarges pictures to a size, and takes nu
   assertEquals(await decode(data![0]!.b64_json), enlarge(image!, 4));
 });
 
+Deno.test("POST /v1/images/generations gives JPEG files of the quality that is asked for", async () => {
+  await using server = await startService();
+  const { images: [image] } = await server.pipe.generate("a cat", OPTIONS);
+  const generate = async (fields: { output_compression?: number }) => {
+    const request = { prompt: "a cat", output_format: "jpeg", ...PARAMETERS, ...fields } as const;
+    const { data, output_format } = await clientOf(server).images.generate(request);
+    assertEquals(output_format, "jpeg");
+    return Uint8Array.fromBase64(data![0]!.b64_json!);
+  };
+  assertEquals(await generate({}), await image!.toJpeg({ quality: 100 }));
+  assertEquals(await generate({ output_compression: 40 }), await image!.toJpeg({ quality: 40 }));
+  assertEquals(await generate({ output_compression: 0 }), await image!.toJpeg({ quality: 1 }));
+});
+
 Deno.test("POST /v1/images/generations streams previews and the picture to OpenAI's client", async () => {
   await using server = await startService();
   const previews: RasterImage[] = [];
@@ -111,7 +125,8 @@ Deno.test("POST /v1/images/generations refuses wrong fields with errors that Ope
     [{ size: "2048x2048" }, "size", 'size is "2048x2048"'],
     [{ size: 64 }, "size", "size is 64"],
     [{ response_format: "url" }, "response_format", "no files are kept"],
-    [{ output_format: "webp" }, "output_format", 'expected "png"'],
+    [{ output_format: "webp" }, "output_format", 'expected "png" or "jpeg"'],
+    [{ output_compression: 101 }, "output_compression", "output_compression is 101"],
     [{ stream: "yes" }, "stream", 'stream is "yes"'],
     [{ partial_images: 4 }, "partial_images", "from 0 to 3"],
     [{ steps: 101 }, "steps", "steps is 101, expected a whole number from 1 to 100"],

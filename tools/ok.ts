@@ -35,6 +35,7 @@ function steps(): string[][] {
       "src",
     ],
     ["task", "build", "--check"],
+    ["task", "page", "--check"],
     ["publish", "--quiet", "--dry-run", "--allow-dirty"],
   ];
 }

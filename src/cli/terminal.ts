@@ -24,3 +24,8 @@ export function printMessage(text: string): void {
   const more = line.length - LONGEST_MESSAGE;
   console.error(more > 0 ? `${line.slice(0, LONGEST_MESSAGE)}… (${more} more characters)` : line);
 }
+
+/** Writes a line of JSON to the standard error output. */
+export function printLog(json: string): void {
+  console.error(escapeControls(json));
+}

@@ -22,7 +22,7 @@ export interface Job {
   /** What to draw. */
   readonly prompt: string;
   /** Parameters of the generation. */
-  readonly values: GenerationValues;
+  readonly values: GenerationValues & { readonly seed: bigint };
   /** Steps from one preview to the next; 0 for none. */
   readonly previews: number;
   /** Whether the same request always has the same answer. */

@@ -16,6 +16,8 @@ export class RequestError extends Error {
     message: string,
     /** Headers of the answer beside the content type. */
     readonly headers: Readonly<Record<string, string>> = {},
+    /** The parameter that is wrong, if it is one. */
+    readonly param?: string | undefined,
   ) {
     super(message);
   }

@@ -15,6 +15,7 @@ import {
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
+import { type BodyLimits, readJsonBody } from "./json_body.ts";
 import { RequestError } from "./request_error.ts";
 
 /** What requests may ask for at most. */
@@ -68,9 +69,9 @@ export function requestRanges({ maxSteps, maxImages }: RequestLimits): Parameter
  */
 export async function readParameters(
   request: Request,
-  limits: RequestLimits,
+  limits: RequestLimits & BodyLimits,
 ): Promise<RequestParameters> {
-  const values = { ...queryValues(request), ...await bodyValues(request, limits.maxBodyBytes) };
+  const values = { ...queryValues(request), ...await bodyValues(request, limits) };
   const unknown = Object.keys(values).find((name) => !NAMES.includes(name));
   if (unknown !== undefined) {
     const near = nearestOption(unknown, NAMES, SHORT_NAMES);
@@ -116,54 +117,23 @@ function queryValues(request: Request): Record<string, unknown> {
   return values;
 }
 
-async function bodyValues(request: Request, maxBytes: number): Promise<Record<string, unknown>> {
-  if (request.method !== "POST") return {};
-  const type = request.headers.get("content-type");
-  if (type !== null && !/^application\/json\s*(;|$)/i.test(type)) {
-    throw new RequestError(415, "The body is of another type, expected application/json");
-  }
-  const bytes = await readBody(request, maxBytes);
-  if (bytes.length === 0) return {};
-  let values: unknown;
-  try {
-    values = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new RequestError(400, "The body is not valid JSON");
-  }
-  if (typeof values !== "object" || values === null || Array.isArray(values)) {
-    throw new RequestError(400, "The body is no JSON object");
-  }
-  return values as Record<string, unknown>;
+async function bodyValues(request: Request, limits: BodyLimits): Promise<RequestValues> {
+  return request.method === "POST" ? await readJsonBody(request, limits) : {};
 }
 
-async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const tooLarge = () => new RequestError(413, `The body is longer than ${maxBytes} bytes`);
-  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
-  const reader = request.body?.getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    chunks.push(part.value);
-    length += part.value.length;
-    if (length <= maxBytes) continue;
-    await reader?.cancel();
-    throw tooLarge();
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
-
-function promptOf(value: unknown, maxLength: number): string {
+/**
+ * Reads the prompt.
+ *
+ * @throws {RequestError} If it is missing, no text or too long.
+ */
+export function promptOf(value: unknown, maxLength: number): string {
   if (typeof value !== "string") refuse("prompt", "a text", value);
   if (value.length > maxLength) {
     throw new RequestError(
       400,
       `prompt is ${value.length} characters long, expected at most ${maxLength}`,
+      {},
+      "prompt",
     );
   }
   return value;
@@ -175,7 +145,12 @@ function seedOf(name: string, value: unknown): bigint | undefined {
   return (isText ? parseSeed(String(value)) : undefined) ?? refuse(name, SEEDS, value);
 }
 
-function numberOf(
+/**
+ * Reads a number; undefined if it is not given.
+ *
+ * @throws {RequestError} If it is none, or out of range.
+ */
+export function numberOf(
   name: string,
   value: unknown,
   integer: boolean,
@@ -189,7 +164,12 @@ function numberOf(
   return refuse(name, `a ${integer ? "whole " : ""}number${formatRange(range)}`, value);
 }
 
-function refuse(name: string, expected: string, value: unknown): never {
+/**
+ * Refuses the value of a parameter.
+ *
+ * @throws {RequestError} Always.
+ */
+export function refuse(name: string, expected: string, value: unknown): never {
   const got = value === undefined ? "missing" : JSON.stringify(value).slice(0, 50);
-  throw new RequestError(400, `${name} is ${got}, expected ${expected}`);
+  throw new RequestError(400, `${name} is ${got}, expected ${expected}`, {}, name);
 }

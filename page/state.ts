@@ -1,0 +1,261 @@
+// What the page knows, and what it does.
+
+import { computed, signal } from "npm:@preact/signals@2.11.4";
+import { AnswerError, draw, type DrawEvent, fetchInfo, type Info, type Settings } from "./api.ts";
+import { openStore, type Picture, type PictureStore } from "./store.ts";
+
+/** Previews of a drawing, about. */
+const PREVIEWS = 10;
+
+/** Where the bearer token is kept until the window is closed. */
+const TOKEN_KEY = "vq-diffusion-token";
+
+/** Pictures that wait to be drawn. */
+export interface Task {
+  readonly id: number;
+  readonly settings: Settings;
+}
+
+/** What is being drawn. */
+export interface Drawing extends Task {
+  /** How far it is, for people. */
+  readonly text: string;
+  readonly step: number;
+  readonly steps: number;
+  /** Newest previews, as URLs. */
+  readonly previews: readonly string[];
+}
+
+export const info = signal<Info | undefined>(undefined);
+export const token = signal(sessionStorage.getItem(TOKEN_KEY) ?? "");
+export const needsToken = signal(false);
+export const prompt = signal("");
+export const seed = signal("");
+export const isSeedRandom = signal(true);
+export const values = signal<Readonly<Record<string, number>>>({});
+export const waiting = signal<readonly Task[]>([]);
+export const drawing = signal<Drawing | undefined>(undefined);
+export const pictures = signal<readonly Picture[]>([]);
+/** What was said last, for screen readers too. */
+export const status = signal("");
+export const notes = signal<readonly string[]>([]);
+export const error = signal("");
+
+/** Parameters that are numbers, in the order of the form. */
+export const numbers = computed(() =>
+  info.value?.parameters.filter(({ type }) => type === "integer" || type === "number") ?? []
+);
+
+let store: PictureStore | undefined;
+let stopDrawing: AbortController | undefined;
+let nextId = 1;
+
+/** Loads what the server and the browser hold. */
+export async function start(): Promise<void> {
+  const opening = openStore().then(async (opened) => {
+    store = opened;
+    pictures.value = await opened.all();
+  }).catch((reason) => {
+    error.value = `Pictures will be lost when the page is closed: ${messageOf(reason)}`;
+  });
+  await loadInfo();
+  await opening;
+}
+
+/** Takes a bearer token. */
+export async function useToken(text: string): Promise<void> {
+  token.value = text.trim();
+  sessionStorage.setItem(TOKEN_KEY, token.value);
+  await loadInfo();
+}
+
+async function loadInfo(): Promise<void> {
+  try {
+    error.value = "";
+    info.value = await fetchInfo(token.value);
+    needsToken.value = false;
+    values.value = Object.fromEntries(
+      numbers.value.map(({ name, default: value }) => [name, value!]),
+    );
+  } catch (reason) {
+    needsToken.value = reason instanceof AnswerError && reason.status === 401;
+    if (!needsToken.value || token.value !== "") error.value = messageOf(reason);
+  }
+}
+
+/** Puts what the form says into the queue. */
+export function submit(): void {
+  if (prompt.value.trim() === "") return;
+  const settings: Settings = {
+    prompt: prompt.value.trim(),
+    seed: isSeedRandom.value || seed.value.trim() === "" ? undefined : seed.value.trim(),
+    values: values.value,
+  };
+  waiting.value = [...waiting.value, { id: nextId++, settings }];
+  if (drawing.value === undefined) drawAll();
+}
+
+/** Stops what is being drawn; the next in the queue begins. */
+export function stop(): void {
+  stopDrawing?.abort();
+}
+
+/** Takes something out of the queue. */
+export function removeTask(id: number): void {
+  waiting.value = waiting.value.filter((task) => task.id !== id);
+}
+
+/** Brings the settings of a picture back into the form. */
+export function reuse({ settings }: Picture): void {
+  prompt.value = settings.prompt;
+  values.value = { ...values.value, ...settings.values, images: 1 };
+  keepSeed(settings.seed);
+  status.value = "The settings of the picture are in the form";
+}
+
+/** Puts a seed into the form, to be drawn with from now on. */
+export function keepSeed(text: string): void {
+  seed.value = text;
+  isSeedRandom.value = false;
+}
+
+/** Removes a picture from the gallery. */
+export async function removePicture(id: number): Promise<void> {
+  pictures.value = pictures.value.filter((picture) => picture.id !== id);
+  await store?.remove(id);
+}
+
+/** Draws what waits, until nothing does or the server cannot be reached. */
+export async function drawAll(): Promise<void> {
+  for (let task = waiting.value[0]; task; task = waiting.value[0]) {
+    waiting.value = waiting.value.slice(1);
+    drawing.value = { ...task, text: "Asking the server", step: 0, steps: 1, previews: [] };
+    status.value = `Drawing ${task.settings.prompt}`;
+    notes.value = [];
+    error.value = "";
+    stopDrawing = new AbortController();
+    try {
+      await drawPatiently(task, stopDrawing.signal);
+    } catch (reason) {
+      if (stopDrawing.signal.aborted) status.value = "Stopped";
+      else if (!refuse(task, reason)) break;
+    }
+  }
+  drawing.value = undefined;
+}
+
+/** Says what went wrong. If it was not the fault of the task, it waits again, and the answer is false. */
+function refuse(task: Task, reason: unknown): boolean {
+  error.value = messageOf(reason);
+  const code = reason instanceof AnswerError ? reason.status : 500;
+  status.value = code === 400 ? "Not drawn" : "Not drawn yet";
+  if (code === 400) return true;
+  waiting.value = [task, ...waiting.value];
+  needsToken.value = code === 401;
+  return false;
+}
+
+/** Draws, as soon as the server has a place for it. */
+async function drawPatiently({ settings }: Task, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      return await drawOne(settings, signal);
+    } catch (reason) {
+      const seconds = reason instanceof AnswerError ? reason.retryAfter : undefined;
+      if (seconds === undefined) throw reason;
+      report({ text: `The server is busy, the next try is in ${seconds} s` });
+      await delay(seconds, signal);
+    }
+  }
+}
+
+async function drawOne(settings: Settings, signal: AbortSignal): Promise<void> {
+  const previews = Math.max(1, Math.floor((settings.values["steps"] ?? 100) / PREVIEWS));
+  let begin = performance.now();
+  let isDrawn = false;
+  for await (const event of draw(settings, { token: token.value, previews, signal })) {
+    if (event.name === "started") begin = performance.now();
+    if (event.name === "result") isDrawn = true;
+    await take(event, settings, begin);
+  }
+  if (!isDrawn) throw new Error("The server broke off");
+}
+
+async function take(event: DrawEvent, settings: Settings, begin: number): Promise<void> {
+  switch (event.name) {
+    case "notes":
+      notes.value = event.data.notes;
+      break;
+    case "queued": {
+      const { ahead, seconds } = event.data;
+      report({ text: `In the queue, ${ahead} before it, ${about(seconds)} to go` });
+      break;
+    }
+    case "started":
+      report({ text: "Drawing", step: 0, steps: event.data.steps });
+      break;
+    case "step": {
+      const { step, steps, previews } = event.data;
+      const left = (performance.now() - begin) / 1000 / step * (steps - step);
+      report({
+        text: `Step ${step} of ${steps}, ${about(left)} left`,
+        step,
+        steps,
+        ...(previews && { previews: previews.map((file) => `data:image/png;base64,${file}`) }),
+      });
+      break;
+    }
+    case "result":
+      await keep(event.data, settings);
+      break;
+    case "error":
+      throw new Error(event.data.error);
+  }
+}
+
+async function keep(
+  { images, seeds }: { readonly images: readonly string[]; readonly seeds: readonly string[] },
+  settings: Settings,
+): Promise<void> {
+  for (const [i, file] of images.entries()) {
+    const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
+    const id = Math.max(Date.now(), (pictures.value[0]?.id ?? 0) + 1);
+    const picture: Picture = {
+      id,
+      settings: { ...settings, seed: seeds[i]! },
+      png: new Blob([bytes], { type: "image/png" }),
+    };
+    pictures.value = [picture, ...pictures.value];
+    await store?.add(picture).catch((reason) => {
+      error.value = `The picture will be lost when the page is closed: ${messageOf(reason)}`;
+    });
+  }
+  if (isSeedRandom.value) seed.value = seeds[0]!;
+  status.value = `${settings.prompt} is drawn, ${
+    seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds.join(", ")}`
+  }`;
+}
+
+function report(news: Partial<Drawing>): void {
+  if (drawing.value) drawing.value = { ...drawing.value, ...news };
+}
+
+/** A time for people. */
+function about(seconds: number): string {
+  if (seconds < 1) return "less than a second";
+  return seconds < 100 ? `about ${Math.ceil(seconds)} s` : `about ${Math.ceil(seconds / 60)} min`;
+}
+
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
+function delay(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, seconds * 1000);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+}

@@ -1,0 +1,125 @@
+/**
+ * The command `serve`: pictures over HTTP.
+ *
+ * @module
+ */
+
+import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { type LogRecord, Service } from "../server/service.ts";
+import { UsageError } from "./arguments.ts";
+import { hubOptions, quietDisplayServer } from "./environment.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+import { LoadDisplay } from "./load_display.ts";
+import { readServeArguments, SERVE_HELP, type ServeArguments } from "./serve_arguments.ts";
+import { print, printLog } from "./terminal.ts";
+
+/** Name of the embedded model in requests. */
+const EMBEDDED_ID = "vq-diffusion";
+
+/**
+ * Runs the command, until it is interrupted.
+ *
+ * @returns The exit code.
+ * @throws {UsageError} If an argument is wrong.
+ */
+export async function serve(args: string[]): Promise<number> {
+  const given = readServeArguments(args);
+  if (!given) {
+    print(SERVE_HELP);
+    return 0;
+  }
+  const tokens = given.tokensFile === undefined ? undefined : await readTokens(given.tokensFile);
+  using interrupt = abortOnInterrupt();
+  quietDisplayServer();
+  const stopped = Promise.withResolvers<void>();
+  interrupt.signal.addEventListener("abort", () => stopped.resolve());
+  await using pipe = await load(given, interrupt.signal);
+  const service = serviceOf(pipe, given, tokens);
+  const server = listen(service, given);
+  await stopped.promise;
+  print("Stopping: pictures that are being drawn are finished");
+  service.close();
+  await server.shutdown();
+  await service.finished;
+  return 0;
+}
+
+async function load(
+  { model, revision, dtype, device, threads }: ServeArguments,
+  signal: AbortSignal,
+): Promise<VQDiffusionPipeline> {
+  using display = new LoadDisplay();
+  return await VQDiffusionPipeline.fromPretrained(model, {
+    ...(model !== undefined && hubOptions()),
+    device,
+    revision,
+    dtype,
+    threads,
+    signal,
+    onProgress: display.onProgress,
+  });
+}
+
+function serviceOf(
+  pipe: VQDiffusionPipeline,
+  { model, quiet, allowOrigin, maxIdleSeconds, ...limits }: ServeArguments,
+  tokens: readonly string[] | undefined,
+): Service {
+  const { capacity, capacityPerClient } = limits;
+  return new Service(pipe, {
+    modelId: model === undefined ? EMBEDDED_ID : idOf(model),
+    limits,
+    maxIdleSeconds,
+    queue: { capacity, capacityPerClient },
+    tokens,
+    allowOrigin,
+    log: (record) => {
+      if (!quiet || record.level === "error") printLog(logLine(record));
+    },
+  });
+}
+
+function listen(service: Service, { host, port }: ServeArguments): Deno.HttpServer {
+  try {
+    return Deno.serve({
+      hostname: host,
+      port,
+      onListen: ({ hostname, port }) => {
+        const name = hostname.includes(":") ? `[${hostname}]` : hostname;
+        print(`Listening on http://${name}:${port}/`);
+      },
+    }, (request, { remoteAddr }) => service.fetch(request, addressOf(remoteAddr)));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`Cannot listen at ${host}, port ${port}: ${reason}`, { cause: error });
+  }
+}
+
+function addressOf(address: Deno.Addr): string {
+  return "hostname" in address ? address.hostname : "local";
+}
+
+/** The name of a model in requests: its id on the hub, or the last part of its path. */
+function idOf(model: string): string {
+  if (/^[\w.-]+\/[\w.-]+$/.test(model)) return model;
+  return model.replace(/[?#].*$/, "").split(/[/\\]/).findLast((part) => part !== "") ?? model;
+}
+
+function logLine(record: LogRecord): string {
+  return JSON.stringify({ time: new Date().toISOString(), ...record });
+}
+
+async function readTokens(path: string): Promise<string[]> {
+  const text = await Deno.readTextFile(path).catch((error: Error) => {
+    throw new UsageError(`Cannot read ${path}: ${error.message}`, { cause: error });
+  });
+  const lines = text.split("\n").map((line) => line.trim());
+  const tokens = lines.filter((line) => line !== "" && !line.startsWith("#"));
+  if (tokens.length === 0) {
+    throw new UsageError(`There is no token in ${path}, expected one a line`);
+  }
+  if (tokens.some((token) => /\s/.test(token))) {
+    throw new UsageError(`A token in ${path} has a space in it, expected one a line`);
+  }
+  return tokens;
+}

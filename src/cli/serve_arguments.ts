@@ -1,0 +1,194 @@
+/**
+ * Arguments of `serve`, and its help, which are one table.
+ *
+ * @module
+ */
+
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import type { DeviceType } from "../backends/backend.ts";
+import {
+  choiceOption,
+  type CommandOptions,
+  integerOption,
+  parseArguments,
+  UsageError,
+  wrongValue,
+} from "./arguments.ts";
+
+/** What there is to know about an option. */
+interface Option {
+  /** What its value is called in the help; options without one are switches. */
+  readonly value?: string;
+  /** One letter that stands for it. */
+  readonly short?: string;
+  /** A line for people. */
+  readonly help: string;
+  /** The default of a whole number. */
+  readonly default?: number;
+  /** The smallest whole number. Default: 1. */
+  readonly min?: number;
+  /** The greatest whole number. */
+  readonly max?: number;
+  /** Heading of the options that begin here. */
+  readonly heading?: string;
+}
+
+/** All options in the order of the help. */
+const OPTIONS = {
+  host: {
+    heading: "Server",
+    value: "address",
+    help: "Address to listen at, 0.0.0.0 for all (default: 127.0.0.1)",
+  },
+  port: { value: "n", help: "Port; 0 takes a free one", default: 8000, min: 0, max: 65535 },
+  tokens: {
+    value: "file",
+    help: "File of bearer tokens, one on each line, one of which requests have to bring",
+  },
+  "allow-origin": { value: "origin", help: "Let pages of another origin in, or of all (*)" },
+  model: {
+    heading: "Model",
+    value: "source",
+    help: 'Folder, URL or hub id "owner/name" (default: the embedded model)',
+  },
+  revision: { value: "name", help: "Branch, tag or commit of a model on the hub (default: main)" },
+  dtype: { value: "type", help: "Hold weights as fp32, fp16 or q8 (default: as stored)" },
+  device: { value: "device", help: "auto, wasm (CPU) or webgpu (GPU) (default: auto)" },
+  threads: { value: "n", help: "Threads on the CPU (default: one for each processor)", max: 256 },
+  "max-steps": {
+    heading: "Limits",
+    value: "n",
+    help: "Denoising steps of a request",
+    default: 100,
+  },
+  "max-images": { value: "n", help: "Pictures of a request", default: 4 },
+  "max-prompt": { value: "n", help: "Characters of a prompt", default: 500 },
+  "max-body": { value: "n", help: "Bytes of a request's body", default: 65536 },
+  "max-idle": {
+    value: "n",
+    help: "Seconds that a body may not come, or a stream not be read",
+    default: 30,
+    max: 86400,
+  },
+  queue: { value: "n", help: "Requests that may wait", default: 32, min: 0 },
+  "queue-per-client": { value: "n", help: "Of these, requests of one client", default: 16, min: 0 },
+  quiet: { heading: "Other", short: "q", help: "Log errors only" },
+  help: { short: "h", help: "Say this" },
+} as const satisfies Readonly<Record<string, Option>>;
+
+/** Options that have a value. */
+type OptionName = Exclude<keyof typeof OPTIONS, "quiet" | "help">;
+
+/** Values of options as they were written. */
+type Texts = Readonly<Partial<Record<OptionName, string>>>;
+
+const ENTRIES: readonly (readonly [string, Option])[] = Object.entries(OPTIONS);
+
+/** What `serve` is to do. */
+export interface ServeArguments {
+  readonly host: string;
+  readonly port: number;
+  readonly tokensFile: string | undefined;
+  readonly allowOrigin: string | undefined;
+  readonly model: string | undefined;
+  readonly revision: string | undefined;
+  readonly dtype: WeightDType | undefined;
+  readonly device: DeviceType | "auto";
+  readonly threads: number | undefined;
+  readonly maxSteps: number;
+  readonly maxImages: number;
+  readonly maxPromptLength: number;
+  readonly maxBodyBytes: number;
+  readonly maxIdleSeconds: number;
+  readonly capacity: number;
+  readonly capacityPerClient: number;
+  readonly quiet: boolean;
+}
+
+/**
+ * Reads the arguments of `serve`.
+ *
+ * @returns What to do, or undefined if help was asked for.
+ * @throws {UsageError} If an argument is wrong.
+ */
+export function readServeArguments(args: readonly string[]): ServeArguments | undefined {
+  const options: CommandOptions = Object.fromEntries(
+    ENTRIES.map(([name, { value, short }]) => {
+      return [name, { type: value ? "string" : "boolean", ...(short && { short }) }];
+    }),
+  );
+  const { values, positionals } = parseArguments(args, options);
+  if (values["help"] === true) return undefined;
+  if (positionals.length > 0) {
+    throw new UsageError(`Expected options only, got ${JSON.stringify(positionals[0])}`);
+  }
+  const texts = values as Texts;
+  for (const name of ["host", "model", "tokens", "allow-origin"] as const) {
+    if (texts[name] === "") throw wrongValue(name, `<${OPTIONS[name].value}>`, "");
+  }
+  if (texts.revision !== undefined && texts.model === undefined) {
+    throw new UsageError("--revision is given without --model, expected a model on the hub");
+  }
+  return {
+    host: texts.host ?? "127.0.0.1",
+    port: integer(texts, "port"),
+    tokensFile: texts.tokens,
+    allowOrigin: texts["allow-origin"],
+    model: texts.model,
+    revision: texts.revision,
+    dtype: choiceOption("dtype", texts.dtype, WEIGHT_DTYPES),
+    device: choiceOption("device", texts.device, ["auto", "wasm", "webgpu"]) ?? "auto",
+    threads: integerOption("threads", texts.threads, { max: OPTIONS.threads.max }),
+    maxSteps: integer(texts, "max-steps"),
+    maxImages: integer(texts, "max-images"),
+    maxPromptLength: integer(texts, "max-prompt"),
+    maxBodyBytes: integer(texts, "max-body"),
+    maxIdleSeconds: integer(texts, "max-idle"),
+    capacity: integer(texts, "queue"),
+    capacityPerClient: integer(texts, "queue-per-client"),
+    quiet: values["quiet"] === true,
+  };
+}
+
+/** Names of options that have a default, which is a whole number. */
+type IntegerName = {
+  [N in OptionName]: (typeof OPTIONS)[N] extends { readonly default: number } ? N : never;
+}[OptionName];
+
+function integer(
+  texts: Texts,
+  name: IntegerName,
+): number {
+  const { default: value, min = 1, max }: Option & { readonly default: number } = OPTIONS[name];
+  return integerOption(name, texts[name], { min, max }) ?? value;
+}
+
+/** What `serve --help` says. */
+export const SERVE_HELP: string =
+  `Serves pictures of prompts: a page at /, OpenAI's image API below /v1
+
+Usage:
+  deno task serve [options]
+${ENTRIES.map(helpLines).join("\n")}
+
+Paths: / (the page), /v1/images/generations, /v1/models, /generate, /info, /healthz, /metrics.
+Log lines are JSON, on the standard error output. Ctrl-C or SIGTERM stops the server: pictures that are
+being drawn are finished, those that wait are given back; a second one ends it at once.
+
+Examples:
+  deno task serve
+  deno task serve --host 0.0.0.0 --port 80 --tokens tokens.txt --max-steps 50
+  deno task serve --model microsoft/vq-diffusion-ithq --dtype q8
+
+docs/service.md tells more.
+`;
+
+function helpLines(
+  [name, { heading, value, help, default: number }]: readonly [string, Option],
+): string {
+  const option = `--${name}${value === undefined ? "" : ` <${value}>`}`;
+  const line = `  ${option.padEnd(24)} ${help}${
+    number === undefined ? "" : ` (default: ${number})`
+  }`;
+  return heading === undefined ? line : `\n${heading}:\n${line}`;
+}

@@ -1,0 +1,226 @@
+/**
+ * The queue of jobs, in the memory of one process: bounded, and fair to its clients.
+ *
+ * @module
+ */
+
+import { isOver, Job, type JobRequest } from "./job.ts";
+import { Speed, stepsOf } from "./speed.ts";
+
+/** Seconds after which to come again if nothing has been measured yet. */
+const FIRST_GUESS = 5;
+
+/** Limits of {@linkcode JobQueue}. */
+export interface JobQueueLimits {
+  /** Jobs that may wait, beside those that run. */
+  readonly capacity: number;
+  /** Of these, jobs of one client. */
+  readonly capacityPerClient: number;
+}
+
+/** There is no place in the queue. */
+export class QueueFullError extends Error {
+  /** Name of the class. */
+  override readonly name = "QueueFullError";
+
+  /** Makes the error. */
+  constructor(
+    /** Seconds until a place is free, if nobody else takes it. */
+    readonly retryAfter: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The queue takes no more jobs, or has given this one back: the service stops. */
+export class QueueClosedError extends Error {
+  /** Name of the class. */
+  override readonly name = "QueueClosedError";
+
+  /** Makes the error. */
+  constructor() {
+    super("The service is stopping and draws nothing more");
+  }
+}
+
+/** Jobs that wait and jobs that run. */
+export class JobQueue {
+  /** Limits of the queue. */
+  readonly limits: JobQueueLimits;
+  /** How long jobs take. */
+  readonly speed: Speed = new Speed();
+  /** Waiting jobs by client, in the order in which the clients are served. */
+  readonly #waiting = new Map<string, Job[]>();
+  /** Jobs that run, and when they began. */
+  readonly #running = new Map<Job, number>();
+  readonly #takers: ((job: Job | undefined) => void)[] = [];
+  #closed = false;
+
+  /** Makes an empty queue. */
+  constructor(limits: JobQueueLimits) {
+    this.limits = limits;
+  }
+
+  /** Number of jobs that wait. */
+  get length(): number {
+    return this.#waiting.values().reduce((sum, jobs) => sum + jobs.length, 0);
+  }
+
+  /** Number of jobs that run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Whether it takes no more jobs. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Places that are free for a client. */
+  placesFor(client: string): number {
+    const { capacity, capacityPerClient } = this.limits;
+    const own = this.#waiting.get(client)?.length ?? 0;
+    return Math.max(0, Math.min(capacity - this.length, capacityPerClient - own));
+  }
+
+  /**
+   * Adds a job, or starts it if a worker waits.
+   *
+   * @param client Whose job it is: each client is served in turn.
+   * @throws {QueueFullError} If there is no place.
+   * @throws {QueueClosedError} If the queue is closed.
+   */
+  add(request: JobRequest, client: string): Job {
+    if (this.#closed) throw new QueueClosedError();
+    const taker = this.#takers[0];
+    if (!taker && this.placesFor(client) === 0) throw this.#full(client);
+    const job = new Job(request, client, () => this.#remove(job));
+    if (taker) {
+      this.#takers.shift();
+      this.#start(job);
+      taker(job);
+    } else {
+      this.#waiting.set(client, [...this.#waiting.get(client) ?? [], job]);
+      this.#reportPlaces();
+    }
+    return job;
+  }
+
+  /** Takes the next job to run; waits for one if there is none. Undefined when the queue is closed. */
+  take(): Promise<Job | undefined> {
+    const [first] = this.#waiting;
+    if (first) {
+      const [client, [job, ...others]] = first;
+      this.#waiting.delete(client);
+      // Its next job comes after those of all other clients.
+      if (others.length > 0) this.#waiting.set(client, others);
+      this.#start(job!);
+      this.#reportPlaces();
+      return Promise.resolve(job);
+    }
+    if (this.#closed) return Promise.resolve(undefined);
+    return new Promise((resolve) => this.#takers.push(resolve));
+  }
+
+  /** Tells that a job runs no more, and has been reported. */
+  finish(job: Job): void {
+    const start = this.#running.get(job);
+    this.#running.delete(job);
+    if (start === undefined || job.state.status !== "done") return;
+    this.speed.measured(stepsOf(job.request), (performance.now() - start) / 1000);
+  }
+
+  /** Seconds until a place is free for a client, if nobody else takes it. */
+  secondsToPlace(client: string): number {
+    if (this.placesFor(client) > 0) return 0;
+    const own = this.#waiting.get(client) ?? [];
+    // A place is free as soon as a job starts: any, or one of the client's if it has all it may have.
+    const isOwnLimit = own.length >= this.limits.capacityPerClient;
+    const next = isOwnLimit ? own[0] : this.#order()[0];
+    return next === undefined ? 0 : this.secondsTo(next) - this.#secondsOf(next);
+  }
+
+  /** Seconds until a waiting job is through. */
+  secondsTo(job: Job): number {
+    const order = this.#order();
+    const before = order.slice(0, order.indexOf(job) + 1);
+    return this.#secondsRunning() + before.reduce((sum, other) => sum + this.#secondsOf(other), 0);
+  }
+
+  /** Seconds until all that waits and runs now is through. */
+  secondsToEmpty(): number {
+    const seconds = this.#order().reduce((sum, job) => sum + this.#secondsOf(job), 0);
+    return this.#secondsRunning() + seconds;
+  }
+
+  /** Takes no more jobs, and gives those back that wait. Those that run go on. */
+  close(): void {
+    this.#closed = true;
+    const jobs = this.#order();
+    this.#waiting.clear();
+    for (const job of jobs) job.report({ status: "failed", error: new QueueClosedError() });
+    for (const taker of this.#takers.splice(0)) taker(undefined);
+  }
+
+  #start(job: Job): void {
+    this.#running.set(job, performance.now());
+    const { numInferenceSteps: steps } = job.request.values;
+    job.report({ status: "running", step: 0, steps, preview: undefined });
+  }
+
+  /** Removes a job that was cancelled. One that runs gives its place back when its step ends. */
+  #remove(job: Job): void {
+    const jobs = this.#waiting.get(job.client)?.filter((other) => other !== job);
+    if (jobs === undefined) return;
+    if (jobs.length > 0) this.#waiting.set(job.client, jobs);
+    else this.#waiting.delete(job.client);
+    this.#reportPlaces();
+  }
+
+  /** Waiting jobs in the order in which they will be taken: in turn, one of each client. */
+  #order(): Job[] {
+    const lists = [...this.#waiting.values()];
+    const rounds = Math.max(0, ...lists.map(({ length }) => length));
+    const order: Job[] = [];
+    for (let round = 0; round < rounds; round++) {
+      for (const jobs of lists) if (jobs[round]) order.push(jobs[round]!);
+    }
+    return order;
+  }
+
+  #reportPlaces(): void {
+    this.#order().forEach((job, ahead) => {
+      const { state } = job;
+      if (state.status === "queued" && state.ahead === ahead) return;
+      job.report({ status: "queued", ahead });
+    });
+  }
+
+  #secondsRunning(): number {
+    return this.#running.keys().reduce((sum, job) => sum + this.#secondsLeft(job), 0);
+  }
+
+  #secondsOf({ request }: Job): number {
+    return this.speed.seconds(stepsOf(request)) ?? FIRST_GUESS;
+  }
+
+  /** By its own speed so far, or else that of the jobs before. */
+  #secondsLeft(job: Job): number {
+    const { state } = job;
+    if (isOver(state) || state.status !== "running") return 0;
+    const elapsed = (performance.now() - this.#running.get(job)!) / 1000;
+    if (state.step > 0) return elapsed / state.step * (state.steps - state.step);
+    return Math.max(0, this.#secondsOf(job) - elapsed);
+  }
+
+  #full(client: string): QueueFullError {
+    const retryAfter = Math.max(1, Math.ceil(this.secondsToPlace(client)));
+    const { capacity, capacityPerClient } = this.limits;
+    const what = this.length >= capacity
+      ? `${capacity} requests wait`
+      : `${capacityPerClient} requests of yours wait`;
+    const message = `${what}, which is as many as may; try again in ${retryAfter} s`;
+    return new QueueFullError(retryAfter, message);
+  }
+}

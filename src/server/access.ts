@@ -1,0 +1,58 @@
+/**
+ * Who may use the service.
+ *
+ * @module
+ */
+
+import { RequestError } from "./request_error.ts";
+
+/** Checks bearer tokens. */
+export class TokenCheck {
+  readonly #digests: Promise<Uint8Array[]> | undefined;
+
+  /** @param tokens The tokens that are right; undefined if none is needed. */
+  constructor(tokens: readonly string[] | undefined) {
+    this.#digests = tokens && Promise.all(tokens.map(digest));
+  }
+
+  /**
+   * Names the client by its token: the number of it; undefined if none is needed.
+   *
+   * @throws {RequestError} If there is none, or it is wrong.
+   */
+  async clientOf(request: Request): Promise<string | undefined> {
+    if (this.#digests === undefined) return undefined;
+    const header = request.headers.get("authorization") ?? "";
+    const [, token] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
+    if (token === undefined) throw refusal("There is no bearer token, expected one");
+    const given = await digest(token);
+    // All are compared to their ends: how long it takes says nothing about any.
+    const equal = (await this.#digests).map((right) => differences(right, given) === 0);
+    if (!equal.includes(true)) throw refusal("The bearer token is wrong");
+    return `token ${equal.indexOf(true)}`;
+  }
+}
+
+/**
+ * Refuses what a page of another site has made a browser send, which would need no permission otherwise.
+ *
+ * @throws {RequestError} If it is such a request.
+ */
+export function refuseOtherSites(request: Request): void {
+  const site = request.headers.get("sec-fetch-site");
+  if (site !== "cross-site" && site !== "same-site") return;
+  throw new RequestError(403, "The request comes from a page of another origin");
+}
+
+function refusal(message: string): RequestError {
+  return new RequestError(401, message, { "www-authenticate": "Bearer" });
+}
+
+async function digest(token: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token)));
+}
+
+/** Bits in which two arrays of one length differ, all of them looked at. */
+function differences(a: Uint8Array, b: Uint8Array): number {
+  return a.reduce((bits, byte, i) => bits | (byte ^ b[i]!), 0);
+}

@@ -1,0 +1,315 @@
+/**
+ * The service: a queue of jobs behind OpenAI's image API, the paths of `createHandler`, and a page.
+ *
+ * @module
+ */
+
+import { type Context, Hono } from "npm:hono@4.13.19";
+import { cors } from "npm:hono@4.13.19/cors";
+import { requestId } from "npm:hono@4.13.19/request-id";
+import type { Job, JobRequest } from "../jobs/job.ts";
+import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
+import { runWorker } from "../jobs/worker.ts";
+import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
+import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { refuseOtherSites, TokenCheck } from "./access.ts";
+import { jobOf } from "./job.ts";
+import { jobEvents, pngAnswer } from "./job_answers.ts";
+import { readJsonBody } from "./json_body.ts";
+import { Metrics } from "./metrics.ts";
+import {
+  errorBody,
+  imageEvents,
+  imagesAnswer,
+  modelEntry,
+  rateLimitHeaders,
+} from "./openai/answers.ts";
+import { checkModel, readOpenAIRequest, type ServedModel } from "./openai/request.ts";
+import { PAGE_PATHS, pageAnswer } from "./page.ts";
+import { RequestError } from "./request_error.ts";
+import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import { serviceInfo } from "./service_info.ts";
+import { textStream } from "./text_stream.ts";
+
+/** Seconds of silence after which a stream shows that it is alive. */
+const KEEP_ALIVE_SECONDS = 15;
+
+/** Status of an answer that nobody waits for. */
+const CLIENT_CLOSED = 499;
+
+/** A line of the log. */
+export interface LogRecord {
+  /** `"error"` needs somebody to look at it. */
+  readonly level: "info" | "error";
+  /** What has happened: `request`, `job`, `error`. */
+  readonly event: string;
+  /** More about it; never what a picture shows. */
+  readonly [field: string]: unknown;
+}
+
+/** Options of {@linkcode Service}. */
+export interface ServiceOptions {
+  /** Name of the model in requests. */
+  readonly modelId: string;
+  /** What requests may ask for. */
+  readonly limits: RequestLimits;
+  /** Seconds that a body may not come, and an answer may not be read. */
+  readonly maxIdleSeconds: number;
+  /** Places in the queue. */
+  readonly queue: JobQueueLimits;
+  /** Bearer tokens, one of which each request has to bring. Default: none is needed. */
+  readonly tokens?: readonly string[] | undefined;
+  /** Origin whose pages may use the answers, `"*"` for all. Default: none but its own. */
+  readonly allowOrigin?: string | undefined;
+  /** Takes what is to be logged. */
+  readonly log: (record: LogRecord) => void;
+}
+
+/** What is known of a request beside itself. */
+interface Environment {
+  readonly Bindings: { readonly address: string };
+  readonly Variables: { client: string; requestId: string };
+}
+
+type Answer = (context: Context<Environment>) => Response | Promise<Response>;
+
+/** A server of pictures, from requests to responses. */
+export class Service {
+  /** Jobs that wait and run. */
+  readonly queue: JobQueue;
+  /** Fulfilled when it is closed and the last running job is over. */
+  readonly finished: Promise<void>;
+  readonly #pipe: VQDiffusionPipeline;
+  readonly #options: ServiceOptions;
+  readonly #model: ServedModel;
+  readonly #metrics = new Metrics();
+  readonly #tokens: TokenCheck;
+  readonly #created: number = Math.floor(Date.now() / 1000);
+  readonly #app = new Hono<Environment>();
+
+  /** Starts to serve a pipeline, which stays the caller's. */
+  constructor(pipe: VQDiffusionPipeline, options: ServiceOptions) {
+    const { transformer, vqvae } = pipe.components;
+    this.#pipe = pipe;
+    this.#options = options;
+    this.#model = {
+      id: options.modelId,
+      side: transformer.config.sampleSize * vqvae.scaleFactor,
+    };
+    this.#tokens = new TokenCheck(options.tokens);
+    this.queue = new JobQueue(options.queue);
+    this.finished = runWorker(pipe, this.queue);
+    this.#addRoutes();
+  }
+
+  /**
+   * Answers a request; never rejects.
+   *
+   * @param address Of the client; clients without a token of their own are told apart by it.
+   */
+  async fetch(request: Request, address: string): Promise<Response> {
+    return await this.#app.fetch(request, { address });
+  }
+
+  /** Takes no more requests for pictures, gives back those that wait, and lets those that run end. */
+  close(): void {
+    this.queue.close();
+  }
+
+  #addRoutes(): void {
+    const app = this.#app;
+    app.use(requestId());
+    app.use(async (context, next) => {
+      const start = performance.now();
+      await next();
+      context.res.headers.set("x-request-id", context.get("requestId"));
+      this.#note(context, performance.now() - start);
+    });
+    const { allowOrigin } = this.#options;
+    if (allowOrigin !== undefined) {
+      const exposeHeaders = ["x-request-id", "x-seed", "retry-after"];
+      app.use(cors({ origin: allowOrigin, exposeHeaders }));
+    }
+    app.notFound((context) =>
+      this.#refusal(context, new RequestError(404, "There is nothing at this path"))
+    );
+    app.onError((error, context) => this.#refusal(context, this.#describe(error, context)));
+    for (const path of PAGE_PATHS) {
+      this.#add(path, { GET: () => pageAnswer(path) }, { open: true });
+    }
+    this.#add("/healthz", { GET: () => this.#health() }, { open: true });
+    this.#add("/metrics", {
+      GET: () =>
+        new Response(this.#metrics.text(this.queue), {
+          headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+        }),
+    });
+    this.#add("/info", { GET: async () => Response.json(await this.#info()) });
+    const generate = (context: Context<Environment>) => this.#generate(context);
+    this.#add("/generate", { GET: generate, POST: generate });
+    this.#add("/v1/models", {
+      GET: () => Response.json({ object: "list", data: [modelEntry(this.#model, this.#created)] }),
+    });
+    this.#add("/v1/models/:id{.+}", {
+      GET: (context) => {
+        checkModel(context.req.param("id"), this.#model);
+        return Response.json(modelEntry(this.#model, this.#created));
+      },
+    });
+    this.#add("/v1/images/generations", { POST: (context) => this.#openAI(context) });
+  }
+
+  /** Adds a path. What is not open needs a token, if there are such. */
+  #add(path: string, answers: Record<string, Answer>, { open = false } = {}): void {
+    const allow = [...Object.keys(answers), ...answers["GET"] ? ["HEAD"] : [], "OPTIONS"].join(
+      ", ",
+    );
+    this.#app.all(path, async (context) => {
+      const { method } = context.req.raw;
+      if (method === "OPTIONS") return new Response(null, { status: 204, headers: { allow } });
+      const answer = answers[method === "HEAD" ? "GET" : method];
+      if (!answer) {
+        throw new RequestError(405, `The method is ${method}, expected ${allow}`, { allow });
+      }
+      if (!open) await this.#admit(context);
+      return await answer(context);
+    });
+  }
+
+  async #admit(context: Context<Environment>): Promise<void> {
+    if (this.#options.allowOrigin === undefined) refuseOtherSites(context.req.raw);
+    const client = await this.#tokens.clientOf(context.req.raw);
+    context.set("client", client ?? context.env.address);
+  }
+
+  #health(): Response {
+    const status = this.queue.closed ? "stopping" : "ok";
+    return Response.json({ status }, { status: this.queue.closed ? 503 : 200 });
+  }
+
+  async #info(): Promise<Record<string, unknown>> {
+    return await serviceInfo(this.#pipe, this.#model, this.#limits(), this.#options.limits);
+  }
+
+  /** What the model and the service allow. */
+  #limits(): ParameterLimits {
+    return { ...limitsOf(this.#pipe), ranges: requestRanges(this.#options.limits) };
+  }
+
+  async #generate(context: Context<Environment>): Promise<Response> {
+    const { raw } = context.req;
+    const { limits, maxIdleSeconds } = this.#options;
+    const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
+    const { prompt, values, previews } = jobOf(parameters, this.#limits());
+    // It is not asked for a picture.
+    if (raw.method === "HEAD") {
+      return new Response(null, { headers: { "content-type": "image/png" } });
+    }
+    const notes = (await this.#pipe.promptNotes(prompt)).map(({ message }) => message);
+    const job = this.#submit(context, { prompt, values, previewSteps: previews });
+    if (!/\btext\/event-stream\b/.test(raw.headers.get("accept") ?? "")) {
+      return await pngAnswer(job);
+    }
+    const describe = (error: unknown) => this.#describe(error, context);
+    return this.#stream(job, jobEvents(job, this.queue, notes, describe));
+  }
+
+  async #openAI(context: Context<Environment>): Promise<Response> {
+    const { limits: request, maxIdleSeconds } = this.#options;
+    const body = await readJsonBody(context.req.raw, { ...request, maxIdleSeconds });
+    const given = readOpenAIRequest(body, this.#model, { request, parameters: this.#limits() });
+    const job = this.#submit(context, given.job);
+    const headers = rateLimitHeaders(this.queue, context.get("client"));
+    if (!given.stream) return Response.json(await imagesAnswer(job, given), { headers });
+    const describe = (error: unknown) => this.#describe(error, context);
+    return this.#stream(job, imageEvents(job, given, describe), headers);
+  }
+
+  /** Queues a job, which is given up when its client goes away. */
+  #submit(context: Context<Environment>, request: JobRequest): Job {
+    const { signal } = context.req.raw;
+    signal.throwIfAborted();
+    const client = context.get("client");
+    const job = this.queue.add(request, client);
+    const cancel = () => job.cancel();
+    signal.addEventListener("abort", cancel);
+    const start = performance.now();
+    job.finished().then((state) => {
+      signal.removeEventListener("abort", cancel);
+      const seconds = (performance.now() - start) / 1000;
+      this.#metrics.countJob(state, seconds);
+      const { numInferenceSteps: steps, numImagesPerPrompt: images } = request.values;
+      const outcome = state.status;
+      const id = context.get("requestId");
+      this.#options.log({
+        level: "info",
+        event: "job",
+        id,
+        client,
+        outcome,
+        images,
+        steps,
+        seconds,
+      });
+    });
+    return job;
+  }
+
+  #stream(
+    job: Job,
+    texts: AsyncGenerator<string, void, void>,
+    headers: Record<string, string> = {},
+  ): Response {
+    const { maxIdleSeconds } = this.#options;
+    const options = {
+      maxIdleSeconds,
+      keepAliveSeconds: KEEP_ALIVE_SECONDS,
+      onGone: () => job.cancel(),
+    };
+    return new Response(textStream(texts, options), {
+      headers: { ...headers, "content-type": "text/event-stream", "cache-control": "no-store" },
+    });
+  }
+
+  /** An error in the form that clients of the path expect. */
+  #refusal({ req, env, get }: Context<Environment>, error: RequestError): Response {
+    if (req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED });
+    const isOpenAI = req.path.startsWith("/v1/");
+    const headers: Record<string, string> = { "cache-control": "no-store", ...error.headers };
+    if (error.status === 429 && isOpenAI) {
+      Object.assign(headers, rateLimitHeaders(this.queue, get("client") ?? env.address));
+    }
+    const body = isOpenAI ? errorBody(error) : { error: error.message };
+    return Response.json(body, { status: error.status, headers });
+  }
+
+  /** What the client is to know: faults of its own, that it is to come again, and that there are others. */
+  #describe(error: unknown, context: Context<Environment>): RequestError {
+    if (error instanceof RequestError) return error;
+    if (error instanceof QueueFullError) {
+      return new RequestError(429, error.message, { "retry-after": `${error.retryAfter}` });
+    }
+    if (error instanceof QueueClosedError) return new RequestError(503, error.message);
+    if (!context.req.raw.signal.aborted) {
+      const message = error instanceof Error ? error.stack ?? error.message : String(error);
+      this.#options.log({ level: "error", event: "error", id: context.get("requestId"), message });
+    }
+    return new RequestError(500, "The picture could not be drawn");
+  }
+
+  #note({ req, res, env, get }: Context<Environment>, milliseconds: number): void {
+    const { method } = req.raw;
+    const route = req.routePath === "*" || req.routePath === "/*" ? "none" : req.routePath;
+    this.#metrics.countRequest(method, route, res.status);
+    this.#options.log({
+      level: res.status >= 500 ? "error" : "info",
+      event: "request",
+      id: get("requestId"),
+      client: get("client") ?? env.address,
+      method,
+      path: req.path.slice(0, 200),
+      status: res.status,
+      ms: Math.round(milliseconds),
+    });
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What `/info` tells about a service.
+ *
+ * @module
+ */
+
+import { VERSION } from "../base/version.ts";
+import {
+  checkParameters,
+  GENERATION_PARAMETERS,
+  type ParameterLimits,
+  PROMPT_PARAMETER_NAMES,
+  rangeOf,
+} from "../pipeline/generation_parameters.ts";
+import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import type { ServedModel } from "./openai/request.ts";
+import type { RequestLimits } from "./request_parameters.ts";
+
+/**
+ * The model and its device, the parameters of requests with their ranges and defaults, and the names of
+ * what the model can draw, if it knows them.
+ */
+export async function serviceInfo(
+  pipe: VQDiffusionPipeline,
+  { id, side }: ServedModel,
+  limits: ParameterLimits,
+  { maxPromptLength }: RequestLimits,
+): Promise<Record<string, unknown>> {
+  const defaults = checkParameters({}, limits);
+  const parameters = PROMPT_PARAMETER_NAMES.map((name) => {
+    const { shortName, type, help } = GENERATION_PARAMETERS[name];
+    const { min, max } = rangeOf(name, limits);
+    const finite = (bound: number | undefined) => Number.isFinite(bound) ? bound : undefined;
+    return {
+      name: shortName,
+      type,
+      help,
+      min: finite(min),
+      max: finite(max),
+      default: defaults[name],
+    };
+  });
+  const names = await pipe.knownNames();
+  return {
+    version: VERSION,
+    model: id,
+    device: pipe.device,
+    width: side,
+    height: side,
+    maxPromptLength,
+    parameters,
+    names: names?.names ?? [],
+    styles: names?.styles ?? [],
+    grounds: names?.grounds ?? [],
+  };
+}

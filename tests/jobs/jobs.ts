@@ -1,0 +1,15 @@
+// Jobs for tests.
+
+import type { JobRequest } from "../../src/jobs/job.ts";
+
+/** What a job is to draw: so many steps of one picture. */
+export function jobRequest(numInferenceSteps = 10): JobRequest {
+  const values = {
+    seed: 1n,
+    numInferenceSteps,
+    guidanceScale: 1,
+    truncationRate: 1,
+    numImagesPerPrompt: 1,
+  };
+  return { prompt: "a cat", values, previewSteps: 0 };
+}

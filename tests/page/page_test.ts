@@ -1,0 +1,110 @@
+// The page of `deno task serve` in Chromium.
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { findChromium, visit } from "../browser/chromium.ts";
+import { startService } from "../server/service.ts";
+
+const chromium = findChromium();
+
+/** What the visitor posts. */
+interface Visit {
+  readonly error?: string;
+  readonly header: string;
+  readonly progress: string;
+  readonly status: string;
+  readonly seeds: string[];
+  readonly isWide: boolean;
+  readonly unnamed: string[];
+  readonly kept: string[];
+  readonly form: Record<string, string>;
+  readonly isRandom: boolean;
+  readonly isSame: boolean;
+  readonly download: string;
+  readonly href: string;
+  readonly rest: string[];
+  readonly refusal: string;
+  readonly waiting: boolean;
+  readonly violations: string[];
+}
+
+/** Opens the page of a service, with the visitor in it, and waits for what it has seen. */
+async function visitPage(server: Awaited<ReturnType<typeof startService>>, hash = "") {
+  const result = Promise.withResolvers<Visit>();
+  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
+  await using front = Deno.serve(options, async (request) => {
+    const { pathname } = new URL(request.url);
+    switch (pathname) {
+      case "/result":
+        result.resolve(await request.json());
+        return new Response();
+      case "/resume":
+        server.resume();
+        return new Response();
+      case "/close":
+        server.service.close();
+        return new Response();
+      case "/visitor.js": {
+        const headers = { "content-type": "text/javascript" };
+        const file = new URL("visitor.js", import.meta.url);
+        return new Response(await Deno.readFile(file), { headers });
+      }
+      case "/": {
+        const page = await server.service.fetch(request, "browser");
+        const script = `<script type="module" src="/visitor.js"></script>`;
+        return new Response(await page.text() + script, { headers: page.headers });
+      }
+      default:
+        return await server.service.fetch(request, "browser");
+    }
+  });
+  const url = new URL(`http://127.0.0.1:${front.addr.port}/${hash}`);
+  return await visit(chromium!, url, result.promise, false);
+}
+
+Deno.test({
+  name:
+    "page/main.tsx draws, queues, stops, and has its pictures and their settings after a reload",
+  ignore: chromium === undefined,
+  async fn() {
+    await using server = await startService({ pausing: true });
+    const seen = await visitPage(server);
+    assertEquals(seen.error, undefined);
+    assertEquals(
+      seen.header,
+      `Model tiny, drawn on the server by: ${server.pipe.device.name} (asked for)`,
+    );
+    assertMatch(seen.progress, /^Step 1 of 5, .* left$/);
+    assertEquals(seen.seeds.length, 3);
+    const [second, first] = seen.seeds.map(BigInt);
+    assertEquals(second, first! + 1n);
+    assertEquals(seen.status, `a cat is drawn, seeds ${first}, ${second}`);
+    assertEquals(seen.kept, seen.seeds);
+    const { prompt, seed, steps, images } = seen.form;
+    assertEquals([prompt, seed, steps, images], ["a cat", `${first}`, "5", "1"]);
+    assertEquals([seen.isRandom, seen.isSame], [false, true]);
+    assertEquals(seen.download, `a-cat-${first}.png`);
+    assertMatch(seen.href, /^blob:/);
+    assertEquals(seen.rest, [seen.seeds[0], seen.seeds[2]]);
+    assertEquals([seen.violations, seen.unnamed, seen.isWide], [[], [], false]);
+    // What the server cannot draw now waits in the page.
+    assertEquals([seen.refusal, seen.waiting], [
+      "The service is stopping and draws nothing more",
+      true,
+    ]);
+    const outcomes = server.log.filter(({ event }) => event === "job")
+      .map(({ outcome }) => outcome);
+    assertEquals(outcomes, ["cancelled", "done", "done", "done"]);
+  },
+});
+
+Deno.test({
+  name: "page/main.tsx asks for a token if the server wants one",
+  ignore: chromium === undefined,
+  async fn() {
+    await using server = await startService({ tokens: ["right"] });
+    const { error, refusal, seeds, violations } = await visitPage(server, "#token");
+    assertEquals(error, undefined);
+    assertEquals(refusal, "The bearer token is wrong");
+    assertEquals([seeds.length, violations], [1, []]);
+  },
+});

@@ -1,0 +1,170 @@
+// Runs in the page as a person would use it; what it has seen is posted to /result. It goes on after a reload.
+
+/** Longest that something may take, in milliseconds. */
+const PATIENCE = 60_000;
+
+const { stage = "first", ...before } = JSON.parse(sessionStorage.getItem("visitor") ?? "{}");
+const violations = [];
+document.addEventListener(
+  "securitypolicyviolation",
+  ({ blockedURI }) => violations.push(blockedURI),
+);
+
+const all = (selector) => [...document.querySelectorAll(selector)];
+const one = (selector) => document.querySelector(selector);
+const text = (selector) => one(selector)?.textContent ?? "";
+const entries = () => all(".gallery li");
+const seeds = () => entries().map((entry) => /seed (\d+)/.exec(entry.textContent)[1]);
+const values = () => Object.fromEntries(all("form [name]").map(({ name, value }) => [name, value]));
+
+async function until(isSo) {
+  const end = performance.now() + PATIENCE;
+  while (!isSo()) {
+    if (performance.now() > end) {
+      throw new Error(`It never was so: ${isSo}, ${document.body.innerText}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function write(name, value) {
+  const field = one(`form [name=${name}]`);
+  field.value = value;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function press(key, ctrlKey = false) {
+  document.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true }));
+}
+
+function click(entry, label) {
+  [...entry.querySelectorAll("button, a")].find(({ textContent }) => textContent === label).click();
+}
+
+/** The pixels of a picture; the policy lets no program fetch its URL. */
+async function pixels(image) {
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, canvas.width, canvas.height).data.join();
+}
+
+/** Controls without a name for those who do not see them. */
+function unnamed() {
+  return all("button, a, input, textarea, progress, img").filter((control) => {
+    const name = control.ariaLabel || control.alt || control.textContent ||
+      control.labels?.[0]?.textContent;
+    return !name?.trim();
+  }).map(({ outerHTML }) => outerHTML);
+}
+
+async function first() {
+  await until(() => one("form [name=steps]"));
+  const header = text("header p");
+  write("steps", "5");
+  write("images", "2");
+  write("prompt", "a cat");
+  press("Enter", true);
+  await until(() => one("progress")?.value > 0);
+  const progress = text("[data-progress]");
+  const whileDrawing = unnamed();
+  write("images", "1");
+  write("prompt", "a dog");
+  press("Enter", true);
+  write("prompt", "a cow");
+  press("Enter", true);
+  await until(() => all("ol li").length === 2);
+  one("ol button[aria-label='Remove a cow']").click();
+  await until(() => all("ol li").length === 1);
+  press("Escape");
+  await until(() => text("h2") === "a dog");
+  await fetch("/resume");
+  await until(() => entries().length === 1);
+  write("images", "2");
+  write("prompt", "a cat");
+  press("Enter", true);
+  await until(() => entries().length === 3 && !one("progress"));
+  const status = text("[role=status]");
+  const picture = await pixels(one(".gallery li:nth-child(2) img"));
+  const isWide = document.documentElement.scrollWidth > innerWidth;
+  const seen = {
+    header,
+    progress,
+    status,
+    seeds: seeds(),
+    picture,
+    isWide,
+    unnamed: [...whileDrawing, ...unnamed()],
+  };
+  sessionStorage.setItem("visitor", JSON.stringify({ stage: "second", seen, violations }));
+  location.reload();
+}
+
+async function second() {
+  await until(() => entries().length === 3 && one("form [name=steps]"));
+  const { seen } = before;
+  const kept = seeds();
+  // The second is the first picture of two; alone it is drawn again by its own seed.
+  click(entries()[1], "Reuse");
+  await until(() => values().prompt === "a cat");
+  const form = values();
+  const isRandom = one("[name=random]").checked;
+  one("form button[type=submit]").click();
+  await until(() => entries().length === 4 && !one("progress"));
+  const again = await pixels(one(".gallery img"));
+  const { download, href } = one(".gallery a");
+  click(entries()[0], "Delete");
+  await until(() => entries().length === 3);
+  click(entries()[1], "Delete");
+  await until(() => entries().length === 2);
+  await fetch("/close");
+  press("Enter", true);
+  await until(() => one("[role=alert]"));
+  const refusal = text("[role=alert]");
+  const waiting = all("section button").map(({ textContent }) => textContent).includes("Go on");
+  const result = {
+    ...seen,
+    kept,
+    form,
+    isRandom,
+    isSame: again === seen.picture,
+    download,
+    href,
+    rest: seeds(),
+    refusal,
+    waiting,
+    violations: [...before.violations, ...violations],
+  };
+  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+}
+
+/** Is let in by a token, the first being wrong. */
+async function withToken() {
+  const use = async (token) => {
+    await until(() => one("[name=token]"));
+    write("token", token);
+    one("form button").click();
+  };
+  await use("wrong");
+  await until(() => one("[role=alert]"));
+  const refusal = text("[role=alert]");
+  await use("right");
+  await until(() => one("form [name=steps]"));
+  write("steps", "2");
+  write("prompt", "a cat");
+  press("Enter", true);
+  await until(() => entries().length === 1);
+  const result = { refusal, seeds: seeds(), violations };
+  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+}
+
+try {
+  if (location.hash === "#token") await withToken();
+  else await (stage === "first" ? first() : second());
+} catch (error) {
+  await fetch("/result", {
+    method: "POST",
+    body: JSON.stringify({ error: `${error}\n${error.stack}` }),
+  });
+}

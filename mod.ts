@@ -21,6 +21,7 @@
 // The pipeline: loading, drawing, saving.
 export { type StreamEvent, VQDiffusionPipeline } from "./src/pipeline/vq_diffusion_pipeline.ts";
 export type { PipelineFromPretrainedOptions } from "./src/pipeline/load_options.ts";
+export type { OpenFolderOptions } from "./src/checkpoints/folders.ts";
 export type { LoadEvent, OnProgress } from "./src/files/progress.ts";
 export type { GenerationParameters } from "./src/pipeline/generation_parameters.ts";
 export type { GenerationConfig } from "./src/pipeline/generation_config.ts";
@@ -40,6 +41,7 @@ export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
 
 // Its components.
+export { Model } from "./src/models/model.ts";
 export { CLIPTokenizer } from "./src/tokenizers/clip_tokenizer.ts";
 export { CLIPTextModel } from "./src/models/clip_text_model.ts";
 export { Transformer2DModel } from "./src/models/transformer_2d.ts";

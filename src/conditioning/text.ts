@@ -14,7 +14,7 @@ import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { needComponent } from "./needed_component.ts";
 
 /**
- * Embeddings of texts (texts, length, columns), as {@linkcode encodePrompt} makes them: each token
+ * Embeddings of texts (texts, length, columns), as `VQDiffusionPipeline.encodePrompt` makes them: each token
  * divided by its L2 norm. A tensor stays the caller's and is read when the generation begins.
  */
 export type PromptEmbeds = Tensor | {

@@ -4,8 +4,9 @@
  * @module
  */
 
-import type { Backend, DeviceInfo } from "../backends/backend.ts";
+import type { Backend, DeviceInfo, Tensor } from "../backends/backend.ts";
 import type { KnownNames } from "../conditioning/known_names.ts";
+import { checkTextRequest, encodePrompt, type PromptEmbeds } from "../conditioning/text.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { ModelFolder } from "../files/source.ts";
@@ -278,6 +279,21 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
       const { step, timestep } = state;
       yield { step: step + 1, steps, timestep, tokens: tokens.slice(), preview };
     }
+  }
+
+  /**
+   * Encodes prompts, as `promptEmbeds` and `negativePromptEmbeds` take them.
+   *
+   * @returns (prompts, length, crossAttentionDim), each token divided by its L2 norm.
+   * @throws {TypeError} If the pipeline has no `tokenizer` or `textEncoder`.
+   */
+  async encodePrompt(
+    prompt: string | readonly string[],
+    { signal }: Pick<StreamOptions, "signal"> = {},
+  ): Promise<Exclude<PromptEmbeds, Tensor>> {
+    const request = { prompts: [prompt].flat(), numImagesPerPrompt: 1, guided: false, signal };
+    checkTextRequest(this.components, request);
+    return await this.#session.use((components) => encodePrompt(components, request));
   }
 
   /**

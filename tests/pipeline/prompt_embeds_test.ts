@@ -18,10 +18,8 @@ async function loadTiny() {
 
 Deno.test("VQDiffusionPipeline.generate() draws the same tokens from embeddings as from their prompts", async () => {
   await using pipe = await loadTiny();
-  const encode = (prompts: readonly string[]) =>
-    encodePrompt(pipe.components, { prompts, numImagesPerPrompt: 1, guided: false });
   for (const prompts of [["a horse"], PROMPTS]) {
-    const promptEmbeds = await encode(prompts);
+    const promptEmbeds = await pipe.encodePrompt(prompts);
     for (const options of [{}, { guidanceScale: 1 }, { numImagesPerPrompt: 2 }]) {
       const all = { ...OPTIONS, ...options };
       const expected = await pipe.generate(prompts, all);
@@ -34,8 +32,7 @@ Deno.test("VQDiffusionPipeline.generate() draws the same tokens from embeddings 
 
 Deno.test("VQDiffusionPipeline.generate() takes negativePromptEmbeds for one or each of the prompts", async () => {
   await using pipe = await loadTiny();
-  const encode = (...prompts: string[]) =>
-    encodePrompt(pipe.components, { prompts, numImagesPerPrompt: 1, guided: false });
+  const encode = (...prompts: string[]) => pipe.encodePrompt(prompts);
   const options = { ...OPTIONS, numImagesPerPrompt: 2 };
   const learned = await pipe.generate(PROMPTS, options);
   const one = await encode("a horse");

@@ -52,6 +52,11 @@ class Generation implements Disposable {
   #known: { done: number; tokens: Int32Array; position: NoisePosition };
   /** The steps on a device. */
   #run: DenoisingRun | undefined;
+  /** Frees the memory, also of a generation that nobody goes on with: an abort may come from elsewhere. */
+  readonly #free = () => {
+    this.#run?.[Symbol.dispose]();
+    this.#run = undefined;
+  };
 
   constructor(session: Session, request: GenerationRequest, conditioning: TextConditioning) {
     const { scheduler, plan: { steps }, generator, tokens, batch } = request;
@@ -61,6 +66,7 @@ class Generation implements Disposable {
     const sizes = { batch, pixels: tokens.length / batch };
     this.#noise = new NoiseSource({ scheduler, steps, sizes, generator });
     this.#known = { done: 0, tokens, position: this.#noise.position(0) };
+    request.signal?.addEventListener("abort", this.#free);
   }
 
   /** Goes on until so many steps are done. */
@@ -79,13 +85,15 @@ class Generation implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#run?.[Symbol.dispose]();
+    this.#request.signal?.removeEventListener("abort", this.#free);
+    this.#free();
   }
 
   async #advance(components: PipelineParts, done: number): Promise<DenoisingRun> {
     const { signal, plan } = this.#request;
     const run = await this.#runOn(components);
     while (run.done < done) {
+      signal?.throwIfAborted();
       const index = run.done;
       const running = run.step(plan.steps[index]!, this.#noise.take(index), { signal });
       try {
@@ -102,6 +110,7 @@ class Generation implements Disposable {
 
   /** The run on these components; a new one begins where the tokens are known. */
   async #runOn(components: PipelineParts): Promise<DenoisingRun> {
+    this.#request.signal?.throwIfAborted();
     if (this.#run?.components === components) return this.#run;
     this.#run?.[Symbol.dispose]();
     this.#noise.rewind(this.#known.position);
@@ -112,6 +121,7 @@ class Generation implements Disposable {
   }
 
   async #remember(run: DenoisingRun): Promise<void> {
+    this.#request.signal?.throwIfAborted();
     const { done } = run;
     const tokens = await run.tokens.data();
     this.#known = { done, tokens, position: this.#noise.position(done) };
@@ -163,6 +173,7 @@ class DenoisingRun implements Disposable {
   /** Begins with tokens that are there after so many steps. */
   async begin(tokens: Int32Array, done: number, options: RunOptions): Promise<void> {
     await this.#prepare(options);
+    options.signal?.throwIfAborted();
     this.tokens.write(tokens);
     this.#done = done;
   }

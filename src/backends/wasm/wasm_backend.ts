@@ -28,6 +28,7 @@ import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 import { WorkerPool } from "./worker_pool.ts";
+import { WorkQueue } from "./work_queue.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
 export interface WasmBackendOptions {
@@ -63,7 +64,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(CONTROL_BYTES).address;
   new Uint8Array(memory.buffer, control, CONTROL_BYTES).fill(0);
-  const threads = asked ?? Math.min(navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+  const threads = asked ?? Math.min(processors(), MOST_THREADS);
   let runner: Runner = new InlineRunner(kernels, control);
   let lack = "";
   if (threads > 1) {
@@ -83,6 +84,11 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   return new WasmBackend(device, kernels, { memory, limit }, allocator, runner);
 }
 
+/** The number of processors; 1 in runtimes that do not tell. */
+function processors(): number {
+  return (globalThis.navigator as Navigator | undefined)?.hardwareConcurrency ?? 1;
+}
+
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
   readonly device: DeviceInfo;
@@ -93,8 +99,7 @@ export class WasmBackend implements WasmHost {
   readonly allocator: Allocator;
   readonly #memory: WebAssembly.Memory;
   readonly #runner: Runner;
-  #tail: Promise<unknown> = Promise.resolve();
-  #pending = 0;
+  readonly #queue = new WorkQueue();
   #scratch: Block | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -116,26 +121,22 @@ export class WasmBackend implements WasmHost {
 
   /** Whether nothing is submitted that has not ended. */
   get idle(): boolean {
-    return this.#pending === 0;
+    return this.#queue.idle;
   }
 
-  /** Calls `work` after all that was submitted before. */
-  submit<T>(work: () => T | Promise<T>): Promise<T> {
-    this.#pending++;
-    const result = this.#tail.then(work).finally(() => this.#pending--);
-    this.#tail = result.catch(() => {});
-    return result;
+  /** Calls `work` after all that was submitted before, at once if that is nothing. */
+  call<T>(work: () => T): Promise<T> {
+    return this.#queue.call(work);
   }
 
-  /** Like {@linkcode submit}, but at once if nothing is pending. */
-  async whenIdle<T>(work: () => T): Promise<T> {
-    return this.idle ? work() : await this.submit(work);
+  /** Like {@linkcode call}, for work that nobody waits for. */
+  defer(work: () => void): void {
+    this.#queue.defer(work);
   }
 
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void {
-    if (this.idle) this.allocator.release(block);
-    else this.submit(() => this.allocator.release(block));
+    this.defer(() => this.allocator.release(block));
   }
 
   /** The elements at an address; valid until the memory grows. */
@@ -157,10 +158,10 @@ export class WasmBackend implements WasmHost {
     signal?: AbortSignal,
   ): Promise<boolean> {
     this.#expectAlive();
-    return this.submit(() => {
+    return this.#queue.run(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
       const scratch = this.#reserveScratch(scratchBytes * this.#runner.threads);
-      return this.#runner.run({ ...job, scratch, scratchBytes }, signal);
+      return this.#runner.start({ ...job, scratch, scratchBytes }, signal);
     });
   }
 
@@ -219,7 +220,7 @@ export class WasmBackend implements WasmHost {
   }
 
   dispose(): Promise<void> {
-    return this.#disposal ??= this.submit(() => this.#runner.dispose());
+    return this.#disposal ??= this.call(() => this.#runner.dispose());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

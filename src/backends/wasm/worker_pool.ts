@@ -7,7 +7,7 @@
  * @module
  */
 
-import { CONTROL_BYTES, ControlWord, type Job, type Runner } from "./runner.ts";
+import { CONTROL_BYTES, ControlWord, type Execution, type Job, type Runner } from "./runner.ts";
 
 /** What a worker needs to begin. */
 interface WorkerStart {
@@ -43,9 +43,12 @@ const serve = async ({ module, memory, control, index, threads }) => {
 start.then(serve).catch((error) => post(String(error)));
 `;
 
-/** For Deno and Node, whose own workers let the process end while they sleep. */
+/**
+ * For Deno, Node and Bun, whose own workers let the process end while they sleep. Whether such a source is a
+ * script, with `require`, or a module depends on the runtime and its version.
+ */
 const NODE_WORKER = `
-const { parentPort, workerData } = require("node:worker_threads");
+const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads");
 const post = (message) => parentPort.postMessage(message);
 const start = Promise.resolve(workerData);
 ${WORKER_BODY}`;
@@ -166,7 +169,25 @@ export class WorkerPool implements Runner {
     }
   }
 
-  async run(job: Job, signal?: AbortSignal): Promise<boolean> {
+  start(job: Job, signal?: AbortSignal): Execution {
+    let ended: boolean | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    const running = this.#run(job, signal).then(
+      (value) => void (ended = value),
+      (error) => void (failure = { error }),
+    );
+    return {
+      get ended() {
+        return ended;
+      },
+      advance() {
+        if (failure) throw failure.error;
+        return ended === undefined ? running : undefined;
+      },
+    };
+  }
+
+  async #run(job: Job, signal?: AbortSignal): Promise<boolean> {
     if (this.#failure) throw this.#failure;
     if (signal?.aborted) return false;
     const words = this.#words;

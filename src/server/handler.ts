@@ -230,11 +230,11 @@ class Handler<Environment> {
       });
     }
     const start = performance.now();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    context?.waitUntil?.(promise);
+    let resolve: (() => void) | undefined;
+    context?.waitUntil?.(new Promise<void>((settle) => resolve = settle));
     const release = () => {
       place.release();
-      resolve();
+      resolve?.();
       this.#seconds = (performance.now() - start) / 1000;
     };
     return { signal: place.signal, release };

@@ -1,14 +1,15 @@
 /**
- * Folders on disk. Needs `Deno`, and says so where there is none.
+ * Folders on disk, where there is a file system.
  *
  * @module
  */
 
 import { refuseType } from "../base/check.ts";
+import { hasCode, type OpenFile } from "./file_system.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
+import { fileSystem } from "./find_file_system.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
-import { requireDeno } from "./require_deno.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /** How to read a folder, and what to notify. */
@@ -23,7 +24,7 @@ export interface DiskFolderOptions {
  * Opens a folder on disk. Needs permission to read it.
  *
  * @throws {MissingFileError} If there is none.
- * @throws {TypeError} If it is a file, or this is not Deno.
+ * @throws {TypeError} If it is a file, or there is no file system.
  */
 export async function openDiskFolder(
   path: string,
@@ -32,11 +33,11 @@ export async function openDiskFolder(
   if (path === "") {
     refuseType({ task: "open a folder", name: "path" }, path, "the path of a folder");
   }
-  requireDeno(`open ${path}`);
+  const files = fileSystem(`open ${path}`);
   try {
-    if ((await Deno.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
+    if ((await files.stat(path)).isDirectory) return treeFolder(new DiskTree(path, options));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
+    if (hasCode(error, "ENOENT")) throw missingFile(`the folder ${path}`, error);
     throw error;
   }
   throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
@@ -46,20 +47,20 @@ export async function openDiskFolder(
  * Opens a file on disk for reading in parts. Needs permission to read it.
  *
  * @throws {MissingFileError} If there is none.
- * @throws {TypeError} If it is a folder, or this is not Deno.
+ * @throws {TypeError} If it is a folder, or there is no file system.
  */
 export async function openDiskFile(
   path: string,
   progress: FileProgress,
   signal?: AbortSignal,
 ): Promise<FileSource> {
-  requireDeno(`read ${path}`);
+  const files = fileSystem(`read ${path}`);
   signal?.throwIfAborted();
-  let file: Deno.FsFile;
+  let file: OpenFile;
   try {
-    file = await Deno.open(path);
+    file = await files.open(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(path, error);
+    if (hasCode(error, "ENOENT")) throw missingFile(path, error);
     throw error;
   }
   const { size, isDirectory } = await file.stat();
@@ -82,11 +83,10 @@ class DiskTree implements FileTree {
 
   async has(path: string): Promise<boolean> {
     try {
-      return (await Deno.stat(joinPath(this.description, path))).isFile;
+      const location = joinPath(this.description, path);
+      return (await fileSystem(`look for ${location}`).stat(location)).isFile;
     } catch (error) {
-      const missing = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.NotADirectory;
-      if (missing) return false;
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
       throw error;
     }
   }
@@ -101,7 +101,7 @@ class DiskTree implements FileTree {
 class DiskFile implements FileSource {
   readonly description: string;
   readonly size: number;
-  readonly #file: Deno.FsFile;
+  readonly #file: OpenFile;
   readonly #progress: FileProgress;
   readonly #signal: AbortSignal | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -110,7 +110,7 @@ class DiskFile implements FileSource {
   constructor(
     path: string,
     size: number,
-    file: Deno.FsFile,
+    file: OpenFile,
     progress: FileProgress,
     signal: AbortSignal | undefined,
   ) {
@@ -144,7 +144,7 @@ class DiskFile implements FileSource {
     this.#signal?.throwIfAborted();
     checkRange(this.description, this.size, offset, length);
     const bytes = new Uint8Array(length);
-    await this.#file.seek(offset, Deno.SeekMode.Start);
+    await this.#file.seek(offset, 0);
     let done = 0;
     while (done < length) {
       const count = await this.#file.read(bytes.subarray(done));

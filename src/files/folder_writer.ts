@@ -1,11 +1,12 @@
 /**
- * Writing the files of a model so that nothing half-written is ever seen. Needs `Deno`.
+ * Writing the files of a model so that nothing half-written is ever seen, where there is a file system.
  *
  * @module
  */
 
+import { type FileSystem, hasCode } from "./file_system.ts";
+import { fileSystem } from "./find_file_system.ts";
 import { checkPath, joinPath } from "./paths.ts";
-import { requireDeno } from "./require_deno.ts";
 
 /** Takes the next bytes of a file. They are not used again after the promise is fulfilled. */
 export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
@@ -40,24 +41,25 @@ export interface FolderTransaction extends FolderWriter, AsyncDisposable {
  * await folder.commit();
  * ```
  *
- * @throws {TypeError} If this is not Deno.
+ * @throws {TypeError} If there is no file system.
  */
 export async function writeFolder(path: string): Promise<FolderTransaction> {
-  requireDeno(`write ${path}`);
-  const transaction = new DiskTransaction(path);
+  const transaction = new DiskTransaction(path, fileSystem(`write ${path}`));
   await transaction.begin();
   return transaction;
 }
 
 class DiskTransaction implements FolderTransaction {
   readonly description: string;
+  readonly #disk: FileSystem;
   /** Temporary names by final ones. */
   readonly #files = new Map<string, string>();
   readonly #newFolders: string[] = [];
   readonly #suffix = `${crypto.randomUUID().slice(0, 8)}.tmp`;
 
-  constructor(path: string) {
+  constructor(path: string, disk: FileSystem) {
     this.description = path;
+    this.#disk = disk;
   }
 
   async writeText(path: string, text: string): Promise<void> {
@@ -70,7 +72,7 @@ class DiskTransaction implements FolderTransaction {
     const temporary = `${final}.${this.#suffix}`;
     await this.#makeFolders(path);
     this.#files.set(final, temporary);
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
+    using file = await this.#disk.open(temporary, { write: true, create: true, truncate: true });
     await write(async (bytes) => {
       for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
     });
@@ -88,25 +90,25 @@ class DiskTransaction implements FolderTransaction {
 
   async commit(): Promise<void> {
     for (const [final, temporary] of this.#files) {
-      await Deno.rename(temporary, final);
+      await this.#disk.rename(temporary, final);
       this.#files.delete(final);
     }
     this.#newFolders.length = 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const temporary of this.#files.values()) await removeIfThere(temporary);
+    for (const temporary of this.#files.values()) await this.#removeIfThere(temporary);
     this.#files.clear();
-    for (const path of this.#newFolders.splice(0).reverse()) await removeIfThere(path);
+    for (const path of this.#newFolders.splice(0).reverse()) await this.#removeIfThere(path);
   }
 
   /** Makes the folder itself, with those above it. */
   async begin(): Promise<void> {
     try {
-      await Deno.stat(this.description);
+      await this.#disk.stat(this.description);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      await Deno.mkdir(this.description, { recursive: true });
+      if (!hasCode(error, "ENOENT")) throw error;
+      await this.#disk.mkdir(this.description, { recursive: true });
       this.#newFolders.push(this.description);
     }
   }
@@ -116,21 +118,20 @@ class DiskTransaction implements FolderTransaction {
     for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
       const folder = joinPath(this.description, path.slice(0, end));
       try {
-        await Deno.mkdir(folder);
+        await this.#disk.mkdir(folder);
         this.#newFolders.push(folder);
       } catch (error) {
-        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+        if (!hasCode(error, "EEXIST")) throw error;
       }
     }
   }
-}
 
-/** Removes a file or an empty folder; leaves a folder into which others have written. */
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    const gone = error instanceof Deno.errors.NotFound;
-    if (!gone && !(await Deno.stat(path)).isDirectory) throw error;
+  /** Removes a file or an empty folder; leaves a folder into which others have written. */
+  async #removeIfThere(path: string): Promise<void> {
+    try {
+      await this.#disk.remove(path);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT") && !(await this.#disk.stat(path)).isDirectory) throw error;
+    }
   }
 }

@@ -34,6 +34,7 @@ export async function bundle(
       sourcemap: "linked",
       charset: "utf8",
       inject: inject.map(pathTo),
+      external: ["node:*"],
       plugins: [npmModules(), leftOut(without)],
       logLevel: "warning",
     });

@@ -12,6 +12,9 @@ const PACKAGES = {
   deno2_5: { spec: "npm:@deno/linux-x64-glibc@2.5.7", program: "deno" },
 } as const;
 
+/** Longest that a program may take, in milliseconds: it ends by itself, or hangs. */
+const PATIENCE = 120_000;
+
 /** Name of a runtime. */
 export type RuntimeName = keyof typeof PACKAGES;
 
@@ -40,7 +43,8 @@ export async function outputOf(
   args: readonly string[],
   options: Pick<Deno.CommandOptions, "cwd" | "env" | "clearEnv"> = {},
 ): Promise<string> {
-  const command = new Deno.Command(program, { args: [...args], stdin: "null", ...options });
+  const signal = AbortSignal.timeout(PATIENCE);
+  const command = new Deno.Command(program, { args: [...args], stdin: "null", signal, ...options });
   const { success, stdout, stderr } = await command.output();
   if (success) return new TextDecoder().decode(stdout);
   throw new Error(`${program} failed: ${new TextDecoder().decode(stderr)}`);

@@ -86,12 +86,7 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
 
 /** The number of processors; 1 in runtimes that do not tell. */
 function processors(): number {
-  const { navigator, process } = globalThis as {
-    navigator?: Navigator;
-    process?: { getBuiltinModule?(name: string): { availableParallelism?(): number } | undefined };
-  };
-  if (navigator?.hardwareConcurrency) return navigator.hardwareConcurrency;
-  return process?.getBuiltinModule?.("node:os")?.availableParallelism?.() ?? 1;
+  return (globalThis.navigator as Navigator | undefined)?.hardwareConcurrency ?? 1;
 }
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */

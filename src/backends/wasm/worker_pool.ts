@@ -76,10 +76,21 @@ interface NodeWorkerThreads {
   };
 }
 
+/** The oldest V8 whose workers can be relied upon: those of Node 20 hang when memory grows while they sleep. */
+const OLDEST_V8 = 12;
+
+/** @throws {Error} If workers hang here. */
 function nodeWorkerThreads(): NodeWorkerThreads | undefined {
   const { process } = globalThis as {
-    process?: { getBuiltinModule?(name: string): NodeWorkerThreads | undefined };
+    process?: {
+      readonly versions?: { readonly v8?: string };
+      getBuiltinModule?(name: string): NodeWorkerThreads | undefined;
+    };
   };
+  const { v8 } = process?.versions ?? {};
+  if (v8 !== undefined && Number.parseInt(v8) < OLDEST_V8) {
+    throw new Error(`workers of V8 ${v8.split("-")[0]} hang when memory grows`);
+  }
   return process?.getBuiltinModule?.("node:worker_threads");
 }
 

@@ -19,7 +19,7 @@ function filesIn(folder: string, extension: string): string[] {
 /** Markdown files of the root and of folders that describe something. */
 function documents(): string[] {
   const root = [...Deno.readDirSync(ROOT)].map(({ name }) => name);
-  const folders = ["bench/", "evaluation/", "examples/"];
+  const folders = ["bench/", "docs/", "evaluation/", "examples/"];
   return [
     ...root.filter((name) => name.endsWith(".md")),
     ...folders.flatMap((folder) => filesIn(folder, ".md")),

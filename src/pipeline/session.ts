@@ -79,7 +79,7 @@ export class Session<C extends PipelineParts = PipelineParts> {
     given: string | URL | ModelFolder | undefined,
     options: PipelineFromPretrainedOptions = {},
   ): Promise<Session<PipelineComponents>> {
-    const source = given ?? embeddedModel();
+    const source = given === undefined ? embeddedModel() : given;
     checkLoadOptions(source, options);
     if (given === undefined) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
     options.signal?.throwIfAborted();

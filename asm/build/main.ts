@@ -1,6 +1,7 @@
 /**
- * Compiles the kernels to `wasm/`: two variants as base64 in TypeScript modules, so that importing
- * them needs no permission, the bindings that `asc` generates, and the layouts of the commands.
+ * Compiles the kernels to `wasm/`: two variants, each as a file for runtimes that compile what they were
+ * deployed with and nothing else, and as base64 in a TypeScript module, so that importing it needs no
+ * permission; the bindings that `asc` generates, and the layouts of the commands.
  *
  * Usage: `deno task build` writes them, `deno task build --check` fails if they are not fresh.
  */
@@ -45,32 +46,39 @@ async function readSources(): Promise<Map<string, string>> {
   return new Map((await Promise.all(texts)).map((text, i) => [names[i]!, text]));
 }
 
-/** Contents of the files of `wasm/`, by name. */
-async function build(): Promise<Map<string, string>> {
-  const outputs = new Map<string, string>();
+/** Bytes of the files of `wasm/`, by name. */
+async function build(): Promise<Map<string, Uint8Array>> {
+  const outputs = new Map<string, Uint8Array>();
+  const write = (name: string, text: string) => outputs.set(name, new TextEncoder().encode(text));
   const commands = writeInterface(readInterface(await readSources()));
-  outputs.set("commands.ts", `${header}\n${commands}`);
+  write("commands.ts", `${header}\n${commands}`);
   for (const [name, flags] of Object.entries(variants)) {
     const files = await compile(flags);
-    const base64 = encodeBase64(files.get("out.wasm") as Uint8Array).replace(/.{100}/g, "$&\\\n");
-    outputs.set(
+    const module = files.get("out.wasm") as Uint8Array;
+    outputs.set(`${name}.wasm`, module);
+    const base64 = encodeBase64(module).replace(/.{100}/g, "$&\\\n");
+    write(
       `${name}.ts`,
       `${header}\n/** The module, base64. */\nexport const base64: string = \`\\\n${base64}\`;\n`,
     );
     for (const extension of ["js", "d.ts"]) {
-      outputs.set(`bindings.${extension}`, header + files.get(`out.${extension}`));
+      write(`bindings.${extension}`, header + files.get(`out.${extension}`));
     }
   }
   return outputs;
 }
 
+function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 const outputs = await build();
 const stale: string[] = [];
-for (const [name, text] of outputs) {
+for (const [name, bytes] of outputs) {
   const path = new URL(`wasm/${name}`, root);
-  if (await Deno.readTextFile(path).catch(() => "") === text) continue;
+  if (equal(await Deno.readFile(path).catch(() => undefined), bytes)) continue;
   stale.push(name);
-  if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);
+  if (!Deno.args.includes("--check")) await Deno.writeFile(path, bytes);
 }
 if (Deno.args.includes("--check") && stale.length > 0) {
   console.error(`Not what asm/ builds: ${stale.join(", ")} in wasm/; run \`deno task build\``);

@@ -7,7 +7,7 @@
 import { checkChoice } from "../base/check.ts";
 import type { Backend, DeviceType } from "./backend.ts";
 import type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
-import { createWasmBackend } from "./wasm/wasm_backend.ts";
+import type { WasmBackendOptions } from "./wasm/wasm_backend.ts";
 
 export type { KernelModule, SimdVariant } from "./wasm/kernels.ts";
 export { compileKernels } from "./wasm/kernels.ts";
@@ -50,11 +50,17 @@ export interface CreateBackendOptions {
 export async function createBackend(options: CreateBackendOptions = {}): Promise<Backend> {
   const { device = "auto" } = options;
   checkChoice({ task: "create a backend", name: "device" }, device, ["auto", "wasm", "webgpu"]);
-  if (device === "wasm") return await createWasmBackend({ reason: "asked for", ...options });
+  if (device === "wasm") return await onCpu({ reason: "asked for", ...options });
   const gpu = await tryWebGpu(device === "webgpu");
   if (typeof gpu !== "string") return gpu;
   if (device === "webgpu") throw new Error(`Cannot use WebGPU: ${gpu}`);
-  return await createWasmBackend({ ...options, reason: gpu });
+  return await onCpu({ ...options, reason: gpu });
+}
+
+/** A backend on the CPU; loaded when one is asked for, as a GPU's is. */
+async function onCpu(options: WasmBackendOptions): Promise<Backend> {
+  const { createWasmBackend } = await import("./wasm/wasm_backend.ts");
+  return await createWasmBackend(options);
 }
 
 /** Options of {@linkcode createDryBackend}. */

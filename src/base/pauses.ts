@@ -4,6 +4,8 @@
  * @module
  */
 
+import { nextTurn } from "./event_loop.ts";
+
 /** Milliseconds of work between two pauses: short enough for an abort to act at once. */
 const SLICE = 20;
 
@@ -14,7 +16,7 @@ export class Pauses {
   /** Lets the event loop turn if it has had to wait for long; to be called often. */
   async takeIfDue(): Promise<void> {
     if (performance.now() < this.#sliceEnd) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await nextTurn();
     this.#sliceEnd = performance.now() + SLICE;
   }
 }

@@ -8,6 +8,8 @@
 import { refuseType, type Subject } from "../base/check.ts";
 import type { HubOptions } from "../hub/hub.ts";
 import { isHubId } from "../hub/hub_id.ts";
+import { hasCode } from "../files/file_system.ts";
+import { findFileSystem, hasFileSystem } from "../files/find_file_system.ts";
 import { pathOfUrl } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
@@ -122,8 +124,15 @@ export function isOriginal(source: string | URL): boolean {
   return /\.(pth|pt|ckpt)$/i.test(path);
 }
 
-/** The URL that a string is, if it is one and not a path such as `C:/models`. */
+/**
+ * The URL that a string is, if it is one and not a path such as `C:/models`. On a page, which has no files,
+ * `/models`, `./models` and `../models` are URLs beside the page's own.
+ */
 function urlOf(source: string, subject: Subject): URL | undefined {
+  const page = (globalThis.location as Location | undefined)?.href;
+  if (/^\.{0,2}\//.test(source) && page !== undefined && !hasFileSystem()) {
+    return new URL(source, page);
+  }
   if (!/^[A-Za-z][A-Za-z0-9+.-]+:/.test(source)) return undefined;
   if (!URL.canParse(source)) refuseType(subject, source, "a valid URL");
   return new URL(source);
@@ -131,12 +140,16 @@ function urlOf(source: string, subject: Subject): URL | undefined {
 
 /** Whether there is such a folder, without asking for a permission: it may well be meant for the hub. */
 async function isFolder(path: string): Promise<boolean> {
-  if (typeof Deno === "undefined") return false;
-  if ((await Deno.permissions.query({ name: "read", path })).state !== "granted") return false;
+  const files = await findFileSystem();
+  if (files === undefined) return false;
+  if (typeof Deno !== "undefined") {
+    const { state } = await Deno.permissions.query({ name: "read", path });
+    if (state !== "granted") return false;
+  }
   try {
-    return (await Deno.stat(path)).isDirectory;
+    return (await files.stat(path)).isDirectory;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
     throw error;
   }
 }

@@ -6,7 +6,7 @@
 
 import { openFolder } from "../checkpoints/folders.ts";
 import { readKnownNames } from "../conditioning/known_names.ts";
-import { EMBEDDED_MODEL } from "../pipeline/session.ts";
+import { embeddedModel } from "../pipeline/session.ts";
 import { hubOptions } from "./environment.ts";
 import type { GenerateArguments } from "./generate_arguments.ts";
 import { print, printMessage } from "./terminal.ts";
@@ -22,7 +22,7 @@ const WIDTH = 100;
 export async function listNames(
   { model, revision, prompts, json }: GenerateArguments,
 ): Promise<number> {
-  const folder = await openFolder(model ?? EMBEDDED_MODEL, { ...hubOptions(), revision });
+  const folder = await openFolder(model ?? embeddedModel(), { ...hubOptions(), revision });
   const names = await readKnownNames(folder);
   if (names === undefined) {
     printMessage(`error: ${folder.description} has no list of names (names.json)`);

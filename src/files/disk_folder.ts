@@ -1,15 +1,16 @@
 /**
- * Folders on disk. Needs `Deno`, and says so where there is none.
+ * Folders on disk, where there is a file system.
  *
  * @module
  */
 
 import { refuseType } from "../base/check.ts";
-import { INCOMPLETE_MARK } from "./incomplete.ts";
+import { type FileSystem, hasCode, isSystemError, type OpenFile } from "./file_system.ts";
 import { type FileTree, treeFolder } from "./file_tree.ts";
+import { fileSystem } from "./find_file_system.ts";
+import { INCOMPLETE_MARK } from "./incomplete.ts";
 import { checkRange, joinPath, missingFile } from "./paths.ts";
 import { FileProgress, type OnProgress } from "./progress.ts";
-import { requireDeno } from "./require_deno.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /** How to read a folder, and what to notify. */
@@ -24,7 +25,7 @@ export interface DiskFolderOptions {
  * Opens a folder on disk. Needs permission to read it.
  *
  * @throws {MissingFileError} If there is none.
- * @throws {TypeError} If it is a file, or this is not Deno.
+ * @throws {TypeError} If it is a file, or there is no file system.
  * @throws {SyntaxError} If its files were being replaced when a program was stopped.
  */
 export async function openDiskFolder(
@@ -34,14 +35,14 @@ export async function openDiskFolder(
   if (path === "") {
     refuseType({ task: "open a folder", name: "path" }, path, "the path of a folder");
   }
-  requireDeno(`open ${path}`);
+  const files = await fileSystem(`open ${path}`);
   try {
-    if ((await Deno.stat(path)).isDirectory) {
-      await expectComplete(path);
-      return treeFolder(new DiskTree(path, options));
+    if ((await files.stat(path)).isDirectory) {
+      await expectComplete(files, path);
+      return treeFolder(new DiskTree(files, path, options));
     }
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw missingFile(`the folder ${path}`, error);
+    if (hasCode(error, "ENOENT")) throw missingFile(`the folder ${path}`, error);
     throw readingError(path, error);
   }
   throw new TypeError(`Cannot open ${path}: it is a file, expected a folder`);
@@ -51,18 +52,18 @@ export async function openDiskFolder(
  * Opens a file on disk for reading in parts. Needs permission to read it.
  *
  * @throws {MissingFileError} If there is none.
- * @throws {TypeError} If it is a folder, or this is not Deno.
+ * @throws {TypeError} If it is a folder, or there is no file system.
  */
 export async function openDiskFile(
   path: string,
   progress: FileProgress,
   signal?: AbortSignal,
 ): Promise<FileSource> {
-  requireDeno(`read ${path}`);
+  const files = await fileSystem(`read ${path}`);
   signal?.throwIfAborted();
   try {
-    await expectFile(path);
-    const file = await Deno.open(path);
+    await expectFile(files, path);
+    const file = await files.open(path);
     const { size } = await file.stat();
     progress.begin(size);
     return new DiskFile(path, size, file, progress, signal);
@@ -72,9 +73,9 @@ export async function openDiskFile(
 }
 
 /** Refuses a folder whose files were being replaced when a program was stopped, or still are. */
-async function expectComplete(folder: string): Promise<void> {
+async function expectComplete(files: FileSystem, folder: string): Promise<void> {
   try {
-    await Deno.lstat(joinPath(folder, INCOMPLETE_MARK));
+    await files.lstat(joinPath(folder, INCOMPLETE_MARK));
   } catch {
     return;
   }
@@ -88,8 +89,8 @@ async function expectComplete(folder: string): Promise<void> {
  * Refuses all but regular files before one is opened: opening a pipe waits for whoever writes to it, and a
  * device may have no end.
  */
-async function expectFile(path: string): Promise<void> {
-  const { isFile, isDirectory } = await Deno.stat(path);
+async function expectFile(files: FileSystem, path: string): Promise<void> {
+  const { isFile, isDirectory } = await files.stat(path);
   if (isFile) return;
   const kind = isDirectory ? "a folder" : "a pipe, socket or device";
   throw new TypeError(`Cannot read ${path}: it is ${kind}, expected a file`);
@@ -97,31 +98,27 @@ async function expectFile(path: string): Promise<void> {
 
 /** The error for a file that cannot be read: those of the system name no path. */
 function readingError(path: string, error: unknown): unknown {
-  const { NotFound, NotADirectory, NotCapable } = Deno.errors;
-  if (error instanceof NotFound || error instanceof NotADirectory) return missingFile(path, error);
-  const isOfSystem = Object.values(Deno.errors).some((Class) => error instanceof Class) ||
-    error instanceof Error && /\(os error \d+\)/.test(error.message);
-  // A missing permission names itself.
-  if (!isOfSystem || error instanceof NotCapable) return error;
-  return new Error(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  if (hasCode(error, "ENOENT", "ENOTDIR")) return missingFile(path, error);
+  if (!isSystemError(error)) return error;
+  return new Error(`Cannot read ${path}: ${error.message}`, { cause: error });
 }
 
 class DiskTree implements FileTree {
   readonly description: string;
+  readonly #files: FileSystem;
   readonly #options: DiskFolderOptions;
 
-  constructor(root: string, options: DiskFolderOptions) {
+  constructor(files: FileSystem, root: string, options: DiskFolderOptions) {
+    this.#files = files;
     this.description = root;
     this.#options = options;
   }
 
   async has(path: string): Promise<boolean> {
     try {
-      return (await Deno.stat(joinPath(this.description, path))).isFile;
+      return (await this.#files.stat(joinPath(this.description, path))).isFile;
     } catch (error) {
-      const missing = error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.NotADirectory;
-      if (missing) return false;
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
       throw readingError(joinPath(this.description, path), error);
     }
   }
@@ -136,7 +133,7 @@ class DiskTree implements FileTree {
 class DiskFile implements FileSource {
   readonly description: string;
   readonly size: number;
-  readonly #file: Deno.FsFile;
+  readonly #file: OpenFile;
   readonly #progress: FileProgress;
   readonly #signal: AbortSignal | undefined;
   #queue: Promise<unknown> = Promise.resolve();
@@ -145,7 +142,7 @@ class DiskFile implements FileSource {
   constructor(
     path: string,
     size: number,
-    file: Deno.FsFile,
+    file: OpenFile,
     progress: FileProgress,
     signal: AbortSignal | undefined,
   ) {
@@ -180,7 +177,7 @@ class DiskFile implements FileSource {
     checkRange(this.description, this.size, offset, length);
     const bytes = new Uint8Array(length);
     let done = 0;
-    await this.#file.seek(offset, Deno.SeekMode.Start);
+    await this.#file.seek(offset, 0);
     while (done < length) {
       const count = await this.#readInto(bytes.subarray(done));
       if (count === null) {

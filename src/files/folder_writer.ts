@@ -1,12 +1,14 @@
 /**
- * Writing the files of a model so that nothing half-written is ever seen. Needs `Deno`.
+ * Writing the files of a model so that nothing half-written is ever seen, where there is a file system.
  *
  * @module
  */
 
+import { onExit } from "../base/exit.ts";
+import { type FileSystem, hasCode, type OpenFile } from "./file_system.ts";
+import { fileSystem } from "./find_file_system.ts";
 import { INCOMPLETE_MARK, MARK_TEXT } from "./incomplete.ts";
 import { checkPath, joinPath } from "./paths.ts";
-import { requireDeno } from "./require_deno.ts";
 
 /** Takes the next bytes of a file. They are not used again after the promise is fulfilled. */
 export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
@@ -46,36 +48,28 @@ export interface FolderTransaction extends FolderWriter, AsyncDisposable {
  * await folder.commit();
  * ```
  *
- * @throws {TypeError} If this is not Deno.
+ * @throws {TypeError} If there is no file system.
  */
 export async function writeFolder(path: string): Promise<FolderTransaction> {
-  requireDeno(`write ${path}`);
-  const transaction = new DiskTransaction(path);
+  const transaction = new DiskTransaction(path, await fileSystem(`write ${path}`));
   await transaction.begin();
   return transaction;
 }
 
 class DiskTransaction implements FolderTransaction {
   readonly description: string;
+  readonly #disk: FileSystem;
   /** Temporary names by final ones. */
   readonly #files = new Map<string, string>();
   readonly #removed: string[] = [];
   readonly #newFolders: string[] = [];
   readonly #suffix = `${crypto.randomUUID().slice(0, 8)}.tmp`;
 
-  /** Also when the process is ended in the middle, which waits for nothing. */
-  readonly #removeAtExit = (): void => {
-    for (const path of [...this.#files.values(), ...this.#newFolders.toReversed()]) {
-      try {
-        Deno.removeSync(path);
-      } catch {
-        // It was not made yet, or others have written into it.
-      }
-    }
-  };
+  #forgetExit = (): void => {};
 
-  constructor(path: string) {
+  constructor(path: string, disk: FileSystem) {
     this.description = path;
+    this.#disk = disk;
   }
 
   async writeText(path: string, text: string): Promise<void> {
@@ -88,10 +82,10 @@ class DiskTransaction implements FolderTransaction {
     const temporary = `${final}.${this.#suffix}`;
     await this.#makeFolders(path);
     this.#files.set(final, temporary);
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
+    using file = await this.#disk.open(temporary, { write: true, create: true, truncate: true });
     await write(async (bytes) => {
       try {
-        for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+        await writeAll(file, bytes);
       } catch (cause) {
         // The system names no file: the disk may be full.
         throw new Error(`Cannot write ${final}: ${(cause as Error).message}`, { cause });
@@ -115,14 +109,14 @@ class DiskTransaction implements FolderTransaction {
 
   async commit(): Promise<void> {
     const marks = this.#marks();
-    for (const mark of marks) await Deno.writeTextFile(mark, MARK_TEXT);
+    for (const mark of marks) await this.#writeMark(mark);
     // From here on the folder is neither what it was nor what it is to be.
     for (const [final, temporary] of this.#files) {
-      await Deno.rename(temporary, final);
+      await this.#disk.rename(temporary, final);
       this.#files.delete(final);
     }
-    for (const path of this.#removed.splice(0)) await removeIfThere(path);
-    for (const mark of marks) await removeIfThere(mark);
+    for (const path of this.#removed.splice(0)) await this.#removeIfThere(path);
+    for (const mark of marks) await this.#removeIfThere(mark);
     this.#newFolders.length = 0;
   }
 
@@ -134,22 +128,38 @@ class DiskTransaction implements FolderTransaction {
     return [...folders.add(this.description)].map((folder) => joinPath(folder, INCOMPLETE_MARK));
   }
 
+  async #writeMark(mark: string): Promise<void> {
+    using file = await this.#disk.open(mark, { write: true, create: true, truncate: true });
+    await writeAll(file, new TextEncoder().encode(MARK_TEXT));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    globalThis.removeEventListener("unload", this.#removeAtExit);
-    for (const temporary of this.#files.values()) await removeIfThere(temporary);
+    this.#forgetExit();
+    for (const temporary of this.#files.values()) await this.#removeIfThere(temporary);
     this.#files.clear();
-    for (const path of this.#newFolders.splice(0).reverse()) await removeIfThere(path);
+    for (const path of this.#newFolders.splice(0).reverse()) await this.#removeIfThere(path);
+  }
+
+  /** For when the process is ended in the middle, which waits for nothing. */
+  #removeAtExit(): void {
+    for (const path of [...this.#files.values(), ...this.#newFolders.toReversed()]) {
+      try {
+        this.#disk.removeSync(path);
+      } catch {
+        // It was not made yet, or others have written into it.
+      }
+    }
   }
 
   /** Makes the folder itself, with those above it. */
   async begin(): Promise<void> {
-    globalThis.addEventListener("unload", this.#removeAtExit);
+    this.#forgetExit = onExit(() => this.#removeAtExit());
     const missing: string[] = [];
-    for (let path = this.description; path !== "" && !await exists(path);) {
+    for (let path = this.description; path !== "" && !await this.#exists(path);) {
       missing.push(path);
       path = path.replace(/[/\\]*[^/\\]*[/\\]*$/, "");
     }
-    await Deno.mkdir(this.description, { recursive: true });
+    await this.#disk.mkdir(this.description, { recursive: true });
     this.#newFolders.push(...missing.reverse());
   }
 
@@ -158,31 +168,34 @@ class DiskTransaction implements FolderTransaction {
     for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
       const folder = joinPath(this.description, path.slice(0, end));
       try {
-        await Deno.mkdir(folder);
+        await this.#disk.mkdir(folder);
         this.#newFolders.push(folder);
       } catch (error) {
-        if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+        if (!hasCode(error, "EEXIST")) throw error;
       }
+    }
+  }
+
+  async #exists(path: string): Promise<boolean> {
+    try {
+      await this.#disk.stat(path);
+      return true;
+    } catch (error) {
+      if (hasCode(error, "ENOENT")) return false;
+      throw error;
+    }
+  }
+
+  /** Removes a file or an empty folder; leaves a folder into which others have written. */
+  async #removeIfThere(path: string): Promise<void> {
+    try {
+      await this.#disk.remove(path);
+    } catch (error) {
+      if (!hasCode(error, "ENOENT") && !(await this.#disk.stat(path)).isDirectory) throw error;
     }
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-/** Removes a file or an empty folder; leaves a folder into which others have written. */
-async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    const gone = error instanceof Deno.errors.NotFound;
-    if (!gone && !(await Deno.stat(path)).isDirectory) throw error;
-  }
+async function writeAll(file: OpenFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
 }

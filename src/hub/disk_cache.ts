@@ -21,7 +21,6 @@ import { openDiskFile } from "../files/disk_folder.ts";
 import { delay } from "../files/http.ts";
 import { checkPath, joinPath, MissingFileError } from "../files/paths.ts";
 import { FileProgress } from "../files/progress.ts";
-import { requireDeno } from "../files/require_deno.ts";
 import type { FileSource } from "../files/source.ts";
 
 /** Bytes that are read at a time of a download that is resumed. */
@@ -40,7 +39,9 @@ export class DiskCache implements HubCache {
    * @throws {TypeError} If this is not Deno.
    */
   constructor(root: string) {
-    requireDeno(`use the cache ${root}`);
+    if (typeof Deno === "undefined") {
+      throw new TypeError(`Cannot use the cache ${root}: it can only be used in Deno`);
+    }
     this.#root = root;
   }
 

@@ -55,6 +55,11 @@ class Generation implements Disposable {
   #known: { done: number; tokens: Int32Array; position: NoisePosition };
   /** The steps on a device. */
   #run: DenoisingRun | undefined;
+  /** Frees the memory, also of a generation that nobody goes on with: an abort may come from elsewhere. */
+  readonly #free = () => {
+    this.#run?.[Symbol.dispose]();
+    this.#run = undefined;
+  };
 
   constructor(
     session: ComponentUser,
@@ -70,6 +75,7 @@ class Generation implements Disposable {
     const sizes = { batch, pixels };
     this.#noise = new NoiseSource({ scheduler, steps, sizes, generator });
     this.#known = { done: 0, tokens, position: this.#noise.position(0) };
+    request.signal?.addEventListener("abort", this.#free);
   }
 
   /** Goes on until so many steps are done. */
@@ -88,7 +94,8 @@ class Generation implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#run?.[Symbol.dispose]();
+    this.#request.signal?.removeEventListener("abort", this.#free);
+    this.#free();
   }
 
   /** Goes on on these components. What a failed run leaves in their memory is not used again. */
@@ -106,6 +113,7 @@ class Generation implements Disposable {
     const { signal, plan } = this.#request;
     const run = await this.#runOn(components);
     while (run.done < done) {
+      signal?.throwIfAborted();
       const index = run.done;
       const running = run.step(plan.steps[index]!, this.#noise.take(index), { signal });
       try {
@@ -122,6 +130,7 @@ class Generation implements Disposable {
 
   /** The run on these components; a new one begins where the tokens are known. */
   async #runOn(components: PipelineParts): Promise<DenoisingRun> {
+    this.#request.signal?.throwIfAborted();
     if (this.#run?.components === components) return this.#run;
     this.#run?.[Symbol.dispose]();
     this.#noise.rewind(this.#known.position);
@@ -132,6 +141,7 @@ class Generation implements Disposable {
   }
 
   async #remember(run: DenoisingRun): Promise<void> {
+    this.#request.signal?.throwIfAborted();
     const { done } = run;
     const tokens = await run.tokens.data();
     this.#known = { done, tokens, position: this.#noise.position(done) };
@@ -187,6 +197,7 @@ class DenoisingRun implements Disposable {
   /** Begins with tokens that are there after so many steps. */
   async begin(tokens: Int32Array, done: number, options: RunOptions): Promise<void> {
     await this.#prepare(options);
+    options.signal?.throwIfAborted();
     this.tokens.write(tokens);
     this.#done = done;
   }

@@ -21,10 +21,26 @@ import {
   type PipelineFromPretrainedOptions,
 } from "./load_options.ts";
 
-/** Where the embedded model lies: beside the code, whether that is on disk or behind a URL. */
-export const EMBEDDED_MODEL: URL = new URL("../../weights/", import.meta.url);
+/** The embedded model, below the code; as a constant, so that bundlers take it for no file of theirs. */
+const EMBEDDED_MODEL = "../../weights/";
 /** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
 const EMBEDDED_DTYPE = "fp32";
+
+/**
+ * Where the embedded model lies: beside the code, whether that is on disk or behind a URL.
+ *
+ * @throws {TypeError} If the code has no URL, as in runtimes that are given a bundle.
+ */
+export function embeddedModel(): URL {
+  const here: string | undefined = import.meta.url;
+  if (here !== undefined && URL.canParse(EMBEDDED_MODEL, here)) {
+    return new URL(EMBEDDED_MODEL, here);
+  }
+  throw new TypeError(
+    "Cannot load a pipeline: source is undefined, expected a folder or a URL, as the code has no URL " +
+      "here that the embedded model could lie beside",
+  );
+}
 
 /**
  * Loads components on the CPU.
@@ -75,11 +91,12 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
 
   /** Loads components, which the session owns; see `VQDiffusionPipeline.fromPretrained`. */
   static async load(
-    source: string | URL | ModelFolder = EMBEDDED_MODEL,
+    given: string | URL | ModelFolder | undefined,
     options: PipelineFromPretrainedOptions = {},
   ): Promise<Session<PipelineComponents>> {
+    const source = given === undefined ? embeddedModel() : given;
     checkLoadOptions(source, options);
-    if (source === EMBEDDED_MODEL) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
+    if (given === undefined) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
     options.signal?.throwIfAborted();
     using loading = linkedSignal(options.signal);
     const { signal } = loading;

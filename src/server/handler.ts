@@ -9,8 +9,10 @@ import { checkParameters, limitsOf } from "../pipeline/generation_parameters.ts"
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { eventStream, type SendEvent } from "./event_stream.ts";
 import { type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
+import { type Place, Places } from "./places.ts";
 import { RequestError } from "./request_error.ts";
 import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import { type LoadPipeline, SharedPipeline } from "./shared_pipeline.ts";
 
 /** Options of {@linkcode createHandler}. */
 export interface HandlerOptions {
@@ -32,8 +34,24 @@ export interface HandlerOptions {
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
-/** Answers a request. */
-export type RequestHandler = (request: Request) => Promise<Response>;
+/** What some runtimes hand to a request to let it go on after its answer, or its client, is gone. */
+export interface RequestContext {
+  /** Keeps the request alive until the promise is settled. */
+  waitUntil?(work: Promise<unknown>): void;
+}
+
+/**
+ * Answers a request.
+ *
+ * @param environment What the runtime hands to a worker, such as its bindings; goes to the function
+ *   that loads the pipeline.
+ * @param context Keeps the request alive.
+ */
+export type RequestHandler<Environment = unknown> = (
+  request: Request,
+  environment?: Environment,
+  context?: RequestContext,
+) => Promise<Response>;
 
 interface Limits extends RequestLimits {
   readonly maxConcurrent: number;
@@ -83,7 +101,8 @@ const CLIENT_CLOSED = 499;
  * (It is for this that Deno prints a notice about `request.signal`, unless it is run with
  * `--unstable-no-legacy-abort`.)
  *
- * @param pipeline The pipeline, or what loads it when the first request comes. It stays the caller's.
+ * @param pipeline The pipeline, or what loads it when the first request comes, with the second argument of
+ *   that request's call. It stays the caller's.
  * @throws {TypeError} If `pipeline` is neither a pipeline nor a function, or an option is unknown or of
  *   the wrong type.
  * @throws {RangeError} If a limit is no whole number from 1 on.
@@ -108,25 +127,25 @@ const CLIENT_CLOSED = 499;
  * export default { fetch: createHandler(load) };
  * ```
  */
-export function createHandler(
-  pipeline: VQDiffusionPipeline | (() => Promise<VQDiffusionPipeline>),
+export function createHandler<Environment = unknown>(
+  pipeline: VQDiffusionPipeline | LoadPipeline<Environment>,
   options: HandlerOptions = {},
-): RequestHandler {
+): RequestHandler<Environment> {
   const handler = new Handler(pipeline, options);
-  return (request) => handler.answer(request);
+  return (request, environment, context) =>
+    handler.answer(request, environment as Environment, context);
 }
 
-class Handler {
-  readonly #load: () => Promise<VQDiffusionPipeline>;
+class Handler<Environment> {
+  readonly #pipeline: SharedPipeline<Environment>;
   readonly #options: HandlerOptions;
   readonly #limits: Limits;
-  #pipeline: Promise<VQDiffusionPipeline> | undefined;
-  #running = 0;
+  readonly #places: Places;
   /** How long the last generation took. */
   #seconds = 5;
 
   constructor(
-    pipeline: VQDiffusionPipeline | (() => Promise<VQDiffusionPipeline>),
+    pipeline: VQDiffusionPipeline | LoadPipeline<Environment>,
     options: HandlerOptions,
   ) {
     if (typeof pipeline !== "function" && typeof pipeline?.generate !== "function") {
@@ -135,7 +154,9 @@ class Handler {
     }
     checkOptions(TASK, options, Object.keys(OPTIONS));
     checkFunction({ task: TASK, name: "onError" }, options.onError);
-    this.#load = typeof pipeline === "function" ? pipeline : () => Promise.resolve(pipeline);
+    this.#pipeline = new SharedPipeline(
+      typeof pipeline === "function" ? pipeline : () => Promise.resolve(pipeline),
+    );
     this.#options = options;
     this.#limits = {
       maxSteps: limit("maxSteps", options),
@@ -144,13 +165,18 @@ class Handler {
       maxBodyBytes: limit("maxBodyBytes", options),
       maxConcurrent: limit("maxConcurrent", options),
     };
+    this.#places = new Places(this.#limits.maxConcurrent);
   }
 
   /** Answers a request; never rejects. */
-  async answer(request: Request): Promise<Response> {
+  async answer(
+    request: Request,
+    environment: Environment,
+    context?: RequestContext,
+  ): Promise<Response> {
     let response: Response;
     try {
-      response = await this.#respond(request);
+      response = await this.#respond(request, environment, context);
     } catch (error) {
       response = this.#refusal(error, request);
     }
@@ -162,7 +188,11 @@ class Handler {
     return response;
   }
 
-  async #respond(request: Request): Promise<Response> {
+  async #respond(
+    request: Request,
+    environment: Environment,
+    context?: RequestContext,
+  ): Promise<Response> {
     const { path = "/generate", allowOrigin } = this.#options;
     const { pathname } = new URL(request.url);
     if (pathname !== path) {
@@ -175,14 +205,15 @@ class Handler {
       });
     }
     const parameters = await readParameters(request, this.#limits);
-    const release = this.#takePlace();
+    const { signal, release } = await this.#takePlace(context);
     try {
-      const pipe = await this.#loaded();
+      const pipe = await this.#pipeline.get(environment);
       const job = jobOf(parameters, { ...limitsOf(pipe), ranges: requestRanges(this.#limits) });
       const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
+      const either = AbortSignal.any([request.signal, signal]);
       // The place of a stream is given back when it ends.
-      if (wantsEvents) return this.#events(pipe, job, request.signal, release);
-      const response = await pngResponse(pipe, job, request.signal);
+      if (wantsEvents) return this.#events(pipe, job, either, release);
+      const response = await pngResponse(pipe, job, either);
       release();
       return response;
     } catch (error) {
@@ -191,30 +222,23 @@ class Handler {
     }
   }
 
-  /** Takes one of the places for generations; the function that is returned gives it back. */
-  #takePlace(): () => void {
-    if (this.#running >= this.#limits.maxConcurrent) {
+  /** Takes one of the places for generations. As long as it is held, the request is kept alive. */
+  async #takePlace(context?: RequestContext): Promise<Place> {
+    const place = await this.#places.take();
+    if (place === undefined) {
       throw new RequestError(503, "Too many images are being drawn, try again later", {
         "retry-after": `${Math.max(1, Math.ceil(this.#seconds))}`,
       });
     }
-    this.#running++;
     const start = performance.now();
-    return () => {
-      this.#running--;
+    let resolve: (() => void) | undefined;
+    context?.waitUntil?.(new Promise<void>((settle) => resolve = settle));
+    const release = () => {
+      place.release();
+      resolve?.();
       this.#seconds = (performance.now() - start) / 1000;
     };
-  }
-
-  /** The pipeline. One that could not be loaded is tried again with the next request. */
-  async #loaded(): Promise<VQDiffusionPipeline> {
-    const loading = this.#pipeline ??= this.#load();
-    try {
-      return await loading;
-    } catch (error) {
-      if (this.#pipeline === loading) this.#pipeline = undefined;
-      throw error;
-    }
+    return { signal: place.signal, release };
   }
 
   #events(

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { encodeBase64 } from "../base/base64.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import {

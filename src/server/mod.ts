@@ -4,4 +4,10 @@
  * @module
  */
 
-export { createHandler, type HandlerOptions, type RequestHandler } from "./handler.ts";
+export {
+  createHandler,
+  type HandlerOptions,
+  type RequestContext,
+  type RequestHandler,
+} from "./handler.ts";
+export type { LoadPipeline } from "./shared_pipeline.ts";

@@ -1,9 +1,10 @@
 // Pages in a headless Chromium, and a server that gives them the library and a model.
 
+import { bundle as bundleTarget } from "../../tools/bundle/build.ts";
+import { TARGETS } from "../../tools/bundle/targets.ts";
 import { fileResponse } from "../files/file_server.ts";
 import type { Files } from "../pipeline/golden_runs.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 /** WebGPU on the CPU, also where Chromium would rather have none. */
 const WEBGPU = [
   "--enable-unsafe-webgpu",
@@ -40,11 +41,7 @@ function isFile(path: string): boolean {
 
 /** Bundles the library for browsers, as `deno task bundle` does. */
 export async function bundle(folder: string): Promise<void> {
-  const options = ["--platform", "browser", "--minify", "--code-splitting", "--outdir", folder];
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--quiet", ...options, new URL("mod.ts", ROOT).href],
-  }).output();
-  if (!success) throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
+  await bundleTarget(TARGETS.browser, folder);
 }
 
 /**

@@ -38,9 +38,7 @@ const SEALED: Readonly<Record<string, string>> = {
 /** Library files that touch `Deno`: they are the ones that deal with the file system. */
 const DENO_FILES = [
   "src/checkpoints/folders.ts",
-  "src/files/disk_folder.ts",
-  "src/files/folder_writer.ts",
-  "src/files/require_deno.ts",
+  "src/files/find_file_system.ts",
   "src/hub/disk_cache.ts",
 ];
 

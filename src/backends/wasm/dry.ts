@@ -14,7 +14,7 @@ import {
   scratchMeter,
 } from "./kernels.ts";
 import { type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
-import type { Runner } from "./runner.ts";
+import type { Execution, Runner } from "./runner.ts";
 import { defaultThreads, OWN_BYTES, WasmBackend, type WasmParts } from "./wasm_backend.ts";
 
 /** Options of {@linkcode createDryWasmBackend}. */
@@ -101,8 +101,8 @@ function dryKernels({ HEAP_BASE, quantizedRowBytes, groupNormBlocks }: HostKerne
 class DryRunner implements Runner {
   constructor(readonly threads: number) {}
 
-  run(): Promise<boolean> {
-    return Promise.resolve(true);
+  start(): Execution {
+    return { ended: true, advance: () => undefined };
   }
 
   dispose(): void {}

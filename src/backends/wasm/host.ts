@@ -20,10 +20,10 @@ export interface WasmHost extends Backend {
   readonly allocator: Allocator;
   /** Whether nothing is submitted that has not ended. */
   readonly idle: boolean;
-  /** Calls `work` after all that was submitted before. */
-  submit<T>(work: () => T | Promise<T>): Promise<T>;
-  /** Like {@linkcode WasmHost.submit}, but at once if nothing is pending. */
-  whenIdle<T>(work: () => T): Promise<T>;
+  /** Calls `work` after all that was submitted before, at once if that is nothing. */
+  call<T>(work: () => T): Promise<T>;
+  /** Like {@linkcode WasmHost.call}, for work that nobody waits for; if it fails, later runs do. */
+  defer(work: () => void): void;
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void;
   /** Bytes of scratch memory that each thread needs for a command. */

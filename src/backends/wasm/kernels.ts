@@ -4,7 +4,7 @@
  * @module
  */
 
-import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { decodeBase64 } from "../../base/base64.ts";
 import { instantiate } from "../../../wasm/bindings.js";
 import { KernelMemory, PAGE_BYTES } from "./linear_memory.ts";
 

@@ -16,16 +16,27 @@ export interface Job {
   readonly scratchBytes: number;
 }
 
+/** A job that has begun. */
+export interface Execution {
+  /** Whether the job came to its end, once nothing of it runs any more. */
+  readonly ended: boolean | undefined;
+  /**
+   * Does a part of the job, or waits for one. The job may be driven by any number of callers, none of
+   * which waits for what another one began: in runtimes that end the work of a request when its client
+   * leaves, each of them may stop at any time.
+   *
+   * @returns Undefined if the job has ended; else a promise to wait for before the next call.
+   * @throws What the job failed of.
+   */
+  advance(): Promise<void> | undefined;
+}
+
 /** Runs programs, one at a time. */
 export interface Runner {
   /** Number of threads that compute. */
   readonly threads: number;
-  /**
-   * Runs a job to its end, or to the next command once the signal is aborted.
-   *
-   * @returns Whether it came to its end.
-   */
-  run(job: Job, signal?: AbortSignal): Promise<boolean>;
+  /** Begins a job, which goes to its end, or to the next command once the signal is aborted. */
+  start(job: Job, signal?: AbortSignal): Execution;
   /** Ends the threads. */
   dispose(): void;
 }

@@ -91,12 +91,8 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
   write(values: DataOf<D>): void {
     const { address } = this;
     expectCount("write to a tensor", values.length, this.shape);
-    const store = (values: DataOf<D>) => this.backend.memory.write(address, values);
-    if (this.backend.idle) store(values);
-    else {
-      const copy = values.slice() as DataOf<D>;
-      this.backend.submit(() => store(copy));
-    }
+    const kept = this.backend.idle ? values : values.slice() as DataOf<D>;
+    this.backend.defer(() => this.backend.memory.write(address, kept));
   }
 
   dispose(): void {
@@ -111,9 +107,7 @@ export class WasmTensor<D extends DType = DType> implements OwnTensor<D> {
 
   async #read(): Promise<DataOf<D>> {
     const { address } = this;
-    return await this.backend.whenIdle(() =>
-      this.backend.memory.read(this.dtype, address, this.size)
-    );
+    return await this.backend.call(() => this.backend.memory.read(this.dtype, address, this.size));
   }
 }
 

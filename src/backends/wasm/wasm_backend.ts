@@ -38,6 +38,7 @@ import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
+import { WorkQueue } from "./work_queue.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
 export interface WasmBackendOptions {
@@ -98,9 +99,10 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   return new WasmBackend({ device, kernels, scratchBytes, memory, allocator, runner });
 }
 
-/** Number of threads if none is asked for. */
+/** Number of threads if none is asked for; 1 in runtimes that do not tell the number of processors. */
 export function defaultThreads(): number {
-  return Math.min(navigator.hardwareConcurrency ?? 1, MOST_THREADS);
+  const navigator = globalThis.navigator as Navigator | undefined;
+  return Math.min(navigator?.hardwareConcurrency ?? 1, MOST_THREADS);
 }
 
 /** What a Wasm backend is made of. */
@@ -130,8 +132,7 @@ export class WasmBackend implements WasmHost {
   readonly allocator: Allocator;
   /** What keeps the memory alive; undefined once disposed of, as the backend may still be referenced. */
   #held: HeldParts | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
-  #pending = 0;
+  readonly #queue = new WorkQueue();
   #scratch: Block | undefined;
   #disposal: Promise<void> | undefined;
 
@@ -165,26 +166,22 @@ export class WasmBackend implements WasmHost {
 
   /** Whether nothing is submitted that has not ended. */
   get idle(): boolean {
-    return this.#pending === 0;
+    return this.#queue.idle;
   }
 
-  /** Calls `work` after all that was submitted before. */
-  submit<T>(work: () => T | Promise<T>): Promise<T> {
-    this.#pending++;
-    const result = this.#tail.then(work).finally(() => this.#pending--);
-    this.#tail = result.catch(() => {});
-    return result;
+  /** Calls `work` after all that was submitted before, at once if that is nothing. */
+  call<T>(work: () => T): Promise<T> {
+    return this.#queue.call(work);
   }
 
-  /** Like {@linkcode submit}, but at once if nothing is pending. */
-  async whenIdle<T>(work: () => T): Promise<T> {
-    return this.idle ? work() : await this.submit(work);
+  /** Like {@linkcode call}, for work that nobody waits for. */
+  defer(work: () => void): void {
+    this.#queue.defer(work);
   }
 
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void {
-    if (this.idle) this.allocator.release(block);
-    else this.submit(() => this.allocator.release(block));
+    this.defer(() => this.allocator.release(block));
   }
 
   /** Runs a program after all that was submitted before; false if it was aborted. */
@@ -193,11 +190,11 @@ export class WasmBackend implements WasmHost {
     signal?: AbortSignal,
   ): Promise<boolean> {
     this.#expectAlive();
-    return this.submit(() => {
+    return this.#queue.run(() => {
       const scratchBytes = Allocator.room(job.scratchBytes);
       const { runner } = this.#parts;
       const scratch = this.#reserveScratch(scratchBytes * runner.threads);
-      return runner.run({ ...job, scratch, scratchBytes }, signal);
+      return runner.start({ ...job, scratch, scratchBytes }, signal);
     });
   }
 
@@ -262,7 +259,7 @@ export class WasmBackend implements WasmHost {
   }
 
   dispose(): Promise<void> {
-    return this.#disposal ??= this.submit(() => {
+    return this.#disposal ??= this.#queue.end(() => {
       this.#parts.runner.dispose();
       this.#held = undefined;
       this.allocator.close();

@@ -8,7 +8,7 @@
  */
 
 import { disposedError, WorkerFailedError } from "../errors.ts";
-import { CONTROL_BYTES, ControlWord, type Job, type Runner } from "./runner.ts";
+import { CONTROL_BYTES, ControlWord, type Execution, type Job, type Runner } from "./runner.ts";
 
 /** What a worker needs to begin. */
 interface WorkerStart {
@@ -44,9 +44,12 @@ const serve = async ({ module, memory, control, index, threads }) => {
 start.then(serve).catch((error) => post(String(error)));
 `;
 
-/** For Deno and Node, whose own workers let the process end while they sleep. */
+/**
+ * For Deno, Node and Bun, whose own workers let the process end while they sleep. Whether such a source is a
+ * script, with `require`, or a module depends on the runtime and its version.
+ */
 const NODE_WORKER = `
-const { parentPort, workerData } = require("node:worker_threads");
+const { parentPort, workerData } = process.getBuiltinModule("node:worker_threads");
 const post = (message) => parentPort.postMessage(message);
 const start = Promise.resolve(workerData);
 ${WORKER_BODY}`;
@@ -77,10 +80,21 @@ interface NodeWorkerThreads {
   };
 }
 
+/** The oldest V8 whose workers can be relied upon: those of Node 20 hang when memory grows while they sleep. */
+const OLDEST_V8 = 12;
+
+/** @throws {Error} If workers hang here. */
 function nodeWorkerThreads(): NodeWorkerThreads | undefined {
   const { process } = globalThis as {
-    process?: { getBuiltinModule?(name: string): NodeWorkerThreads | undefined };
+    process?: {
+      readonly versions?: { readonly v8?: string };
+      getBuiltinModule?(name: string): NodeWorkerThreads | undefined;
+    };
   };
+  const { v8 } = process?.versions ?? {};
+  if (v8 !== undefined && Number.parseInt(v8) < OLDEST_V8) {
+    throw new Error(`workers of V8 ${v8.split("-")[0]} hang when memory grows`);
+  }
   return process?.getBuiltinModule?.("node:worker_threads");
 }
 
@@ -214,7 +228,25 @@ export class WorkerPool implements Runner {
     }
   }
 
-  async run(job: Job, signal?: AbortSignal): Promise<boolean> {
+  start(job: Job, signal?: AbortSignal): Execution {
+    let ended: boolean | undefined;
+    let failure: { readonly error: unknown } | undefined;
+    const running = this.#run(job, signal).then(
+      (value) => void (ended = value),
+      (error) => void (failure = { error }),
+    );
+    return {
+      get ended() {
+        return ended;
+      },
+      advance() {
+        if (failure) throw failure.error;
+        return ended === undefined ? running : undefined;
+      },
+    };
+  }
+
+  async #run(job: Job, signal?: AbortSignal): Promise<boolean> {
     if (this.#disposed) throw disposedError("the backend");
     if (this.#failure) await this.#replaceAll();
     if (signal?.aborted) return false;

@@ -1,0 +1,74 @@
+/**
+ * What is used of a file system, in the shape that Deno gives it.
+ *
+ * @module
+ */
+
+/** What is known of a file or folder. */
+export interface FileStatus {
+  /** Whether it is a file. */
+  readonly isFile: boolean;
+  /** Whether it is a folder. */
+  readonly isDirectory: boolean;
+  /** Length in bytes. */
+  readonly size: number;
+}
+
+/** An open file. It is read from and written to at its position. */
+export interface OpenFile extends Disposable {
+  /** What is known of it. */
+  stat(): Promise<FileStatus>;
+  /** Sets the position: `whence` 0 counts from the beginning. */
+  seek(offset: number, whence: 0): Promise<number>;
+  /** Reads at most as many bytes as there is room for; their number, null at the end. */
+  read(bytes: Uint8Array): Promise<number | null>;
+  /** Writes some of the bytes; their number. */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Closes it. */
+  close(): void;
+}
+
+/** How to open a file. Default: for reading. */
+export interface OpenMode {
+  /** Whether it is written to. */
+  readonly write?: boolean;
+  /** Whether it is made if it is not there. */
+  readonly create?: boolean;
+  /** Whether it is emptied. */
+  readonly truncate?: boolean;
+}
+
+/** The functions that are used of a file system. */
+export interface FileSystem {
+  /** What is known of a file or folder. */
+  stat(path: string): Promise<FileStatus>;
+  /** The same of a link itself, if it is one. */
+  lstat(path: string): Promise<FileStatus>;
+  /** Opens a file. */
+  open(path: string, mode?: OpenMode): Promise<OpenFile>;
+  /** Renames a file, in place of another one of the new name. */
+  rename(from: string, to: string): Promise<void>;
+  /** Makes a folder. */
+  mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
+  /** Removes a file or an empty folder. */
+  remove(path: string): Promise<void>;
+  /** Does the same at once, for the end of the process. */
+  removeSync(path: string): void;
+}
+
+/** Whether an error of the file system has one of these codes, such as `ENOENT`. */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error &&
+    codes.some((code) => (error as { code?: unknown }).code === code);
+}
+
+/**
+ * Whether an error is one of the system, which need not name what it is about. A permission that Deno was
+ * not given is none: that error names itself.
+ */
+export function isSystemError(error: unknown): error is Error {
+  if (!(error instanceof Error) || error instanceof TypeError) return false;
+  const { code } = error as { code?: unknown };
+  // That of a closed file has no code in Deno.
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) || error.name === "BadResource";
+}

@@ -1,0 +1,128 @@
+/**
+ * The file system of Node and Bun. It is found at run time, so that bundlers see no import of it.
+ *
+ * @module
+ */
+
+import type { FileStatus, FileSystem, OpenFile, OpenMode } from "./file_system.ts";
+
+/** What is used of `fs.Stats`. */
+interface NodeStatus {
+  isFile(): boolean;
+  isDirectory(): boolean;
+  readonly size: number;
+}
+
+/** What is used of `fs/promises`'s `FileHandle`. */
+interface NodeFile {
+  stat(): Promise<NodeStatus>;
+  read(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ bytesRead: number }>;
+  write(
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ bytesWritten: number }>;
+  close(): Promise<void>;
+}
+
+/** What is used of `fs/promises`. */
+interface NodeFiles {
+  stat(path: string): Promise<NodeStatus>;
+  lstat(path: string): Promise<NodeStatus>;
+  open(path: string, flags: string): Promise<NodeFile>;
+  rename(from: string, to: string): Promise<void>;
+  mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<unknown>;
+  rmdir(path: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+}
+
+/** What is used of `fs`. */
+interface NodeFileSystem {
+  readonly promises: NodeFiles;
+  lstatSync(path: string): NodeStatus;
+  rmdirSync(path: string): void;
+  unlinkSync(path: string): void;
+}
+
+/** The file system, if this is Node or Bun. */
+export function nodeFileSystem(): FileSystem | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?(name: string): NodeFileSystem | undefined };
+  };
+  const system = process?.getBuiltinModule?.("node:fs");
+  if (system === undefined) return undefined;
+  const files = system.promises;
+  return {
+    stat: async (path) => statusOf(await files.stat(path)),
+    lstat: async (path) => statusOf(await files.lstat(path)),
+    open: async (path, mode) => new PositionedFile(await files.open(path, flagsOf(mode))),
+    rename: (from, to) => files.rename(from, to),
+    async mkdir(path, options) {
+      await files.mkdir(path, options);
+    },
+    async remove(path) {
+      const isFolder = (await files.lstat(path)).isDirectory();
+      await (isFolder ? files.rmdir(path) : files.unlink(path));
+    },
+    removeSync(path) {
+      const isFolder = system.lstatSync(path).isDirectory();
+      if (isFolder) system.rmdirSync(path);
+      else system.unlinkSync(path);
+    },
+  };
+}
+
+function statusOf(status: NodeStatus): FileStatus {
+  return { isFile: status.isFile(), isDirectory: status.isDirectory(), size: status.size };
+}
+
+function flagsOf({ write = false, create = false, truncate = false }: OpenMode = {}): string {
+  if (!write) return "r";
+  return create && truncate ? "w" : "r+";
+}
+
+/** A file with a position. */
+class PositionedFile implements OpenFile {
+  readonly #file: NodeFile;
+  #position = 0;
+
+  constructor(file: NodeFile) {
+    this.#file = file;
+  }
+
+  async stat(): Promise<FileStatus> {
+    return statusOf(await this.#file.stat());
+  }
+
+  seek(offset: number): Promise<number> {
+    this.#position = offset;
+    return Promise.resolve(offset);
+  }
+
+  async read(bytes: Uint8Array): Promise<number | null> {
+    const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, this.#position);
+    this.#position += bytesRead;
+    return bytesRead === 0 && bytes.length > 0 ? null : bytesRead;
+  }
+
+  async write(bytes: Uint8Array): Promise<number> {
+    const { bytesWritten } = await this.#file.write(bytes, 0, bytes.length, this.#position);
+    this.#position += bytesWritten;
+    return bytesWritten;
+  }
+
+  close(): void {
+    // Whatever it had to say has been said by reading and writing.
+    this.#file.close().catch(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

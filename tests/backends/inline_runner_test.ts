@@ -1,0 +1,62 @@
+// One thread: what else wants to run gets its turn, and the turns leave nothing behind.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
+import { nextTurn } from "../../src/base/event_loop.ts";
+
+/** Records work of a second or more. */
+function recordLongWork(backend: WasmBackend) {
+  const frame = backend.frame();
+  const x = frame.empty([64, 256], "f32");
+  for (let i = 0; i < 20_000; i++) {
+    using _scope = frame.scope();
+    frame.logSoftmax(x);
+  }
+  return frame;
+}
+
+Deno.test("WasmFrame.run() on one thread lets timers and the network through, and aborts", async () => {
+  await using backend = await createWasmBackend({ threads: 1 });
+  using frame = recordLongWork(backend);
+  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
+  await using server = Deno.serve(options, () => new Response("here"));
+  const controller = new AbortController();
+  const running = frame.run({ signal: controller.signal });
+  running.catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  const answer = await fetch(`http://127.0.0.1:${server.addr.port}/`);
+  assertEquals(await answer.text(), "here");
+  assertEquals(backend.idle, false);
+  controller.abort();
+  await assertRejects(() => running, DOMException, "abort");
+});
+
+Deno.test("WasmFrame.run() yields also over many runs that are short, and where the clock stands still", async () => {
+  const { now } = performance;
+  try {
+    for (const clock of [now, () => 1]) {
+      performance.now = clock;
+      await using backend = await createWasmBackend({ threads: 1 });
+      using frame = backend.frame();
+      frame.logSoftmax(frame.empty([64, 256], "f32"));
+      let over = false;
+      setTimeout(() => over = true, 0);
+      let runs = 0;
+      for (; !over && runs < 100_000; runs++) await frame.run();
+      assert(over, `${runs} runs`);
+    }
+  } finally {
+    performance.now = now;
+  }
+});
+
+Deno.test("nextTurn() leaves nothing behind", async () => {
+  const turns = async (count: number) => {
+    for (let i = 0; i < count; i++) await nextTurn();
+    return Deno.memoryUsage().rss;
+  };
+  const before = await turns(1000);
+  const after = await turns(4000);
+  // A message channel for each turn leaves 12 MB.
+  assert(after - before < 5_000_000, `${after - before} bytes`);
+});

@@ -1,0 +1,38 @@
+// Sizes and contents of the bundles that `deno task bundle` makes.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { bundle } from "../../tools/bundle/build.ts";
+import { TARGETS } from "../../tools/bundle/targets.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
+
+/** Most bytes of JavaScript in each, before compression. */
+const MOST_BYTES = { edge: 300_000, browser: 500_000, node: 1_050_000 } as const;
+
+for (const [name, most] of Object.entries(MOST_BYTES)) {
+  Deno.test(`the bundle ${name} has at most ${most / 1000} kB, and imports nothing from outside`, async () => {
+    await using folder = await temporaryFolder();
+    await bundle(TARGETS[name as keyof typeof MOST_BYTES], folder.path);
+    let bytes = 0;
+    for await (const { name } of Deno.readDir(folder.path)) {
+      if (!name.endsWith(".js")) continue;
+      const code = await Deno.readTextFile(`${folder.path}/${name}`);
+      bytes += new TextEncoder().encode(code).length;
+      const specifiers = code.matchAll(/^\s*(?:import|export)\b[^"';]*?from\s*"([^"]+)"/gm);
+      const outside = Array.from(specifiers, ([, specifier]) => specifier!)
+        .filter((specifier) => !specifier.startsWith("./"));
+      assertEquals(outside, []);
+      assertEquals(/(?:^|[;{}])\s*(?:await )?using [\w$]+ ?=/m.test(code), false);
+    }
+    assert(bytes > 100_000 && bytes <= most, `${bytes} bytes`);
+  });
+}
+
+Deno.test("the bundle for edge workers says what it has no code for", async () => {
+  await using folder = await temporaryFolder();
+  await bundle(TARGETS.edge, folder.path);
+  const { VQDiffusionPipeline } = await import(`file://${folder.path}/edge.js`);
+  const load = (source: string) => VQDiffusionPipeline.fromPretrained(source, { device: "wasm" });
+  await assertRejects(() => load("microsoft/vq-diffusion-ithq"), TypeError, "a model of the hub");
+  await assertRejects(() => load("./model.pth"), TypeError, "an original checkpoint");
+  await assertRejects(() => load("./weights"), TypeError, "a folder on disk");
+});

@@ -1,0 +1,93 @@
+/**
+ * Bundles of the library: JavaScript that runtimes without TypeScript and `npm:` specifiers can load.
+ *
+ * @module
+ */
+
+import * as esbuild from "npm:esbuild@0.28.2";
+import type { Target } from "./targets.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Absolute path of a file of the repository. */
+export function pathTo(file: string): string {
+  return decodeURIComponent(new URL(file, ROOT).pathname);
+}
+
+/** Writes a bundle and its source maps into a folder. */
+export async function bundle(
+  { entries, engines, minify, splitting, inject, without }: Target,
+  folder: string,
+): Promise<void> {
+  try {
+    await esbuild.build({
+      entryPoints: Object.entries(entries).map(([out, file]) => ({ in: pathTo(file), out })),
+      outdir: folder,
+      absWorkingDir: pathTo("."),
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      target: [...engines],
+      minify,
+      splitting,
+      chunkNames: "chunk-[hash]",
+      sourcemap: "linked",
+      charset: "utf8",
+      inject: inject.map(pathTo),
+      external: ["node:*"],
+      plugins: [npmModules(), leftOut(without)],
+      logLevel: "warning",
+    });
+  } finally {
+    await esbuild.stop();
+  }
+}
+
+/** Loads `npm:` specifiers: Deno finds them and what they import. */
+function npmModules(): esbuild.Plugin {
+  return {
+    name: "npm-modules",
+    setup(build) {
+      build.onResolve({ filter: /^npm:/ }, ({ path }) => ({ path, namespace: "npm" }));
+      build.onLoad({ filter: /.*/, namespace: "npm" }, async ({ path }) => {
+        return { contents: await npmModule(path), loader: "js" };
+      });
+    },
+  };
+}
+
+/** The source of an npm module, with all that it imports. */
+async function npmModule(specifier: string): Promise<string> {
+  const entry = await Deno.makeTempFile({ suffix: ".js" });
+  try {
+    await Deno.writeTextFile(entry, `export * from ${JSON.stringify(specifier)};`);
+    const options = ["--quiet", "--no-lock", "--platform", "browser"];
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["bundle", ...options, entry],
+    }).output();
+    if (!success) throw new Error(`Cannot bundle ${specifier}: ${decode(stderr)}`);
+    return decode(stdout);
+  } finally {
+    await Deno.remove(entry);
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+/** Puts an error into the place of modules that a bundle does without. */
+function leftOut(modules: Target["without"]): esbuild.Plugin {
+  const reasons = new Map(Object.entries(modules).map(([file, what]) => [pathTo(file), what]));
+  return {
+    name: "left-out",
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+        const what = reasons.get(path);
+        if (what === undefined) return undefined;
+        const message = `Cannot use ${what}: this bundle of VQ-Diffusion has no code for it`;
+        return { contents: `throw new TypeError(${JSON.stringify(message)});`, loader: "js" };
+      });
+    },
+  };
+}

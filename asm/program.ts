@@ -2,7 +2,27 @@
 // thread goes through the whole list; each command shares its chunks among them.
 
 import { attention, AttentionCommand, attentionScratch } from "./attention";
+import {
+  attentionGradient,
+  AttentionGradientCommand,
+  attentionGradientScratch,
+} from "./attention_gradient";
 import { conv2d, Conv2dCommand, conv2dScratch } from "./convolution";
+import {
+  activate,
+  activateGradient,
+  add,
+  ElementsCommand,
+  gegluGradient,
+  layerNormGradient,
+  LayerNormGradientCommand,
+  logSoftmaxGradient,
+  pack,
+  PackCommand,
+  RowsGradientCommand,
+  scatterAdd,
+  ScatterAddCommand,
+} from "./gradients";
 import { linear, LinearCommand, linearScratch } from "./linear";
 import {
   linearQ8,
@@ -11,6 +31,14 @@ import {
   quantizeRows,
   QuantizeRowsCommand,
 } from "./linear_q8";
+import {
+  diffusionLoss,
+  DiffusionLossCommand,
+  diffusionLossGradient,
+  DiffusionLossGradientCommand,
+  diffusionLossScratch,
+  diffusionLossGradientScratch,
+} from "./loss";
 import {
   adaLayerNorm,
   AdaLayerNormCommand,
@@ -122,6 +150,28 @@ function perform(command: usize, control: Control, scratch: usize): usize {
       return inScratch<PosteriorCommand>(command, control, scratch, posterior, posteriorScratch);
     case 18:
       return inScratch<SampleStepCommand>(command, control, scratch, sampleStep, sampleStepScratch);
+    case 19:
+      return plain<ElementsCommand>(command, control, add);
+    case 20:
+      return plain<ElementsCommand>(command, control, activate);
+    case 21:
+      return plain<ElementsCommand>(command, control, activateGradient);
+    case 22:
+      return plain<RowsGradientCommand>(command, control, gegluGradient);
+    case 23:
+      return plain<RowsGradientCommand>(command, control, logSoftmaxGradient);
+    case 24:
+      return plain<LayerNormGradientCommand>(command, control, layerNormGradient);
+    case 25:
+      return inScratch<AttentionGradientCommand>(command, control, scratch, attentionGradient, attentionGradientScratch);
+    case 26:
+      return plain<ScatterAddCommand>(command, control, scatterAdd);
+    case 27:
+      return plain<PackCommand>(command, control, pack);
+    case 28:
+      return inScratch<DiffusionLossCommand>(command, control, scratch, diffusionLoss, diffusionLossScratch);
+    case 29:
+      return inScratch<DiffusionLossGradientCommand>(command, control, scratch, diffusionLossGradient, diffusionLossGradientScratch);
     default:
       return unreachable();
   }

@@ -11,6 +11,7 @@
  */
 
 import type { WeightDType } from "../base/dtypes.ts";
+import type { GradientOperations } from "./gradient_operations.ts";
 
 /** Element type of a {@linkcode Tensor}: activations are `"f32"`, token ids and indices `"i32"`. */
 export type DType = "f32" | "i32";
@@ -165,7 +166,7 @@ export interface LayerNormOptions {
 export interface AdaLayerNormOptions {
   /** (timesteps, 2 · columns): for each timestep the scales, then the shifts. */
   readonly table: Tensor;
-  /** One element: the row of `table` to use. */
+  /** The row of `table` to use: one element, or one for each sequence (first dimension) of x. */
   readonly timestep: Tensor<"i32">;
   /** Added to the variance. */
   readonly eps: number;
@@ -246,7 +247,7 @@ export interface RunOptions {
  *
  * Every operation throws a `TypeError` or `RangeError` that names it if the arguments do not fit.
  */
-export interface Frame extends Disposable {
+export interface Frame extends GradientOperations, Disposable {
   /** Reserves a tensor without content: an input for `write`, or what `addTo` adds to. */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
   /**

@@ -14,7 +14,13 @@ import {
   SCHEDULE_COLUMNS,
   type Tensor,
 } from "./backend.ts";
-import type { AttentionInputs, ConvGeometry, PosteriorInputs } from "./recording.ts";
+import type { DiffusionLossOptions } from "./gradient_operations.ts";
+import type {
+  AttentionInputs,
+  ConvGeometry,
+  DiffusionLossInputs,
+  PosteriorInputs,
+} from "./recording.ts";
 import { columnsOf } from "../base/shapes.ts";
 
 /** Names of the lengths of images. */
@@ -88,6 +94,29 @@ export function posteriorInputs<D extends Device>(
     latents: tokens,
     schedule: table,
     row: args.scalar("row", row),
+    batch,
+    pixels,
+    classes: columnsOf(predictions) + 1,
+    lastRow: table.shape[0]! - 1,
+  };
+}
+
+/** Arguments of `diffusionLoss` and its gradient. */
+export function diffusionLossInputs<D extends Device>(
+  args: Arguments<D>,
+  logProbs: Tensor,
+  { x0, xt, schedule, row }: DiffusionLossOptions,
+): DiffusionLossInputs<D> {
+  const image = args.ints("x0", x0, ["batch", "pixels"]);
+  const [batch, pixels] = image.shape as [number, number];
+  const predictions = args.floats("logProbs", logProbs, [batch, pixels, "classes"]);
+  const table = args.floats("schedule", schedule, ["rows", SCHEDULE_COLUMNS.length]);
+  return {
+    logProbs: predictions,
+    x0: image,
+    xt: args.ints("xt", xt, [batch, pixels]),
+    schedule: table,
+    row: args.ints("row", row, [batch]),
     batch,
     pixels,
     classes: columnsOf(predictions) + 1,

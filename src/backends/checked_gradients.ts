@@ -18,11 +18,11 @@ import type {
 import { attentionInputs, diffusionLossInputs } from "./checked_inputs.ts";
 import type {
   AttentionGradients,
-  DiffusionLossOptions,
+  DiffusionLossTargets,
   GradientOperations,
   LayerNormGradients,
   PackOptions,
-} from "./gradient_operations.ts";
+} from "./backend.ts";
 import type {
   AttentionInputs,
   CheckedColumns,
@@ -226,7 +226,7 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
     });
   }
 
-  diffusionLoss(logProbs: Tensor, options: DiffusionLossOptions): Tensor {
+  diffusionLoss(logProbs: Tensor, options: DiffusionLossTargets): Tensor {
     return this.checked("diffusionLoss", (args) => {
       const inputs = diffusionLossInputs(args, logProbs, options);
       args.expectColumns("logProbs", inputs.logProbs, this.#mostSummed);
@@ -236,7 +236,7 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
     });
   }
 
-  diffusionLossGradient(logProbs: Tensor, dy: Tensor, options: DiffusionLossOptions): Tensor {
+  diffusionLossGradient(logProbs: Tensor, dy: Tensor, options: DiffusionLossTargets): Tensor {
     return this.checked("diffusionLossGradient", (args) => {
       const inputs = diffusionLossInputs(args, logProbs, options);
       args.expectColumns("logProbs", inputs.logProbs, this.#mostSummed);

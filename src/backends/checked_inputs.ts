@@ -14,7 +14,7 @@ import {
   SCHEDULE_COLUMNS,
   type Tensor,
 } from "./backend.ts";
-import type { DiffusionLossOptions } from "./gradient_operations.ts";
+import type { DiffusionLossTargets } from "./backend.ts";
 import type {
   AttentionInputs,
   ConvGeometry,
@@ -105,7 +105,7 @@ export function posteriorInputs<D extends Device>(
 export function diffusionLossInputs<D extends Device>(
   args: Arguments<D>,
   logProbs: Tensor,
-  { x0, xt, schedule, row }: DiffusionLossOptions,
+  { x0, xt, schedule, row }: DiffusionLossTargets,
 ): DiffusionLossInputs<D> {
   const image = args.ints("x0", x0, ["batch", "pixels"]);
   const [batch, pixels] = image.shape as [number, number];

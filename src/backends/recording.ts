@@ -18,7 +18,7 @@ import type {
   Tensor,
 } from "./backend.ts";
 import type { FrameLife } from "./frame_life.ts";
-import type { DiffusionLossOptions } from "./gradient_operations.ts";
+import type { DiffusionLossTargets } from "./backend.ts";
 
 /** Memory of the tensors of a frame, and the list of what it runs. */
 export interface FrameRecorder<D extends Device> {
@@ -138,7 +138,7 @@ export interface LayerNormGradientInputs<D extends OwnTensors> {
 
 /** Arguments of `diffusionLoss` and its gradient. */
 export interface DiffusionLossInputs<D extends OwnTensors>
-  extends Checked<DiffusionLossOptions, D> {
+  extends Checked<DiffusionLossTargets, D> {
   /** (batch, pixels, classes − 1). */
   readonly logProbs: D["floats"];
   /** Number of images. */

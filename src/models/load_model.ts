@@ -21,6 +21,11 @@ export interface CreateModelOptions extends LoadModelOptions {
    * saved; `load` loads them later.
    */
   readonly load?: boolean | undefined;
+  /**
+   * Where the parameters of the model live. Default: in the form that its operations take. With
+   * `TrainableParameters` they can be trained.
+   */
+  readonly parameters?: Parameters | undefined;
 }
 
 /** Options of every model's `fromPretrained`: how to open the folder, where to compute, and these. */
@@ -58,12 +63,12 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
   backend: Backend,
   config: Config,
   checkpoint: ArraySource,
-  { load = true, ...options }: CreateModelOptions,
+  { load = true, parameters = new Parameters(), ...options }: CreateModelOptions,
   owned: AsyncDisposableStack = new AsyncDisposableStack(),
 ): Promise<M> {
   owned.use(checkpoint);
   try {
-    const parameters = owned.use(new Parameters());
+    owned.use(parameters);
     const model = new modelClass({
       backend,
       config: modelClass.parseConfig(config),

@@ -9,7 +9,7 @@ import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import { quantizationConfig } from "../checkpoints/quantization_config.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
 import { Parameters, ParameterScope } from "./parameters.ts";
@@ -183,6 +183,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   ): Promise<void> {
     if (this.#disposal) throw new ReferenceError("Cannot save the model: it was disposed of");
     if (typeof target === "string") {
+      const { writeFolder } = await import("../files/folder_writer.ts");
       await using folder = await writeFolder(target);
       await this.savePretrained(folder, options);
       return await folder.commit();

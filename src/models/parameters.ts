@@ -6,7 +6,14 @@
  */
 
 import type { WeightDType } from "../base/dtypes.ts";
-import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
+import type {
+  Backend,
+  ConvWeight,
+  Frame,
+  HostArray,
+  LinearWeight,
+  Tensor,
+} from "../backends/backend.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -57,9 +64,36 @@ export type MakeParameter<T> = (
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
+/** Makes something of float32 tensors, by operations that gradients can go through. */
+export type RecordParameter<T> = (frame: Frame, tensors: readonly Tensor[]) => T;
+
+/** How a parameter comes about. */
+export interface ParameterDeclaration<T> {
+  /** Its arrays; those of a group are joined along their first dimension. */
+  readonly groups: readonly ArrayShapes[];
+  /** Makes it of all its arrays, as a checkpoint holds them. */
+  readonly make: MakeParameter<T>;
+  /** Makes it of one tensor for each group; undefined if gradients cannot go through it. */
+  readonly record: RecordParameter<T> | undefined;
+}
+
+/** Place of a parameter that is loaded later. */
+export interface ParameterSlot<T extends Disposable> extends Parameter<T> {
+  /** Its arrays. */
+  readonly shapes: ArrayShapes;
+  /** Makes the value of the arrays. */
+  fill(
+    backend: Backend,
+    arrays: readonly HostArray[],
+    dtype: WeightDType | undefined,
+  ): Promise<void>;
+  /** Gives the memory of the value back. */
+  empty(): void;
+}
+
 /** Declares the parameters of a model, loads them and owns their memory. */
 export class Parameters implements Disposable {
-  readonly #slots: Slot<Disposable>[] = [];
+  readonly #slots: ParameterSlot<Disposable>[] = [];
   readonly #ignored: RegExp[] = [];
   readonly #quantizable = new Set<string>();
   readonly #preciseLinears: string[] = [];
@@ -74,12 +108,16 @@ export class Parameters implements Disposable {
     return this.#preciseLinears;
   }
 
-  /** A tensor, widened to float32. */
+  /** @ignore A tensor, widened to float32. */
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
-    return this.derived([[name, shape]], (backend, [array]) => backend.upload(array!));
+    return this.declare({
+      groups: [[[name, shape]]],
+      make: (backend, [array]) => backend.upload(array!),
+      record: (_frame, [tensor]) => tensor!,
+    });
   }
 
-  /** `name.weight` and `name.bias` of a normalisation. */
+  /** @ignore `name.weight` and `name.bias` of a normalisation. */
   norm(name: string, size: number): NormParameters {
     const weight = this.tensor(`${name}.weight`, [size]);
     const bias = this.tensor(`${name}.bias`, [size]);
@@ -96,6 +134,7 @@ export class Parameters implements Disposable {
   /**
    * A linear layer, or several of the same argument that are joined into one.
    *
+   * @ignore
    * @param names Layers, whose arrays are `name.weight` and `name.bias`.
    * @param outFeatures Features of the result of each of them.
    */
@@ -111,15 +150,19 @@ export class Parameters implements Disposable {
     if (precise) this.keepPrecise(...names);
     else for (const [name] of weights) this.#quantizable.add(name);
     const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
-    return this.derived(
-      [...weights, ...biases],
-      (backend, arrays, dtype) =>
+    return this.declare({
+      groups: bias ? [weights, biases] : [weights],
+      make: (backend, arrays, dtype) =>
         backend.linearWeight(
           arrays.slice(0, names.length),
           arrays.slice(names.length),
           precise && dtype === "q8" ? "fp16" : dtype,
         ),
-    );
+      record: (frame, [weight, bias]) => {
+        const matrix = frame.reshape(weight!, [names.length * outFeatures, inFeatures]);
+        return frame.pack(matrix, bias && { bias });
+      },
+    });
   }
 
   /** Notes linear layers that may not be stored in int8. */
@@ -127,7 +170,7 @@ export class Parameters implements Disposable {
     this.#preciseLinears.push(...names);
   }
 
-  /** `name.weight` and `name.bias` of a convolution. */
+  /** @ignore `name.weight` and `name.bias` of a convolution. */
   conv(
     name: string,
     inChannels: number,
@@ -138,14 +181,34 @@ export class Parameters implements Disposable {
       [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
       [`${name}.bias`, [outChannels]],
     ];
-    return this.derived(shapes, (backend, [weight, bias]) => backend.convWeight(weight!, bias!));
+    return this.declare({
+      groups: [shapes],
+      make: (backend, [weight, bias]) => backend.convWeight(weight!, bias!),
+      record: undefined,
+    });
   }
 
-  /** Something made of several arrays, which are not kept. */
-  derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
-    const slot = new Slot(shapes, make);
+  /** @ignore A tensor that operations make of several arrays, which are not kept. */
+  computed(shapes: ArrayShapes, record: RecordParameter<Tensor>): Parameter<Tensor> {
+    return this.declare({
+      groups: shapes.map((shape) => [shape]),
+      make: (backend, arrays) => compute(backend, arrays, record),
+      record,
+    });
+  }
+
+  /** @ignore Any parameter. */
+  declare<T extends Disposable>(declaration: ParameterDeclaration<T>): Parameter<T> {
+    const slot = this.makeSlot(declaration);
     this.#slots.push(slot);
     return slot;
+  }
+
+  /** @ignore Makes the place of a parameter. */
+  protected makeSlot<T extends Disposable>(
+    { groups, make }: ParameterDeclaration<T>,
+  ): ParameterSlot<T> {
+    return new Slot(groups.flat(), make);
   }
 
   /** Leaves arrays alone that a checkpoint may hold without need. */
@@ -159,7 +222,7 @@ export class Parameters implements Disposable {
       .reduce((sum, [, shape]) => sum + elementCount(shape), 0);
   }
 
-  /** Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back. */
+  /** @ignore Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back. */
   async load(
     backend: Backend,
     source: ArraySource,
@@ -242,8 +305,27 @@ export class ParameterScope {
   }
 }
 
-/** Place of a parameter that is loaded later. */
-class Slot<T extends Disposable> implements Parameter<T> {
+/** Computes a tensor of arrays. */
+async function compute(
+  backend: Backend,
+  arrays: readonly HostArray[],
+  record: RecordParameter<Tensor>,
+): Promise<Tensor> {
+  using stack = new DisposableStack();
+  const tensors = arrays.map((array) => stack.use(backend.upload(array)));
+  const frame = stack.use(backend.frame());
+  const result = frame.keep(record(frame, tensors));
+  try {
+    await frame.run();
+    return result;
+  } catch (error) {
+    result.dispose();
+    throw error;
+  }
+}
+
+/** Place of a parameter that is kept in the form that operations take. */
+class Slot<T extends Disposable> implements ParameterSlot<T> {
   readonly shapes: ArrayShapes;
   readonly #make: MakeParameter<T>;
   #value: T | undefined;

@@ -8,7 +8,7 @@ import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { evaluate } from "../backends/evaluate.ts";
 import { readConfig } from "../checkpoints/config.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
@@ -159,6 +159,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     if (typeof target !== "string") {
       return await target.writeText(CONFIG_FILE, `${JSON.stringify(this.config.json, null, 2)}\n`);
     }
+    const { writeFolder } = await import("../files/folder_writer.ts");
     await using folder = await writeFolder(target);
     await this.savePretrained(folder);
     await folder.commit();

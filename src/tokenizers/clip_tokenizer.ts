@@ -5,7 +5,7 @@
  */
 
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
@@ -143,6 +143,7 @@ export class CLIPTokenizer {
       for (const [name, text] of Object.entries(this.#files)) await target.writeText(name, text);
       return;
     }
+    const { writeFolder } = await import("../files/folder_writer.ts");
     await using folder = await writeFolder(target);
     await this.savePretrained(folder);
     await folder.commit();

@@ -1,6 +1,6 @@
 // Tests of Frame.attentionGradient().
 
-import type { AttentionGradients } from "../../../src/backends/gradient_operations.ts";
+import type { AttentionGradients } from "../../../src/backends/backend.ts";
 import { compare, type MakeBackend, type Refusals, ROUNDOFF, sumTolerance } from "./trial.ts";
 
 interface Shape {

@@ -1,7 +1,7 @@
 // Tests of Frame.diffusionLoss() and diffusionLossGradient().
 
 import type { Tensor } from "../../../src/backends/backend.ts";
-import type { DiffusionLossOptions } from "../../../src/backends/gradient_operations.ts";
+import type { DiffusionLossTargets } from "../../../src/backends/backend.ts";
 import { compare, type MakeBackend, type Refusals, type Trial } from "./trial.ts";
 
 /** Images, pixels, classes. */
@@ -28,7 +28,7 @@ function inputs(t: Trial, [batch, pixels, classes]: readonly [number, number, nu
   const logProbs = t.frame.logSoftmax(t.floatsIn(-size, size, batch, pixels, codes));
   const x0 = t.random.ints(batch * pixels, codes);
   const xt = x0.map((code, i) => i % 2 ? codes : i % 3 ? code : (code + 1) % codes);
-  const options: DiffusionLossOptions = {
+  const options: DiffusionLossTargets = {
     x0: t.ids(x0, batch, pixels),
     xt: t.ids(xt, batch, pixels),
     schedule: t.tensor(schedule(classes), 11, 6),
@@ -95,7 +95,7 @@ export const LOSS_REFUSALS: Refusals = {
   ],
 };
 
-function withRow(t: Trial, row: Tensor<"i32">): [Tensor, DiffusionLossOptions] {
+function withRow(t: Trial, row: Tensor<"i32">): [Tensor, DiffusionLossTargets] {
   const { logProbs, options } = inputs(t, [2, 3, 5]);
   return [logProbs, { ...options, row }];
 }

@@ -1,10 +1,12 @@
 /**
- * What training a transformer is made of: parameters that can change, noise, the loss and its gradients.
+ * What training a transformer is made of: parameters that can change, noise, the loss, its gradients and
+ * the optimiser.
  *
  * @example
  * ```ts
  * import { TorchGenerator, Transformer2DModel, VQDiffusionScheduler } from "@vq-diffusion/vq-diffusion";
  * import {
+ *   AdamW,
  *   DiffusionLoss,
  *   noisedTokens,
  *   TimestepSampler,
@@ -22,6 +24,7 @@
  * const generator = new TorchGenerator(0);
  * const sampler = new TimestepSampler(scheduler.config.numTrainTimesteps);
  * using objective = new DiffusionLoss(transformer, parameters, scheduler, { batch: 8, length: 77 });
+ * const optimizer = new AdamW();
  *
  * const classes = transformer.config.numVectorEmbeds;
  * const { timesteps, probabilities } = sampler.draw(generator, 8);
@@ -31,12 +34,14 @@
  * const batch = { x0, xt, encoderHiddenStates, timesteps, probabilities };
  * const { loss, bounds } = await objective.compute(batch);
  * sampler.update(timesteps, bounds);
- * console.log(loss, objective.gradients.length);
+ * const norm = await optimizer.step(objective.gradients, 2e-4);
+ * console.log(loss, norm);
  * ```
  *
  * @module
  */
 
+export { AdamW, type AdamWOptions } from "./adamw.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,

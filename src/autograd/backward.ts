@@ -21,6 +21,8 @@ export interface BackwardStart {
  * Records the gradients of Σ gradient · result by tensors that the result was computed from. They are
  * recorded on the frame below the tape, behind what was recorded there, and run with it.
  *
+ * What lies between the sources and the result is used up: its memory serves the gradients.
+ *
  * @param sources Parameters, or any other tensors.
  * @returns For each of them the gradient, in its shape; undefined if the result does not depend on it.
  * @throws {RangeError} If the shapes of result and gradient differ.
@@ -37,18 +39,33 @@ export function backward(
         `expected ${formatShape(result.shape)}`,
     );
   }
-  const needed = dependents(tape.entries, sources);
-  const gradients = new Gradients(tape.frame);
+  const { frame, entries } = tape;
+  const needed = dependents(entries, sources);
+  const gradients = new Gradients(frame, gradient);
   gradients.add(result, gradient);
-  for (const entry of tape.entries.toReversed()) {
-    const dy = gradients.get(entry.result);
+  for (const entry of entries.toReversed()) {
     const wanted = entry.inputs.map((input) => needed.has(input));
-    if (dy === undefined || !wanted.includes(true)) continue;
-    entry.gradients(tape.frame, dy, wanted).forEach((dx, i) => {
-      if (dx !== undefined && wanted[i]) gradients.add(entry.inputs[i]!, dx);
-    });
+    const own = gradients.get(entry.result);
+    if (own === undefined || !wanted.includes(true)) continue;
+    const dy = inShape(frame, own, entry.result.shape);
+    const found = entry.gradients(frame, dy, wanted)
+      .map((dx, i) => wanted[i] ? dx === dy ? own : dx : undefined);
+    const passed = found.filter((dx) => dx === own).length;
+    if (passed > 1) gradients.pin(own);
+    found.forEach((dx, i) => dx && gradients.add(entry.inputs[i]!, dx));
+    const asked = sources.includes(entry.result);
+    if (passed === 0 && !asked) gradients.release(own);
+    // Nothing before it on the tape needs its result.
+    if (entry.result !== result && !asked) entry.result.dispose();
   }
-  return sources.map((source) => gradients.get(source));
+  return sources.map((source) => {
+    const found = gradients.get(source);
+    return found && inShape(frame, found, source.shape);
+  });
+}
+
+function inShape(frame: Frame, x: Tensor, shape: readonly number[]): Tensor {
+  return formatShape(x.shape) === formatShape(shape) ? x : frame.reshape(x, shape);
 }
 
 /** The sources, and all results that depend on one of them. */
@@ -60,13 +77,17 @@ function dependents(entries: readonly TapeEntry[], sources: readonly Tensor[]): 
   return found;
 }
 
-/** Sums of the gradients by each tensor. */
+/** Sums of the gradients by each tensor, whose memory is given back when they are used up. */
 class Gradients {
   readonly #frame: Frame;
   readonly #sums = new Map<Tensor, Tensor>();
+  /** Those whose memory is not given back: the caller's, and those that count for several tensors. */
+  readonly #pinned: Set<Tensor>;
 
-  constructor(frame: Frame) {
+  /** @param start The caller's. */
+  constructor(frame: Frame, start: Tensor) {
     this.#frame = frame;
+    this.#pinned = new Set([start]);
   }
 
   get(tensor: Tensor): Tensor | undefined {
@@ -74,7 +95,21 @@ class Gradients {
   }
 
   add(tensor: Tensor, gradient: Tensor): void {
-    const sum = this.#sums.get(tensor);
-    this.#sums.set(tensor, sum === undefined ? gradient : this.#frame.add(sum, gradient));
+    const before = this.#sums.get(tensor);
+    if (before === undefined) {
+      this.#sums.set(tensor, gradient);
+      return;
+    }
+    this.#sums.set(tensor, this.#frame.add(before, gradient));
+    this.release(before);
+    this.release(gradient);
+  }
+
+  pin(gradient: Tensor): void {
+    this.#pinned.add(gradient);
+  }
+
+  release(gradient: Tensor): void {
+    if (!this.#pinned.has(gradient)) gradient.dispose();
   }
 }

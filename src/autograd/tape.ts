@@ -12,7 +12,8 @@ import type { Frame, Tensor } from "../backends/backend.ts";
  * @param frame Where they are recorded.
  * @param dy The gradient by its result, in the shape of that.
  * @param wanted For each input, whether its gradient is wanted; for others any or none may be given.
- * @returns For each input the gradient by it, in the shape of the input.
+ * @returns For each input the gradient by it: `dy` itself, or a new tensor of as many elements as the
+ *   input.
  */
 export type RecordGradients = (
   frame: Frame,
@@ -48,8 +49,7 @@ export function constantIds(frame: Frame, ids: readonly number[]): Tensor<"i32">
   return tensor;
 }
 
-/** Σ of the rows of x (…, columns): (columns). */
+/** Σ of the rows of x (…, columns): (1, columns). */
 export function sumRows(frame: Frame, x: Tensor): Tensor {
-  const columns = x.shape.at(-1)!;
-  return frame.reshape(frame.scatterAdd(x, idZero(frame), 1), [columns]);
+  return frame.scatterAdd(x, idZero(frame), 1);
 }

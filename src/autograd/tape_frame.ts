@@ -148,7 +148,7 @@ export class TapeFrame implements Frame {
   }
 
   reshape(x: Tensor, shape: readonly number[]): Tensor {
-    return this.#note("reshape", [x], this.frame.reshape(x, shape), reshapeGradients(x));
+    return this.#note("reshape", [x], this.frame.reshape(x, shape), reshapeGradients());
   }
 
   repeat<D extends DType>(x: Tensor<D>, times: number): Tensor<D> {
@@ -188,7 +188,7 @@ export class TapeFrame implements Frame {
   }
 
   add(x: Tensor, y: Tensor): Tensor {
-    return this.#note("add", [x, y], this.frame.add(x, y), addGradients(x, y));
+    return this.#note("add", [x, y], this.frame.add(x, y), addGradients());
   }
 
   scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor {

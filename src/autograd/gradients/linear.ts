@@ -31,7 +31,7 @@ export function linearGradients(
       using turned = frame.transpose(frame.reshape(left, rows));
       const columns = frame.reshape(right, [rowsOf(right), right.shape.at(-1)!]);
       using packed = frame.pack(columns, { transpose: true });
-      return frame.reshape(frame.linear(turned, packed), matrix.shape);
+      return frame.linear(turned, packed);
     };
     const byX = () => {
       using packed = frame.pack(matrix, { transpose: !transpose });
@@ -41,7 +41,7 @@ export function linearGradients(
       xWanted ? byX() : undefined,
       matrixWanted ? transpose ? product(x, dy) : product(dy, x) : undefined,
       ...(bias ? [biasWanted ? sumRows(frame, dy) : undefined] : []),
-      ...(addTo ? [frame.reshape(dy, addTo.shape)] : []),
+      ...(addTo ? [dy] : []),
     ];
   };
 }

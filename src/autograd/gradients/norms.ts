@@ -5,18 +5,17 @@
  */
 
 import type { AdaLayerNormOptions, LayerNormOptions, Tensor } from "../../backends/backend.ts";
-import { constantIds, idZero, type RecordGradients } from "../tape.ts";
+import { constantIds, type RecordGradients, sumRows } from "../tape.ts";
 
 /** y = normed(x) · weight + bias, by x, weight and bias. */
 export function layerNormGradients(x: Tensor, options: LayerNormOptions): RecordGradients {
   return (frame, dy) => {
     const gradients = frame.layerNormGradient(x, dy, options);
     using affine = gradients.affine;
-    using sums = frame.scatterAdd(affine, idZero(frame), 1);
+    using sums = sumRows(frame, affine);
     const table = frame.reshape(sums, [2, x.shape.at(-1)!]);
-    const row = (index: number, { shape }: Tensor) =>
-      frame.reshape(frame.embedding(constantIds(frame, [index]), table), shape);
-    return [gradients.x, row(0, options.weight), row(1, options.bias)];
+    const row = (index: number) => frame.embedding(constantIds(frame, [index]), table);
+    return [gradients.x, row(0), row(1)];
   };
 }
 

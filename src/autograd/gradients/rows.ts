@@ -6,7 +6,7 @@
 
 import type { Tensor } from "../../backends/backend.ts";
 import { elementCount } from "../../base/shapes.ts";
-import { constantIds, idZero, type RecordGradients } from "../tape.ts";
+import { constantIds, type RecordGradients, sumRows } from "../tape.ts";
 
 /** y = table[ids] (+ position[i mod positions]), by the table and, if there are any, the positions. */
 export function embeddingGradients(
@@ -16,8 +16,7 @@ export function embeddingGradients(
 ): RecordGradients {
   return (frame, dy, [tableWanted, positionWanted]) => {
     const count = elementCount(ids.shape);
-    const sum = (ids: Tensor<"i32">, { shape }: Tensor) =>
-      frame.reshape(frame.scatterAdd(dy, ids, shape[0]!), shape);
+    const sum = (ids: Tensor<"i32">, { shape }: Tensor) => frame.scatterAdd(dy, ids, shape[0]!);
     const inTurn = (positions: number) =>
       constantIds(frame, Array.from({ length: count }, (_, i) => i % positions));
     return [
@@ -41,7 +40,7 @@ export function logSoftmaxGradients(y: Tensor): RecordGradients {
 export function repeatGradients(x: Tensor, times: number): RecordGradients {
   return (frame, dy) => {
     const copies = frame.reshape(dy, [times, elementCount(x.shape)]);
-    return [frame.reshape(frame.scatterAdd(copies, idZero(frame), 1), x.shape)];
+    return [sumRows(frame, copies)];
   };
 }
 
@@ -51,11 +50,11 @@ export function transposeGradients(): RecordGradients {
 }
 
 /** y has the elements of x; by x. */
-export function reshapeGradients(x: Tensor): RecordGradients {
-  return (frame, dy) => [frame.reshape(dy, x.shape)];
+export function reshapeGradients(): RecordGradients {
+  return (_frame, dy) => [dy];
 }
 
 /** z = x + y, by both. */
-export function addGradients(x: Tensor, y: Tensor): RecordGradients {
-  return (frame, dy) => [frame.reshape(dy, x.shape), frame.reshape(dy, y.shape)];
+export function addGradients(): RecordGradients {
+  return (_frame, dy) => [dy, dy];
 }

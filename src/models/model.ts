@@ -170,7 +170,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   /**
    * Saves config and weights in the layout they are loaded from. The weights are those of the
-   * checkpoint, read again array by array.
+   * checkpoint, read again array by array; with `TrainableParameters` they are what these hold.
    *
    * @param target Path of a folder, which is made if need be and in which nothing is changed until
    *   all is written; or a folder that is being written.
@@ -188,13 +188,15 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
       await this.savePretrained(folder, options);
       return await folder.commit();
     }
-    const { dtype, signal } = options;
-    checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
+    const { signal } = options;
+    checkChoice({ task: "save the model", name: "dtype" }, options.dtype, WEIGHT_DTYPES);
+    const source = this.#parameters.toSave(this.checkpoint);
+    const dtype = options.dtype ?? (source === this.checkpoint ? undefined : "fp32");
     const config = configToSave(this.config.json, dtype, this.#parameters.preciseLinears);
     await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
     const quantize = (name: string) => this.#parameters.quantizable.has(name);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
-    await saveWeights(this.checkpoint, target, this.#weightsFile, { dtype, quantize, signal });
+    await saveWeights(source, target, this.#weightsFile, { dtype, quantize, signal });
   }
 
   /** Does what `dispose` does. */

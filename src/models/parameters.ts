@@ -273,6 +273,11 @@ export class Parameters implements Disposable {
     );
   }
 
+  /** @ignore The arrays that are to be saved, of a model that was loaded from a checkpoint. */
+  toSave(checkpoint: ArraySource): ArraySource {
+    return checkpoint;
+  }
+
   /** Gives the memory back. */
   dispose(): void {
     for (const slot of this.#slots) slot.empty();

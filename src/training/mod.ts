@@ -36,6 +36,7 @@
  * sampler.update(timesteps, bounds);
  * const norm = await optimizer.step(objective.gradients, 2e-4);
  * console.log(loss, norm);
+ * await transformer.savePretrained("trained/transformer");
  * ```
  *
  * @module

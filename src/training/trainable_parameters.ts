@@ -7,6 +7,7 @@
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
 import { elementCount } from "../base/shapes.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 import {
   type ArrayShapes,
   type ParameterDeclaration,
@@ -47,6 +48,34 @@ export class TrainableParameters extends Parameters {
     for (const slot of this.#trainable) slot.record(frame);
   }
 
+  /** @ignore The arrays as they are now. */
+  override toSave({ description }: ArraySource): ArraySource {
+    const places = new Map(this.tensors.flatMap(placesOf));
+    const placeOf = (name: string) => {
+      const place = places.get(name);
+      if (place === undefined) throw new RangeError(`Cannot load ${name}: ${description} has none`);
+      return place;
+    };
+    const load = async (name: string) => {
+      const { tensor, offset, shape } = placeOf(name);
+      const data = (await tensor.data()).slice(offset, offset + elementCount(shape));
+      return { dtype: "f32", shape, data } as const;
+    };
+    return {
+      description,
+      names: () => [...places.keys()],
+      shape: (name) => places.get(name)?.shape,
+      dtype: (name) => places.has(name) ? "F32" : undefined,
+      load,
+      loadStored: async (name) => {
+        const { shape, data } = await load(name);
+        return { dtype: "F32", shape, bytes: new Uint8Array(data.buffer) };
+      },
+      release: () => {},
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+
   /** @ignore Makes the place of a parameter. */
   protected override makeSlot<T extends Disposable>(
     declaration: ParameterDeclaration<T>,
@@ -55,6 +84,23 @@ export class TrainableParameters extends Parameters {
     this.#trainable.push(slot);
     return slot;
   }
+}
+
+/** Where an array lies in the tensor of several. */
+interface ArrayPlace {
+  readonly tensor: Tensor;
+  /** Elements before it. */
+  readonly offset: number;
+  readonly shape: readonly number[];
+}
+
+function placesOf({ arrays, tensor }: TrainableTensor): [name: string, place: ArrayPlace][] {
+  let next = 0;
+  return arrays.map(([name, shape]) => {
+    const offset = next;
+    next += elementCount(shape);
+    return [name, { tensor, offset, shape }];
+  });
 }
 
 /** Place of a parameter that each frame makes anew. */

@@ -129,21 +129,3 @@ Deno.test("DiffusionLoss refuses options and batches that do not fit, before it 
     await assertRejects(() => loss.compute({ ...batch, ...wrong }), RangeError, message);
   }
 });
-
-Deno.test("TrainableParameters have to be loaded and recorded before a model is", async () => {
-  await using backend = await BACKENDS[1]!.make();
-  const { transformer, parameters } = await goldenTransformer(backend);
-  using context = backend.tensor(new Float32Array(5 * 12), [1, 5, 12]);
-  const names = parameters.tensors.flatMap(({ arrays }) => arrays.map(([name]) => name));
-  assertEquals(new Set(names), new Set(new GoldenArrays("text/grad_main").names()));
-  using frame = backend.frame();
-  assertThrows(
-    () => transformer.recordContext(frame, context),
-    ReferenceError,
-    "its TrainableParameters are not recorded on a frame",
-  );
-  parameters.record(frame);
-  transformer.recordContext(frame, context);
-  await transformer.dispose();
-  assertThrows(() => parameters.record(frame), ReferenceError, "was disposed of");
-});

@@ -50,6 +50,7 @@ export {
   type DiffusionLossResult,
   type ParameterGradient,
 } from "./diffusion_loss.ts";
+export { ExponentialMovingAverage, type ExponentialMovingAverageOptions } from "./ema.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
 export { TrainableParameters, type TrainableTensor } from "./trainable_parameters.ts";

@@ -35,7 +35,7 @@ export type {
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { KnownNames } from "./src/conditioning/known_names.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
-export type { PictureOptions } from "./src/pipeline/picture_options.ts";
+export type { PictureOptions } from "./src/pipeline/initial_tokens.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";
@@ -48,9 +48,11 @@ export { Transformer2DModel } from "./src/models/transformer_2d.ts";
 export { VQModel } from "./src/models/vq_model.ts";
 export { LearnedClassifierFreeSamplingEmbeddings } from "./src/models/learned_embeddings.ts";
 
-// Schedulers, any of which a pipeline takes; `./schedulers` has more.
+// Schedulers, any of which a pipeline takes.
 export type { Scheduler } from "./src/schedulers/scheduler.ts";
 export { VQDiffusionScheduler } from "./src/schedulers/vq_diffusion_scheduler.ts";
+export { VQDiffusionFastScheduler } from "./src/schedulers/vq_diffusion_fast_scheduler.ts";
+export { VQDiffusionPurityScheduler } from "./src/schedulers/vq_diffusion_purity_scheduler.ts";
 
 // Images.
 export { RasterImage } from "./src/images/raster_image.ts";

@@ -56,6 +56,8 @@ const C: usize = memory.data<f32>([
   -1.42647390514189e-02,
   // 41: log: √½, the bits of a mantissa (as a float's bits), 1e-30
   0.70710676908493042, 1.1754942106924411e-38, 1e-30,
+  // 44: 1/√(2π)
+  0.39894228040143268,
 ]);
 
 // @ts-ignore: decorator
@@ -179,6 +181,34 @@ export function activate(x: v128, activation: i32): v128 {
   if (activation == Activation.silu) return silu4(x);
   if (activation == Activation.gelu) return gelu4(x);
   return x;
+}
+
+// The derivative of `activate` at x.
+// @ts-ignore: decorator
+@inline
+export function slope4(x: v128, activation: i32): v128 {
+  if (activation == Activation.quickGelu) return sigmoidSlope4(x, c(26));
+  if (activation == Activation.silu) return sigmoidSlope4(x, c(21));
+  if (activation == Activation.gelu) return geluSlope4(x);
+  return c(21);
+}
+
+// The derivative of x · sigmoid(a x).
+// @ts-ignore: decorator
+@inline
+function sigmoidSlope4(x: v128, a: v128): v128 {
+  const scaled = f32x4.mul(a, x);
+  const s = f32x4.div(c(21), f32x4.add(c(21), exp4(f32x4.neg(scaled))));
+  return f32x4.mul(s, fma(scaled, f32x4.sub(c(21), s), c(21)));
+}
+
+// The derivative of x · Φ(x).
+// @ts-ignore: decorator
+@inline
+export function geluSlope4(x: v128): v128 {
+  const cumulative = fma(c(22), erf4(f32x4.mul(x, c(27))), c(22));
+  const density = f32x4.mul(c(44), exp4(f32x4.mul(c(23), f32x4.mul(x, x))));
+  return fma(x, density, cumulative);
 }
 
 const D: usize = memory.data<f64>([

@@ -19,21 +19,30 @@ export class LayerNormCommand {
 
 /** Normalizes each row. `layerNorm` of tests/backends/naive/norms.ts. */
 export function layerNorm(command: LayerNormCommand, control: Control): void {
-  const x = command.x, out = command.out, rows = command.rows, columns = command.columns;
-  normRows(control, x, out, rows, columns, command.eps, command.weight, command.bias, 0);
+  const rows = command.rows, columns = command.columns, chunks = ceilDiv(rows, NORM_ROWS);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const first = chunk * NORM_ROWS, last = smaller(rows, first + NORM_ROWS);
+    for (let row = first; row < last; row++) {
+      const x = command.x + <usize> row * floats(columns);
+      const out = command.out + <usize> row * floats(columns);
+      normRow(x, out, columns, command.eps, command.weight, command.bias, 0);
+    }
+  }
 }
 
-// x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is (1)
-// int32
+// x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is
+// (rows / rowsEach) int32
 @unmanaged
 export class AdaLayerNormCommand {
   opcode: i32;
   x: usize;
   table: usize;
-  /** The row of the table to use: one outside is taken as the nearest inside. */
+  /** The rows of the table to use: one outside is taken as the nearest inside. */
   timestep: usize;
   out: usize;
   rows: i32;
+  /** Rows that follow each other and have the same timestep. */
+  rowsEach: i32;
   columns: i32;
   timesteps: i32;
   eps: f32;
@@ -41,37 +50,31 @@ export class AdaLayerNormCommand {
 
 /** Normalizes each row by factors 1 + scale. `adaLayerNorm` of tests/backends/naive/norms.ts. */
 export function adaLayerNorm(command: AdaLayerNormCommand, control: Control): void {
-  const x = command.x, out = command.out, rows = command.rows, columns = command.columns;
-  const timestep = min(max(load<i32>(command.timestep), 0), command.timesteps - 1);
-  const scales = command.table + <usize> timestep * floats(2 * columns);
-  const shifts = scales + floats(columns);
-  normRows(control, x, out, rows, columns, command.eps, scales, shifts, 1);
-}
-
-/** Rows of a chunk. */
-const NORM_ROWS: i32 = 8;
-
-/** normRow of all rows that this thread claims. */
-function normRows(
-  control: Control,
-  x: usize,
-  out: usize,
-  rows: i32,
-  columns: i32,
-  eps: f32,
-  weight: usize,
-  bias: usize,
-  offset: f32,
-): void {
-  const chunks = ceilDiv(rows, NORM_ROWS);
+  const rows = command.rows, columns = command.columns, chunks = ceilDiv(rows, NORM_ROWS);
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
     const first = chunk * NORM_ROWS, last = smaller(rows, first + NORM_ROWS);
     for (let row = first; row < last; row++) {
       const at = <usize> row * floats(columns);
-      normRow(x + at, out + at, columns, eps, weight, bias, offset);
+      const scales = tableRow(
+        command.table,
+        command.timestep + floats(row / command.rowsEach),
+        command.timesteps,
+        columns,
+      );
+      const shifts = scales + floats(columns);
+      normRow(command.x + at, command.out + at, columns, command.eps, scales, shifts, 1);
     }
   }
 }
+
+/** Scales, then shifts, of the timestep that is stored at `timestep`. */
+export function tableRow(table: usize, timestep: usize, timesteps: i32, columns: i32): usize {
+  const row = min(max(load<i32>(timestep), 0), timesteps - 1);
+  return table + <usize> row * floats(2 * columns);
+}
+
+/** Rows of a chunk. */
+const NORM_ROWS: i32 = 8;
 
 /** out = (x − mean) / sqrt(variance + eps) · (weight + offset) + bias */
 function normRow(

@@ -2,7 +2,27 @@
 // thread goes through the whole list; each command shares its chunks among them.
 
 import { attention, AttentionCommand, attentionScratch } from "./attention";
+import {
+  attentionGradient,
+  AttentionGradientCommand,
+  attentionGradientScratch,
+} from "./attention_gradient";
 import { conv2d, Conv2dCommand, conv2dScratch } from "./convolution";
+import {
+  activate,
+  activateGradient,
+  add,
+  ElementsCommand,
+  gegluGradient,
+  layerNormGradient,
+  LayerNormGradientCommand,
+  logSoftmaxGradient,
+  pack,
+  PackCommand,
+  RowsGradientCommand,
+  scatterAdd,
+  ScatterAddCommand,
+} from "./gradients";
 import { linear, LinearCommand, linearScratch } from "./linear";
 import {
   linearQ8,
@@ -11,6 +31,14 @@ import {
   quantizeRows,
   QuantizeRowsCommand,
 } from "./linear_q8";
+import {
+  diffusionLoss,
+  DiffusionLossCommand,
+  diffusionLossGradient,
+  DiffusionLossGradientCommand,
+  diffusionLossScratch,
+  diffusionLossGradientScratch,
+} from "./loss";
 import {
   adaLayerNorm,
   AdaLayerNormCommand,
@@ -136,6 +164,28 @@ function perform(command: usize, control: Control, scratch: usize): usize {
       return plain<RowsCommand>(command, control, rowMax);
     case 21:
       return plain<SharpenCommand>(command, control, sharpen);
+    case 22:
+      return plain<ElementsCommand>(command, control, add);
+    case 23:
+      return plain<ElementsCommand>(command, control, activate);
+    case 24:
+      return plain<ElementsCommand>(command, control, activateGradient);
+    case 25:
+      return plain<RowsGradientCommand>(command, control, gegluGradient);
+    case 26:
+      return plain<RowsGradientCommand>(command, control, logSoftmaxGradient);
+    case 27:
+      return plain<LayerNormGradientCommand>(command, control, layerNormGradient);
+    case 28:
+      return inScratch<AttentionGradientCommand>(command, control, scratch, attentionGradient, attentionGradientScratch);
+    case 29:
+      return plain<ScatterAddCommand>(command, control, scatterAdd);
+    case 30:
+      return plain<PackCommand>(command, control, pack);
+    case 31:
+      return inScratch<DiffusionLossCommand>(command, control, scratch, diffusionLoss, diffusionLossScratch);
+    case 32:
+      return inScratch<DiffusionLossGradientCommand>(command, control, scratch, diffusionLossGradient, diffusionLossGradientScratch);
     default:
       return unreachable();
   }

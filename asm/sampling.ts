@@ -10,7 +10,7 @@ import { claim, Control } from "./threads";
 import { truncateRow, truncationScratch } from "./truncation";
 
 /** log(1e-30): diffusers' logarithm of the zeros of a one-hot vector. */
-const LOG_ZERO: f32 = -69.07755278982137;
+export const LOG_ZERO: f32 = -69.07755278982137;
 
 /** A row of the schedule table: logarithms of one transition and of the cumulative one. */
 @unmanaged
@@ -24,12 +24,12 @@ class ScheduleRow {
 }
 
 /** Row of the table; −1 means the last, as in Python, and what is past the last is taken as the last. */
-function scheduleRow(schedule: usize, row: i32, lastRow: i32): ScheduleRow {
+export function scheduleRow(schedule: usize, row: i32, lastRow: i32): ScheduleRow {
   const index = row < 0 ? lastRow : min(row, lastRow);
   return changetype<ScheduleRow>(schedule + <usize> index * offsetof<ScheduleRow>());
 }
 
-function logAddExp(a: f32, b: f32): f32 {
+export function logAddExp(a: f32, b: f32): f32 {
   return f32x4.extract_lane(logAddExp4(splat(a), splat(b)), 0);
 }
 

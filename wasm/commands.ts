@@ -99,17 +99,19 @@ const LayerNormCommand = {
   eps: float(28),
 } as const;
 
-/** `AdaLayerNormCommand` of asm/norms.ts: x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is (1) int32. */
+/** `AdaLayerNormCommand` of asm/norms.ts: x and out are (rows, columns), table is (timesteps, 2 · columns): scales, then shifts; timestep is (rows / rowsEach) int32. */
 const AdaLayerNormCommand = {
   x: address(4),
   table: address(8),
-  /** The row of the table to use: one outside is taken as the nearest inside. */
+  /** The rows of the table to use: one outside is taken as the nearest inside. */
   timestep: address(12),
   out: address(16),
   rows: int(20),
-  columns: int(24),
-  timesteps: int(28),
-  eps: float(32),
+  /** Rows that follow each other and have the same timestep. */
+  rowsEach: int(24),
+  columns: int(28),
+  timesteps: int(32),
+  eps: float(36),
 } as const;
 
 /** `GroupNormCommand` of asm/norms.ts: x and out are (batch, pixels, channels), sums is (batch, groupNormBlocks(pixels), 2, channels) float64, weight and bias are (channels). */
@@ -284,6 +286,120 @@ const SharpenCommand = {
   columns: int(28),
 } as const;
 
+/** `ElementsCommand` of asm/gradients.ts: x, other and out are (count). */
+const ElementsCommand = {
+  x: address(4),
+  /** The second summand, or the gradient of the result; null if there is none. */
+  other: address(8),
+  out: address(12),
+  count: int(16),
+  activation: int(20),
+} as const;
+
+/** `RowsGradientCommand` of asm/gradients.ts: For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax all are (rows, columns) and x is its result. */
+const RowsGradientCommand = {
+  x: address(4),
+  /** Gradient of the result. */
+  dy: address(8),
+  out: address(12),
+  rows: int(16),
+  columns: int(20),
+} as const;
+
+/** `LayerNormGradientCommand` of asm/gradients.ts: x, dy and out are (rows, columns), affine is (rows, 2 · columns). Factors are (columns); with timesteps they are the table of an adaptive norm and timestep is (rows / rowsEach) int32. */
+const LayerNormGradientCommand = {
+  x: address(4),
+  dy: address(8),
+  factors: address(12),
+  /** Rows of the table, or null for a plain norm. */
+  timestep: address(16),
+  out: address(20),
+  /** Gradients of factor and shift for each row of x. */
+  affine: address(24),
+  rows: int(28),
+  rowsEach: int(32),
+  columns: int(36),
+  timesteps: int(40),
+  eps: float(44),
+} as const;
+
+/** `AttentionGradientCommand` of asm/attention_gradient.ts: q, dq are (batch · queries, qStride), k, dk and v, dv are (batch · keys, kStride or vStride), from the column that the first head begins with; dy is (batch · queries, heads · headDim). */
+const AttentionGradientCommand = {
+  q: address(4),
+  k: address(8),
+  v: address(12),
+  dy: address(16),
+  dq: address(20),
+  dk: address(24),
+  dv: address(28),
+  qStride: int(32),
+  kStride: int(36),
+  vStride: int(40),
+  batch: int(44),
+  heads: int(48),
+  headDim: int(52),
+  queries: int(56),
+  keys: int(60),
+  scale: float(64),
+  causal: bool(68),
+} as const;
+
+/** `ScatterAddCommand` of asm/gradients.ts: x is (ids · rowsEach, columns), ids is (ids) int32, out is (outRows, columns). */
+const ScatterAddCommand = {
+  x: address(4),
+  ids: address(8),
+  out: address(12),
+  count: int(16),
+  /** Rows of x that follow each other and have the same id. */
+  rowsEach: int(20),
+  columns: int(24),
+  outRows: int(28),
+} as const;
+
+/** `PackCommand` of asm/gradients.ts: x is (n, k), transposed (k, n); bias is (n); out is panels [n / 8][k][8], outBias (n / 8 · 8). */
+const PackCommand = {
+  x: address(4),
+  /** Null for zeros. */
+  bias: address(8),
+  out: address(12),
+  outBias: address(16),
+  n: int(20),
+  k: int(24),
+  transposed: bool(28),
+} as const;
+
+/** `DiffusionLossCommand` of asm/loss.ts: logProbs is (batch, pixels, classes − 1), x0 and xt are (batch, pixels) int32, schedule is (lastRow + 1, 6), row is (batch) int32, out is (batch, pixels, 3). */
+const DiffusionLossCommand = {
+  logProbs: address(4),
+  x0: address(8),
+  xt: address(12),
+  schedule: address(16),
+  /** For each image, the row of the schedule that the step goes from. */
+  row: address(20),
+  out: address(24),
+  batch: int(28),
+  pixels: int(32),
+  classes: int(36),
+  lastRow: int(40),
+} as const;
+
+/** `DiffusionLossGradientCommand` of asm/loss.ts: As DiffusionLossCommand; dy is (batch, pixels, 3), out is (batch, pixels, classes − 1). */
+const DiffusionLossGradientCommand = {
+  logProbs: address(4),
+  x0: address(8),
+  xt: address(12),
+  schedule: address(16),
+  /** For each image, the row of the schedule that the step goes from. */
+  row: address(20),
+  /** Gradient of the terms. */
+  dy: address(24),
+  out: address(28),
+  batch: int(32),
+  pixels: int(36),
+  classes: int(40),
+  lastRow: int(44),
+} as const;
+
 /** Opcode of each operation, and the fields of its command: what they hold, first byte. */
 export const COMMANDS = {
   linear: { opcode: 0, fields: LinearCommand },
@@ -308,4 +424,15 @@ export const COMMANDS = {
   predictStart: { opcode: 19, fields: PredictCommand },
   rowMax: { opcode: 20, fields: RowsCommand },
   sharpen: { opcode: 21, fields: SharpenCommand },
+  add: { opcode: 22, fields: ElementsCommand },
+  activate: { opcode: 23, fields: ElementsCommand },
+  activateGradient: { opcode: 24, fields: ElementsCommand },
+  gegluGradient: { opcode: 25, fields: RowsGradientCommand },
+  logSoftmaxGradient: { opcode: 26, fields: RowsGradientCommand },
+  layerNormGradient: { opcode: 27, fields: LayerNormGradientCommand },
+  attentionGradient: { opcode: 28, fields: AttentionGradientCommand },
+  scatterAdd: { opcode: 29, fields: ScatterAddCommand },
+  pack: { opcode: 30, fields: PackCommand },
+  diffusionLoss: { opcode: 31, fields: DiffusionLossCommand },
+  diffusionLossGradient: { opcode: 32, fields: DiffusionLossGradientCommand },
 } as const;

@@ -149,6 +149,15 @@ export class Arguments<D extends Device> {
     return own;
   }
 
+  /** A tensor of one id, or of one for each sequence (first dimension) of x. */
+  perSequence(name: string, tensor: Tensor<"i32">, x: D["floats"]): D["ints"] {
+    const own = this.ints(name, tensor);
+    const batch = x.shape[0]!;
+    const fits = own.size === 1 || own.size === batch;
+    this.expect(fits, `${name} with one element, or ${batch}`, own.shape);
+    return own;
+  }
+
   /** A tensor of floats with so many columns. */
   rows(name: string, tensor: Tensor, columns: number): D["floats"] {
     const own = this.floats(name, tensor);

@@ -11,39 +11,33 @@
  */
 
 import type { WeightDType } from "../base/dtypes.ts";
+import type { ConvWeight, LinearWeight } from "./weights.ts";
+import type {
+  Activation,
+  AttentionOptions,
+  DataOf,
+  DeviceInfo,
+  DType,
+  HeldMemory,
+  HostArray,
+  MemoryUse,
+  RunOptions,
+} from "./values.ts";
 
-/** Element type of a {@linkcode Tensor}: activations are `"f32"`, token ids and indices `"i32"`. */
-export type DType = "f32" | "i32";
-
-/** The typed array that holds the elements of a {@linkcode Tensor}. */
-export type DataOf<D extends DType> = D extends "f32" ? Float32Array : Int32Array;
-
-/** Device that a {@linkcode Backend} runs on. */
-export type DeviceType = "wasm" | "webgpu";
-
-/** Which device was chosen, and why. */
-export interface DeviceInfo {
-  /** Kind of device. */
-  readonly type: DeviceType;
-  /** What it is, for people: `"Wasm, relaxed SIMD, 2 threads"`, `"NVIDIA H100"`. */
-  readonly name: string;
-  /** Why this device was taken, for people: `"asked for"`, `"no WebGPU adapter"`. */
-  readonly reason: string;
-  /** Number of threads that compute; 1 on a GPU. */
-  readonly threads: number;
-}
-
-/**
- * An array as a checkpoint holds it: float32 values, float16 or bfloat16 bits, or int8 values with
- * one float32 scale for each row (first dimension).
- */
-export type HostArray =
-  & { readonly shape: readonly number[] }
-  & (
-    | { readonly dtype: "f32"; readonly data: Float32Array }
-    | { readonly dtype: "f16" | "bf16"; readonly data: Uint16Array }
-    | { readonly dtype: "i8"; readonly data: Int8Array; readonly scale: Float32Array }
-  );
+export type {
+  Activation,
+  AttentionOptions,
+  DataOf,
+  DeviceInfo,
+  DeviceType,
+  DType,
+  HeldMemory,
+  HostArray,
+  MemoryUse,
+  RunOptions,
+} from "./values.ts";
+export { SCHEDULE_COLUMNS } from "./values.ts";
+export type { ConvWeight, LinearWeight } from "./weights.ts";
 
 /** An array in the memory of a device. */
 export interface Tensor<D extends DType = "f32"> extends Disposable {
@@ -71,43 +65,6 @@ export interface Tensor<D extends DType = "f32"> extends Disposable {
   dispose(): void;
 }
 
-/**
- * Weight of a linear layer, packed as the device likes it: (outFeatures, inFeatures) and an optional
- * bias (outFeatures).
- */
-export interface LinearWeight extends Disposable {
-  /** Columns of the result. */
-  readonly outFeatures: number;
-  /** Columns of the argument. */
-  readonly inFeatures: number;
-  /** How it is held. */
-  readonly dtype: WeightDType;
-  /** Gives the memory back. */
-  dispose(): void;
-}
-
-/** Weight of a 2-D convolution, packed as the device likes it. */
-export interface ConvWeight extends Disposable {
-  /** Channels of the result. */
-  readonly outChannels: number;
-  /** Channels of the argument. */
-  readonly inChannels: number;
-  /** Side of the square kernel: 1 or 3. */
-  readonly kernelSize: number;
-  /** Gives the memory back. */
-  dispose(): void;
-}
-
-/** Elementwise function applied to the result of {@linkcode Frame.linear}. */
-export type Activation =
-  | "none"
-  /** x · sigmoid(1.702 x), as in CLIP and diffusers' `ApproximateGELU`. */
-  | "quickGelu"
-  /** x · sigmoid(x). */
-  | "silu"
-  /** x · Φ(x), by the error function. */
-  | "gelu";
-
 /** Options of {@linkcode Frame.linear}. */
 export interface LinearOptions {
   /** Applied after the bias. Default `"none"`. */
@@ -125,20 +82,6 @@ export interface Columns {
   readonly tensor: Tensor;
   /** First column. */
   readonly offset: number;
-}
-
-/** Options of {@linkcode Frame.attention}. */
-export interface AttentionOptions {
-  /** Number of sequences. */
-  readonly batch: number;
-  /** Number of heads. */
-  readonly heads: number;
-  /** Columns of one head. */
-  readonly headDim: number;
-  /** Factor on the scores, positive. */
-  readonly scale: number;
-  /** Whether a query sees only keys up to its own position; as many queries as keys. Default false. */
-  readonly causal?: boolean;
 }
 
 /** Options of {@linkcode Frame.conv2d}. */
@@ -165,7 +108,7 @@ export interface LayerNormOptions {
 export interface AdaLayerNormOptions {
   /** (timesteps, 2 · columns): for each timestep the scales, then the shifts. */
   readonly table: Tensor;
-  /** One element: the row of `table` to use. */
+  /** The row of `table` to use: one element, or one for each sequence (first dimension) of x. */
   readonly timestep: Tensor<"i32">;
   /** Added to the variance. */
   readonly eps: number;
@@ -184,19 +127,6 @@ export interface GroupNormOptions {
   /** Whether SiLU follows. Default false. */
   readonly silu?: boolean;
 }
-
-/**
- * Columns of a schedule table: float32 logarithms of the probabilities of a step to a row (α, β, γ) and
- * of all steps up to it (cumulative). Of the last row only the cumulative ones count: those of no noise.
- */
-export const SCHEDULE_COLUMNS = [
-  "logAt",
-  "logBt",
-  "logCt",
-  "logCumprodAt",
-  "logCumprodBt",
-  "logCumprodCt",
-] as const;
 
 /** What {@linkcode Frame.posterior} and {@linkcode Frame.sampleStep} share. */
 export interface PosteriorOptions {
@@ -233,10 +163,96 @@ export interface SampleStepOptions extends PosteriorOptions {
 /** Options of {@linkcode Frame.predictStart}. */
 export type PredictStartOptions = Pick<SampleStepOptions, "guidanceScale" | "truncationRate">;
 
-/** Options of {@linkcode Frame.run}. */
-export interface RunOptions {
-  /** Stops the run between two operations. */
-  readonly signal?: AbortSignal | undefined;
+/** Options of {@linkcode GradientOperations.pack}. */
+export interface PackOptions {
+  /** One bias for each column of the result. Default: none. */
+  readonly bias?: Tensor;
+  /** Whether `matrix` is Wᵀ. Default false. */
+  readonly transpose?: boolean;
+}
+
+/** Result of {@linkcode GradientOperations.layerNormGradient}. */
+export interface LayerNormGradients {
+  /** Gradient by x. */
+  readonly x: Tensor;
+  /** (rows, 2 · columns): for each row the gradient by its factors, then that by its shifts. */
+  readonly affine: Tensor;
+}
+
+/**
+ * Result of {@linkcode GradientOperations.attentionGradient}: gradients by the tensors that hold queries,
+ * keys and values. Where they lie in one tensor, so do their gradients.
+ */
+export interface AttentionGradients {
+  /** By the tensor of the queries. */
+  readonly q: Tensor;
+  /** By the tensor of the keys. */
+  readonly k: Tensor;
+  /** By the tensor of the values. */
+  readonly v: Tensor;
+}
+
+/** What {@linkcode GradientOperations.diffusionLoss} compares a prediction with. */
+export interface DiffusionLossTargets {
+  /** The image (batch, pixels), ids 0 … classes − 2. */
+  readonly x0: Tensor<"i32">;
+  /** The same with noise (batch, pixels), ids 0 … classes − 1, the last being the mask. */
+  readonly xt: Tensor<"i32">;
+  /** (rows, 6): see `SCHEDULE_COLUMNS`. */
+  readonly schedule: Tensor;
+  /** (batch): for each image the row of `schedule` of its timestep. */
+  readonly row: Tensor<"i32">;
+}
+
+/** The operations that training needs besides those of models. */
+export interface GradientOperations {
+  /** The weight (outFeatures, inFeatures) of a linear layer, in the memory of the frame, as float32. */
+  pack(matrix: Tensor, options?: PackOptions): LinearWeight;
+  /** x + y, of the same number of elements: the shape of x. */
+  add(x: Tensor, y: Tensor): Tensor;
+  /**
+   * Sums of rows, the adjoint of `embedding`: (…ids, …, columns) → (rows, columns), row r of which is the
+   * sum of all rows of x whose id is r. Where x has several rows for an id, they follow each other.
+   */
+  scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor;
+  /** activation(x), elementwise. */
+  activate(x: Tensor, activation: Activation): Tensor;
+  /** dy · activation′(x), elementwise. */
+  activateGradient(x: Tensor, dy: Tensor, activation: Activation): Tensor;
+  /** Gradient of `geglu` by x (rows, 2n), for dy (rows, n). */
+  gegluGradient(x: Tensor, dy: Tensor): Tensor;
+  /** Gradient of `logSoftmax`, by its result y: dy − exp(y) · Σ dy for each row. */
+  logSoftmaxGradient(y: Tensor, dy: Tensor): Tensor;
+  /** Gradients of `layerNorm` or `adaLayerNorm` by x, and for each row by factors and shifts. */
+  layerNormGradient(
+    x: Tensor,
+    dy: Tensor,
+    options: LayerNormOptions | AdaLayerNormOptions,
+  ): LayerNormGradients;
+  /**
+   * Gradients of `attention`. Queries, keys and values have to fill the tensors that they lie in, without
+   * sharing columns.
+   */
+  attentionGradient(
+    q: Columns,
+    k: Columns,
+    v: Columns,
+    dy: Tensor,
+    options: AttentionOptions,
+  ): AttentionGradients;
+  /**
+   * The terms of the diffusion loss for a prediction log p(x_0) (batch, pixels, classes − 1): (batch,
+   * pixels, 3), of Gu et al. (arXiv 2111.14822), equations 9 and 12, as in Microsoft's `_train_loss`:
+   *
+   * 1. the divergence KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t))
+   * 2. −log p(x_{t−1} = x_0 | x_t), which counts in place of it at the first timestep
+   * 3. −log p(x_0 | x_t), the auxiliary term
+   *
+   * All logarithms are clamped to −70 … 0.
+   */
+  diffusionLoss(logProbs: Tensor, options: DiffusionLossTargets): Tensor;
+  /** Gradient of `diffusionLoss` by `logProbs`, for dy (batch, pixels, 3). */
+  diffusionLossGradient(logProbs: Tensor, dy: Tensor, options: DiffusionLossTargets): Tensor;
 }
 
 /**
@@ -249,7 +265,7 @@ export interface RunOptions {
  *
  * Every operation throws a `TypeError` or `RangeError` that names it if the arguments do not fit.
  */
-export interface Frame extends Disposable {
+export interface Frame extends GradientOperations, Disposable {
   /** Reserves a tensor without content: an input for `write`, or what `addTo` adds to. */
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D>;
   /**
@@ -331,25 +347,6 @@ export interface Frame extends Disposable {
    * `logProbs` is (batch or, with guidance, 2 · batch, pixels, classes − 1).
    */
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void;
-}
-
-/** Memory that a backend holds at a moment. */
-export interface MemoryUse {
-  /** Bytes in use by tensors, weights and frames. */
-  readonly bytes: number;
-  /** Number of allocations in use. */
-  readonly allocations: number;
-}
-
-/** Memory that a backend has taken from the system, whether it is in use or not. */
-export interface HeldMemory {
-  /**
-   * Bytes now. On Wasm the whole linear memory, which never shrinks; on WebGPU all buffers. What a driver
-   * or a worker needs for itself is not known.
-   */
-  readonly bytes: number;
-  /** The most bytes until now. */
-  readonly peakBytes: number;
 }
 
 /** A device that models run on. Made by `createBackend`. */

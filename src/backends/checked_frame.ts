@@ -24,6 +24,7 @@ import type {
   SampleStepOptions,
   Tensor,
 } from "./backend.ts";
+import { CheckedGradients, type GradientKernels } from "./checked_gradients.ts";
 import {
   attentionInputs,
   convGeometry,
@@ -46,7 +47,7 @@ import type {
 import { columnsOf } from "../base/shapes.ts";
 
 /** What each operation computes: a result `y` of the right shape, of arguments that fit. */
-export interface Operations<D extends Device> {
+export interface Operations<D extends Device> extends GradientKernels<D> {
   embedding(
     ids: D["ints"],
     table: D["floats"],
@@ -89,7 +90,7 @@ export type Kernels<D extends Device> = {
  * A frame of any backend. What is left to the backend is to reserve memory and to record operations
  * on arguments that fit, into results of the right shape.
  */
-export class CheckedFrame<D extends Device> implements Frame {
+export class CheckedFrame<D extends Device> extends CheckedGradients<D> implements Frame {
   readonly #recorder: D["recorder"] & FrameRecorder<D>;
   readonly #kernels: Kernels<D>;
   readonly #classes: OwnClasses<D>;
@@ -100,6 +101,7 @@ export class CheckedFrame<D extends Device> implements Frame {
     kernels: Kernels<D>,
     classes: OwnClasses<D>,
   ) {
+    super(recorder, kernels, classes.mostSummed);
     this.#recorder = recorder;
     this.#kernels = kernels;
     this.#classes = classes;
@@ -124,14 +126,14 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   empty<T extends DType>(shape: readonly number[], dtype: T): Tensor<T> {
-    return this.#checked("empty", (args) => {
+    return this.checked("empty", (args) => {
       args.count(shape);
       return this.#recorder.input(shape, dtype);
     });
   }
 
   keep<T extends DType>(x: Tensor<T>): Tensor<T> {
-    return this.#checked("keep", (args) => {
+    return this.checked("keep", (args) => {
       const input = args.tensor("x", x);
       const y = this.#recorder.kept(x.shape, x.dtype);
       this.#kernels.repeat(this.#recorder, input, 1, y as Tensor<DType> as D["floats"]);
@@ -140,7 +142,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   embedding(ids: Tensor<"i32">, table: Tensor, position?: Tensor): Tensor {
-    return this.#checked("embedding", (args) => {
+    return this.checked("embedding", (args) => {
       const indices = args.ints("ids", ids);
       const rows = args.floats("table", table, ["rows", "columns"]);
       const columns = columnsOf(rows);
@@ -152,7 +154,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   linear(x: Tensor, weight: LinearWeight, options: LinearOptions = {}): Tensor {
-    return this.#checked("linear", (args) => {
+    return this.checked("linear", (args) => {
       const own = args.weight(weight, this.#classes.linear);
       const input = args.rows("x", x, own.inFeatures);
       const { activation = "none", addTo } = options;
@@ -166,7 +168,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   geglu(x: Tensor): Tensor {
-    return this.#checked("geglu", (args) => {
+    return this.checked("geglu", (args) => {
       const input = args.floats("x", x);
       const columns = columnsOf(input);
       args.expect(columns % 2 === 0, "x with an even number of columns", input.shape);
@@ -177,7 +179,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   attention(q: Columns, k: Columns, v: Columns, options: AttentionOptions): Tensor {
-    return this.#checked("attention", (args) => {
+    return this.checked("attention", (args) => {
       const inputs = attentionInputs(args, q, k, v, options);
       const { batch, heads, headDim } = inputs;
       const y = this.#recorder.result([batch, inputs.q.rows, heads * headDim]);
@@ -187,7 +189,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   layerNorm(x: Tensor, { weight, bias, eps }: LayerNormOptions): Tensor {
-    return this.#checked("layerNorm", (args) => {
+    return this.checked("layerNorm", (args) => {
       const input = args.floats("x", x);
       const columns = columnsOf(input);
       const own = {
@@ -202,11 +204,11 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   adaLayerNorm(x: Tensor, { table, timestep, eps }: AdaLayerNormOptions): Tensor {
-    return this.#checked("adaLayerNorm", (args) => {
+    return this.checked("adaLayerNorm", (args) => {
       const input = args.floats("x", x);
       const own = {
         table: args.floats("table", table, ["timesteps", 2 * columnsOf(input)]),
-        timestep: args.scalar("timestep", timestep),
+        timestep: args.perSequence("timestep", timestep, input),
         eps,
       };
       const y = this.#recorder.result(input.shape);
@@ -216,7 +218,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
-    return this.#checked("groupNorm", (args) => {
+    return this.checked("groupNorm", (args) => {
       const { weight, bias, groups, eps, silu = false } = options;
       const input = args.floats("x", x, IMAGES);
       const channels = columnsOf(input);
@@ -234,7 +236,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   conv2d(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
-    return this.#checked("conv2d", (args) => {
+    return this.checked("conv2d", (args) => {
       const own = args.weight(weight, this.#classes.conv);
       const input = args.floats("x", x, [...IMAGES.slice(0, 3), own.inChannels]);
       const geometry = convGeometry(args, input, own, options);
@@ -247,7 +249,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   transpose(x: Tensor): Tensor {
-    return this.#checked("transpose", (args) => {
+    return this.checked("transpose", (args) => {
       const input = args.floats("x", x, ["batch", "rows", "columns"]);
       const [batch, rows, columns] = input.shape as [number, number, number];
       const y = this.#recorder.result([batch, columns, rows]);
@@ -257,7 +259,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   reshape(x: Tensor, shape: readonly number[]): Tensor {
-    return this.#checked("reshape", (args) => {
+    return this.checked("reshape", (args) => {
       const input = args.floats("x", x);
       const fits = args.count(shape) === input.size;
       args.expect(fits, `a shape of ${input.size} elements`, shape);
@@ -267,7 +269,7 @@ export class CheckedFrame<D extends Device> implements Frame {
 
   repeat<T extends DType>(x: Tensor<T>, times: number): Tensor<T>;
   repeat(x: Tensor<DType>, times: number): Tensor<DType> {
-    return this.#checked("repeat", (args) => {
+    return this.checked("repeat", (args) => {
       const input = args.tensor("x", x);
       args.natural("times", times);
       const shape = [input.shape[0]! * times, ...input.shape.slice(1)];
@@ -280,7 +282,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   normalizeRows(x: Tensor): Tensor {
-    return this.#checked("normalizeRows", (args) => {
+    return this.checked("normalizeRows", (args) => {
       const input = args.floats("x", x);
       const y = this.#recorder.result(input.shape);
       this.#kernels.normalizeRows(this.#recorder, input, y);
@@ -289,7 +291,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32"> {
-    return this.#checked("nearestCode", (args) => {
+    return this.checked("nearestCode", (args) => {
       const codes = args.floats("codebook", codebook, ["codes", "columns"]);
       const input = args.rows("x", x, columnsOf(codes));
       const y = this.#recorder.result(input.shape.slice(0, -1), "i32");
@@ -299,7 +301,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   logSoftmax(x: Tensor): Tensor {
-    return this.#checked("logSoftmax", (args) => {
+    return this.checked("logSoftmax", (args) => {
       const input = args.floats("x", x);
       args.expectColumns("x", input, this.#classes.mostSummed);
       const y = this.#recorder.result(input.shape);
@@ -309,7 +311,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   rowMax(x: Tensor): Tensor {
-    return this.#checked("rowMax", (args) => {
+    return this.checked("rowMax", (args) => {
       const input = args.floats("x", x);
       args.expect(input.shape.length > 1, "x of at least two dimensions", input.shape);
       const y = this.#recorder.result(input.shape.slice(0, -1));
@@ -319,7 +321,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   predictStart(logProbs: Tensor, options: PredictStartOptions): Tensor {
-    return this.#checked("predictStart", (args) => {
+    return this.checked("predictStart", (args) => {
       const { batch, ...inputs } = predictStartInputs(args, logProbs, options);
       args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const y = this.#recorder.result([batch, ...inputs.logProbs.shape.slice(1)]);
@@ -329,7 +331,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   sharpen(logProbs: Tensor, best: Tensor, weight: Tensor): Tensor {
-    return this.#checked("sharpen", (args) => {
+    return this.checked("sharpen", (args) => {
       const inputs = sharpenInputs(args, logProbs, best, weight);
       const y = this.#recorder.result(inputs.logProbs.shape);
       this.#kernels.sharpen(this.#recorder, inputs, y);
@@ -338,7 +340,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   posterior(logProbs: Tensor, latents: Tensor<"i32">, options: PosteriorOptions): Tensor {
-    return this.#checked("posterior", (args) => {
+    return this.checked("posterior", (args) => {
       const inputs = posteriorInputs(args, logProbs, latents, options);
       args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const y = this.#recorder.result([inputs.batch, inputs.pixels, inputs.classes]);
@@ -348,7 +350,7 @@ export class CheckedFrame<D extends Device> implements Frame {
   }
 
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void {
-    this.#checked("sampleStep", (args) => {
+    this.checked("sampleStep", (args) => {
       const { latents, guidanceScale, truncationRate } = options;
       const copies = guidanceScale === undefined ? 1 : 2;
       const inputs = posteriorInputs(args, logProbs, latents, options, copies);
@@ -366,7 +368,7 @@ export class CheckedFrame<D extends Device> implements Frame {
     });
   }
 
-  #checked<T>(operation: string, record: (args: Arguments<D>) => T): T {
+  protected override checked<T>(operation: string, record: (args: Arguments<D>) => T): T {
     const { backend } = this.#recorder;
     return this.#recorder.operation(
       operation,

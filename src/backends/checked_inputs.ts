@@ -15,9 +15,11 @@ import {
   SCHEDULE_COLUMNS,
   type Tensor,
 } from "./backend.ts";
+import type { DiffusionLossTargets } from "./backend.ts";
 import type {
   AttentionInputs,
   ConvGeometry,
+  DiffusionLossInputs,
   PosteriorInputs,
   PredictStartInputs,
   SharpenInputs,
@@ -134,5 +136,28 @@ export function sharpenInputs<D extends Device>(
     logProbs: predictions,
     best: args.floats("best", best, [batch, pixels]),
     weight: args.vector("weight", weight, 1),
+  };
+}
+
+/** Arguments of `diffusionLoss` and its gradient. */
+export function diffusionLossInputs<D extends Device>(
+  args: Arguments<D>,
+  logProbs: Tensor,
+  { x0, xt, schedule, row }: DiffusionLossTargets,
+): DiffusionLossInputs<D> {
+  const image = args.ints("x0", x0, ["batch", "pixels"]);
+  const [batch, pixels] = image.shape as [number, number];
+  const predictions = args.floats("logProbs", logProbs, [batch, pixels, "classes"]);
+  const table = args.floats("schedule", schedule, ["rows", SCHEDULE_COLUMNS.length]);
+  return {
+    logProbs: predictions,
+    x0: image,
+    xt: args.ints("xt", xt, [batch, pixels]),
+    schedule: table,
+    row: args.ints("row", row, [batch]),
+    batch,
+    pixels,
+    classes: columnsOf(predictions) + 1,
+    lastRow: table.shape[0]! - 1,
   };
 }

@@ -41,6 +41,13 @@ export type {
   SampleStepOptions,
   Tensor,
 } from "./backend.ts";
+export type {
+  AttentionGradients,
+  DiffusionLossTargets,
+  GradientOperations,
+  LayerNormGradients,
+  PackOptions,
+} from "./backend.ts";
 export { SCHEDULE_COLUMNS } from "./backend.ts";
 export { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 export {

@@ -19,6 +19,7 @@ import type {
   Tensor,
 } from "./backend.ts";
 import type { FrameLife } from "./frame_life.ts";
+import type { DiffusionLossTargets } from "./backend.ts";
 
 /** Memory of the tensors of a frame, and the list of what it runs. */
 export interface FrameRecorder<D extends Device> {
@@ -40,6 +41,8 @@ export interface FrameRecorder<D extends Device> {
   result(shape: readonly number[], dtype: "i32"): D["ints"];
   /** Memory that outlives the frame. */
   kept<T extends DType>(shape: readonly number[], dtype: T): Tensor<T>;
+  /** Memory of a linear layer's weight in float32, which goes with its scope. */
+  packed(outFeatures: number, inFeatures: number): D["linear"];
   /** The memory of a tensor in another shape. */
   view(x: D["floats"], shape: readonly number[]): D["floats"];
   /** Runs what was recorded. */
@@ -134,4 +137,33 @@ export interface SharpenInputs<D extends OwnTensors> {
   readonly best: D["floats"];
   /** One element. */
   readonly weight: D["floats"];
+}
+
+/** Arguments of `layerNormGradient`. */
+export interface LayerNormGradientInputs<D extends OwnTensors> {
+  /** What was normalised. */
+  readonly x: D["floats"];
+  /** Gradient of the result. */
+  readonly dy: D["floats"];
+  /** (columns), or the table of an adaptive norm, (timesteps, 2 · columns). */
+  readonly factors: D["floats"];
+  /** Rows of the table, one for all rows of x or one for each sequence; undefined for a plain norm. */
+  readonly timestep: D["ints"] | undefined;
+  /** Added to the variance. */
+  readonly eps: number;
+}
+
+/** Arguments of `diffusionLoss` and its gradient. */
+export interface DiffusionLossInputs<D extends OwnTensors>
+  extends Checked<DiffusionLossTargets, D> {
+  /** (batch, pixels, classes − 1). */
+  readonly logProbs: D["floats"];
+  /** Number of images. */
+  readonly batch: number;
+  /** Latent pixels of an image. */
+  readonly pixels: number;
+  /** Number of classes, the mask included. */
+  readonly classes: number;
+  /** Last row of the schedule. */
+  readonly lastRow: number;
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
-import { float32Values } from "../backends/host_arrays.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
 import { LAYER_NORM_EPS } from "./layers.ts";
 import type { Parameter } from "./parameter_slot.ts";
 import type { ParameterScope } from "./parameters.ts";
@@ -22,46 +21,25 @@ export class AdaLayerNorm {
   /** @param numEmbeddings Number of timesteps. */
   constructor({ parameters, name }: ParameterScope, embeddingDim: number, numEmbeddings: number) {
     parameters.keepPrecise(`${name}.linear`);
-    this.#table = parameters.derived(
+    this.#table = parameters.computed(
       [
         [`${name}.emb.weight`, [numEmbeddings, embeddingDim]],
         [`${name}.linear.weight`, [2 * embeddingDim, embeddingDim]],
         [`${name}.linear.bias`, [2 * embeddingDim]],
       ],
-      (backend, [embedding, weight, bias]) => makeTable(backend, embedding!, weight!, bias!),
+      (frame, [embedding, weight, bias]) => {
+        const linear = frame.pack(weight!, { bias: bias! });
+        return frame.linear(frame.activate(embedding!, "silu"), linear);
+      },
     );
   }
 
   /**
    * Normalises the rows of x (…, embeddingDim).
    *
-   * @param timestep One element: the timestep of all rows.
+   * @param timestep The timestep of all rows, or one for each sequence (first dimension) of x.
    */
   forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
     return frame.adaLayerNorm(x, { table: this.#table.value, timestep, eps: LAYER_NORM_EPS });
   }
-}
-
-async function makeTable(
-  backend: Backend,
-  embedding: HostArray,
-  weight: HostArray,
-  bias: HostArray,
-): Promise<Tensor> {
-  // The product is taken once, so that it may as well be exact.
-  using linear = backend.linearWeight([weight], [bias], "fp32");
-  using input = backend.tensor(float32Values(embedding).map(silu), embedding.shape);
-  using frame = backend.frame();
-  const table = frame.keep(frame.linear(input, linear));
-  try {
-    await frame.run();
-    return table;
-  } catch (error) {
-    table.dispose();
-    throw error;
-  }
-}
-
-function silu(x: number): number {
-  return x / (1 + Math.exp(-x));
 }

@@ -24,6 +24,11 @@ export interface CreateModelOptions extends LoadModelOptions {
   readonly load?: boolean | undefined;
   /** Receives a notice if the checkpoint holds arrays that the model does not need. */
   readonly onProgress?: OnProgress | undefined;
+  /**
+   * Where the parameters of the model live. Default: in the form that its operations take. With
+   * `TrainableParameters` they can be trained.
+   */
+  readonly parameters?: Parameters | undefined;
 }
 
 /** Options of every model's `fromPretrained`: how to open the folder, where to compute, and these. */
@@ -68,13 +73,14 @@ export async function createModel<M extends Model<C>, C extends ModelConfig>(
   backend: Backend,
   config: Config,
   checkpoint: ArraySource,
-  { load = true, onProgress, ...options }: CreateModelOptions,
+  { load = true, parameters = new Parameters(), onProgress, ...options }: CreateModelOptions,
   owned: AsyncDisposableStack = new AsyncDisposableStack(),
 ): Promise<M> {
   owned.use(checkpoint);
+  owned.use(parameters);
   try {
     checkpoint = await withDeclaredNames(modelClass, checkpoint);
-    const parameters = owned.use(new Parameters({ config: config.description, checkpoint }));
+    parameters.limitTo({ config: config.description, checkpoint });
     const model = new modelClass({
       backend,
       config: modelClass.parseConfig(config),

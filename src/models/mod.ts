@@ -20,6 +20,7 @@
 
 export { type LoadModelOptions, Model, type ModelConfig, type SaveModelOptions } from "./model.ts";
 export type { CreateModelOptions, ModelFromPretrainedOptions } from "./load_model.ts";
+export type { Parameters } from "./parameters.ts";
 
 export { type CLIPTextForwardOptions, CLIPTextModel } from "./clip_text_model.ts";
 export type { CLIPTextConfig } from "./clip_text_config.ts";

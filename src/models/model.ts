@@ -176,7 +176,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
 
   /**
    * Saves config and weights in the layout they are loaded from. The weights are those of the
-   * checkpoint, read again array by array, in the type in which they are held.
+   * checkpoint, read again array by array, in the type in which they are held; with
+   * `TrainableParameters` they are what these hold, in float32.
    *
    * @param target Path of a folder, which is made if need be and in which nothing is changed until
    *   all is written; or a folder that is being written.
@@ -196,7 +197,9 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     }
     const { dtype, signal } = options;
     checkChoice({ task: "save the model", name: "dtype" }, dtype, WEIGHT_DTYPES);
-    const held = dtype === undefined ? this.#heldDType : undefined;
+    const source = this.#parameters.toSave(this.checkpoint);
+    const loaded = source === this.checkpoint ? this.#heldDType : "fp32";
+    const held = dtype === undefined ? loaded : undefined;
     const { configText } = await import("./saved_config.ts");
     const config = configText(this.config.json, dtype ?? held, this.#parameters.preciseLinears);
     await target.writeText("config.json", config);
@@ -207,7 +210,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
       : (name: string) => this.#parameters.heldAs(name, held);
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
     const how = { dtype: types, quantize, names, signal };
-    await saveWeights(this.checkpoint, target, this.#weightsFile, how);
+    await saveWeights(source, target, this.#weightsFile, how);
   }
 
   /** Does what `dispose` does. */

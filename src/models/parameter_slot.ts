@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, HostArray } from "../backends/backend.ts";
+import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 
 /** A parameter that has been declared and has a value once it is loaded. */
@@ -27,16 +27,42 @@ export type MakeParameter<T> = (
 /** Names and shapes of arrays of a checkpoint. */
 export type ArrayShapes = readonly (readonly [name: string, shape: readonly number[]])[];
 
+/** Makes something of float32 tensors, by operations that gradients can go through. */
+export type RecordParameter<T> = (frame: Frame, tensors: readonly Tensor[]) => T;
+
+/** How a parameter comes about. */
+export interface ParameterDeclaration<T> {
+  /** Its arrays; those of a group are joined along their first dimension. */
+  readonly groups: readonly ArrayShapes[];
+  /** Makes it of all its arrays, as a checkpoint holds them. */
+  readonly make: MakeParameter<T>;
+  /** Makes it of one tensor for each group; undefined if gradients cannot go through it. */
+  readonly record: RecordParameter<T> | undefined;
+}
+
 /** Place of a parameter that is loaded later. */
-export class ParameterSlot<T extends Disposable> implements Parameter<T> {
+export interface ParameterSlot<T extends Disposable> extends Parameter<T> {
   /** Names and shapes of the arrays that it is made of. */
+  readonly shapes: ArrayShapes;
+  /** Makes the value of the arrays. */
+  fill(
+    backend: Backend,
+    arrays: readonly HostArray[],
+    dtype: WeightDType | undefined,
+  ): Promise<void>;
+  /** Gives the memory of the value back. */
+  empty(): void;
+}
+
+/** Place of a parameter that is made once, in the form that operations take. */
+export class FixedSlot<T extends Disposable> implements ParameterSlot<T> {
   readonly shapes: ArrayShapes;
   readonly #make: MakeParameter<T>;
   #value: T | undefined;
 
-  /** @param make Makes the value of its arrays. */
-  constructor(shapes: ArrayShapes, make: MakeParameter<T>) {
-    this.shapes = shapes;
+  /** Begins without a value. */
+  constructor({ groups, make }: ParameterDeclaration<T>) {
+    this.shapes = groups.flat();
     this.#make = make;
   }
 
@@ -49,7 +75,6 @@ export class ParameterSlot<T extends Disposable> implements Parameter<T> {
     return this.#value;
   }
 
-  /** Makes the value. */
   async fill(
     backend: Backend,
     arrays: readonly HostArray[],
@@ -58,9 +83,27 @@ export class ParameterSlot<T extends Disposable> implements Parameter<T> {
     this.#value = await this.#make(backend, arrays, dtype);
   }
 
-  /** Gives the memory of the value back. */
   empty(): void {
     this.#value?.[Symbol.dispose]();
     this.#value = undefined;
+  }
+}
+
+/** Computes a tensor of arrays. */
+export async function compute(
+  backend: Backend,
+  arrays: readonly HostArray[],
+  record: RecordParameter<Tensor>,
+): Promise<Tensor> {
+  using stack = new DisposableStack();
+  const tensors = arrays.map((array) => stack.use(backend.upload(array)));
+  const frame = stack.use(backend.frame());
+  const result = frame.keep(record(frame, tensors));
+  try {
+    await frame.run();
+    return result;
+  } catch (error) {
+    result.dispose();
+    throw error;
   }
 }

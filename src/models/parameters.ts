@@ -15,9 +15,12 @@ import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import {
   type ArrayShapes,
-  type MakeParameter,
+  compute,
+  FixedSlot,
   type Parameter,
-  ParameterSlot,
+  type ParameterDeclaration,
+  type ParameterSlot,
+  type RecordParameter,
 } from "./parameter_slot.ts";
 
 /** Factor and shift of a normalisation. */
@@ -74,15 +77,15 @@ export class Parameters implements Disposable {
   /** Names of the weights of linear layers that are held in a type of their own, with their layers. */
   readonly #preciseWeights = new Set<string>();
   readonly #preciseLinears: string[] = [];
-  readonly #origin: ParametersOrigin | undefined;
+  #origin: ParametersOrigin | undefined;
   /** Number of arrays of the checkpoint. */
-  readonly #arrays: number;
+  #arrays = Infinity;
   #declared = 0;
 
-  /** @param origin Where numbers of layers and arrays come from. Default: layers are not counted. */
-  constructor(origin?: ParametersOrigin) {
+  /** @ignore Sets where numbers of layers and arrays come from; until then they are not limited. */
+  limitTo(origin: ParametersOrigin): void {
     this.#origin = origin;
-    this.#arrays = origin?.checkpoint.names().length ?? Infinity;
+    this.#arrays = origin.checkpoint.names().length;
   }
 
   /** Names of the arrays that may be stored in int8. */
@@ -104,12 +107,16 @@ export class Parameters implements Disposable {
     return this.#preciseLinears;
   }
 
-  /** A tensor, widened to float32. */
+  /** @ignore A tensor, widened to float32. */
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
-    return this.derived([[name, shape]], (backend, [array]) => backend.upload(array!));
+    return this.declare({
+      groups: [[[name, shape]]],
+      make: (backend, [array]) => backend.upload(array!),
+      record: (_frame, [tensor]) => tensor!,
+    });
   }
 
-  /** `name.weight` and `name.bias` of a normalisation. */
+  /** @ignore `name.weight` and `name.bias` of a normalisation. */
   norm(name: string, size: number): NormParameters {
     const weight = this.tensor(`${name}.weight`, [size]);
     const bias = this.tensor(`${name}.bias`, [size]);
@@ -126,6 +133,7 @@ export class Parameters implements Disposable {
   /**
    * A linear layer, or several of the same argument that are joined into one.
    *
+   * @ignore
    * @param names Layers, whose arrays are `name.weight` and `name.bias`.
    * @param outFeatures Features of the result of each of them.
    */
@@ -141,15 +149,19 @@ export class Parameters implements Disposable {
     if (precise) this.keepPrecise(...names);
     for (const [name] of weights) (precise ? this.#preciseWeights : this.#quantizable).add(name);
     const biases = bias ? names.map((name) => [`${name}.bias`, [outFeatures]] as const) : [];
-    return this.derived(
-      [...weights, ...biases],
-      (backend, arrays, dtype) =>
+    return this.declare({
+      groups: bias ? [weights, biases] : [weights],
+      make: (backend, arrays, dtype) =>
         backend.linearWeight(
           arrays.slice(0, names.length),
           arrays.slice(names.length),
           precise && dtype ? preciseDType(dtype) : dtype,
         ),
-    );
+      record: (frame, [weight, bias]) => {
+        const matrix = frame.reshape(weight!, [names.length * outFeatures, inFeatures]);
+        return frame.pack(matrix, bias && { bias });
+      },
+    });
   }
 
   /** Notes linear layers that may not be stored in int8. */
@@ -157,7 +169,7 @@ export class Parameters implements Disposable {
     this.#preciseLinears.push(...names);
   }
 
-  /** `name.weight` and `name.bias` of a convolution. */
+  /** @ignore `name.weight` and `name.bias` of a convolution. */
   conv(
     name: string,
     inChannels: number,
@@ -168,16 +180,36 @@ export class Parameters implements Disposable {
       [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
       [`${name}.bias`, [outChannels]],
     ];
-    return this.derived(shapes, (backend, [weight, bias]) => backend.convWeight(weight!, bias!));
+    return this.declare({
+      groups: [shapes],
+      make: (backend, [weight, bias]) => backend.convWeight(weight!, bias!),
+      record: undefined,
+    });
   }
 
-  /** Something made of several arrays, which are not kept. */
-  derived<T extends Disposable>(shapes: ArrayShapes, make: MakeParameter<T>): Parameter<T> {
-    const slot = new ParameterSlot(shapes, make);
+  /** @ignore A tensor that operations make of several arrays, which are not kept. */
+  computed(shapes: ArrayShapes, record: RecordParameter<Tensor>): Parameter<Tensor> {
+    return this.declare({
+      groups: shapes.map((shape) => [shape]),
+      make: (backend, arrays) => compute(backend, arrays, record),
+      record,
+    });
+  }
+
+  /** @ignore Any parameter. */
+  declare<T extends Disposable>(declaration: ParameterDeclaration<T>): Parameter<T> {
+    const slot = this.makeSlot(declaration);
     this.#slots.push(slot);
-    this.#declared += shapes.length;
+    this.#declared += slot.shapes.length;
     this.#expectArrays();
     return slot;
+  }
+
+  /** @ignore Makes the place of a parameter. */
+  protected makeSlot<T extends Disposable>(
+    declaration: ParameterDeclaration<T>,
+  ): ParameterSlot<T> {
+    return new FixedSlot(declaration);
   }
 
   /** Leaves arrays alone that a checkpoint may hold without need, but that are saved with the others. */
@@ -236,7 +268,7 @@ export class Parameters implements Disposable {
   }
 
   /**
-   * Loads what has been declared, from a checkpoint that fits. If that fails, all memory is given back.
+   * @ignore Loads what has been declared, from a checkpoint that fits; gives all memory back if it fails.
    *
    * @throws {RangeError} If a value is infinite or no number.
    */
@@ -296,6 +328,11 @@ export class Parameters implements Disposable {
     throw new TypeError(
       `Cannot load ${source.description}: its arrays do not fit the config: ${problems.join("; ")}`,
     );
+  }
+
+  /** @ignore The arrays that are to be saved, of a model that was loaded from a checkpoint. */
+  toSave(checkpoint: ArraySource): ArraySource {
+    return checkpoint;
   }
 
   /** Gives the memory back. */

@@ -55,7 +55,7 @@ export interface RecordTransformer2DInputs {
   readonly sample: Tensor<"i32">;
   /** Result of {@linkcode Transformer2DModel.recordContext}. */
   readonly context: TransformerContext;
-  /** One element: the timestep. */
+  /** The timestep: one element, or one for each sequence. */
   readonly timestep: Tensor<"i32">;
 }
 

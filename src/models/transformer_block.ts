@@ -25,7 +25,7 @@ export type TransformerBlockConfig = Pick<
 
 /** What a block needs besides the hidden state. */
 export interface TransformerBlockInputs {
-  /** One element: the timestep. */
+  /** The timestep: one element, or one for each sequence. */
   readonly timestep: Tensor<"i32">;
   /** Result of {@linkcode TransformerBlock.keyValues}. */
   readonly keyValues: Tensor;

@@ -1,10 +1,13 @@
 // The operation suite: every backend runs it, and is compared with the naive functions.
 
 import { testArguments } from "./operations/arguments.ts";
+import { testAttentionGradient } from "./operations/attention_gradient.ts";
 import { testAttention } from "./operations/attention.ts";
 import { testConvolution } from "./operations/convolution.ts";
 import { testFrames } from "./operations/frames.ts";
+import { testGradients } from "./operations/gradients.ts";
 import { testLinear } from "./operations/linear.ts";
+import { testLoss } from "./operations/loss.ts";
 import { testNorms } from "./operations/norms.ts";
 import { testPrediction } from "./operations/prediction.ts";
 import { testRows } from "./operations/rows.ts";
@@ -25,6 +28,9 @@ export function testOperations(name: string, makeBackend: MakeBackend): void {
   testRows(name, makeBackend);
   testPrediction(name, makeBackend);
   testSampling(name, makeBackend);
+  testGradients(name, makeBackend);
+  testAttentionGradient(name, makeBackend);
+  testLoss(name, makeBackend);
   testFrames(name, makeBackend);
   testArguments(name, makeBackend);
 }

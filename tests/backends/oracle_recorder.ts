@@ -7,14 +7,17 @@ import { FrameLife } from "../../src/backends/frame_life.ts";
 import type { FrameRecorder } from "../../src/backends/recording.ts";
 import { elementCount } from "../../src/base/shapes.ts";
 import * as attention from "./naive/attention.ts";
+import * as attentionGradient from "./naive/attention_gradient.ts";
 import * as convolution from "./naive/convolution.ts";
+import * as gradients from "./naive/gradients.ts";
 import * as linear from "./naive/linear.ts";
+import * as loss from "./naive/loss.ts";
 import * as norms from "./naive/norms.ts";
 import * as prediction from "./naive/prediction.ts";
 import * as rows from "./naive/rows.ts";
 import * as sampling from "./naive/sampling.ts";
 import { type OracleMemory, OracleTensor } from "./oracle_memory.ts";
-import type { OracleConvWeight, OracleLinearWeight } from "./oracle_weights.ts";
+import { type OracleConvWeight, OracleLinearWeight } from "./oracle_weights.ts";
 
 /** The oracle's types. */
 export interface OracleDevice extends Device {
@@ -28,8 +31,11 @@ export interface OracleDevice extends Device {
 /** The naive functions. */
 const NAIVE: Operations<OracleDevice> = {
   ...attention,
+  ...attentionGradient,
   ...convolution,
   ...linear,
+  ...gradients,
+  ...loss,
   ...norms,
   ...prediction,
   ...rows,
@@ -81,6 +87,21 @@ export class OracleRecorder implements FrameRecorder<OracleDevice> {
       (release) => new OracleTensor(this.backend, this.#memory, shape, dtype, { release, lastRun }),
       free,
     );
+  }
+
+  packed(outFeatures: number, inFeatures: number): OracleLinearWeight {
+    const values = this.#tensor([outFeatures, inFeatures], "f32");
+    const bias = this.#tensor([outFeatures], "f32");
+    const weight = new OracleLinearWeight(
+      this.backend,
+      () => {},
+      values.values,
+      bias.values,
+      inFeatures,
+      "fp32",
+    );
+    this.life.scopes.own(weight);
+    return weight;
   }
 
   view<D extends DType>(viewed: OracleTensor<D>, shape: readonly number[]): OracleTensor<D> {

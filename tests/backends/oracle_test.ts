@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { computed, floats, ints } from "./naive/arrays.ts";
-import { activate, hold, widen } from "./naive/linear.ts";
+import { activated, hold, widen } from "./naive/linear.ts";
 import { conv2d } from "./naive/convolution.ts";
 import { attention } from "./naive/attention.ts";
 import { adaLayerNorm, groupNorm, layerNorm } from "./naive/norms.ts";
@@ -18,13 +18,13 @@ const TOLERANCE = { absolute: 1e-6 };
 testFrames("oracle", createOracle);
 testArguments("oracle", createOracle);
 
-Deno.test("activate() has the known values of each function", () => {
-  assertEquals(activate(-3, "none"), -3);
+Deno.test("activated() has the known values of each function", () => {
+  assertEquals(activated(-3, "none"), -3);
   // Φ(1) and Φ(−2.5) from tables of the normal distribution.
-  assertClose([activate(1, "gelu")], [0.8413447], TOLERANCE, "gelu(1)");
-  assertClose([activate(-2.5, "gelu")], [-2.5 * 0.0062097], TOLERANCE, "gelu(−2.5)");
-  assertClose([activate(Math.log(3), "silu")], [0.75 * Math.log(3)], TOLERANCE, "silu");
-  assertClose([activate(1 / 1.702, "quickGelu")], [0.7310586 / 1.702], TOLERANCE, "quickGelu");
+  assertClose([activated(1, "gelu")], [0.8413447], TOLERANCE, "gelu(1)");
+  assertClose([activated(-2.5, "gelu")], [-2.5 * 0.0062097], TOLERANCE, "gelu(−2.5)");
+  assertClose([activated(Math.log(3), "silu")], [0.75 * Math.log(3)], TOLERANCE, "silu");
+  assertClose([activated(1 / 1.702, "quickGelu")], [0.7310586 / 1.702], TOLERANCE, "quickGelu");
 });
 
 Deno.test("widen() reads float16, bfloat16 and scaled int8", () => {
@@ -113,7 +113,7 @@ Deno.test("norms have mean 0 and deviation 1 before their parameters", () => {
   };
   assertClose(grouped([1, 3, 5, 9], 2, false), [8, 17, 12, 23], TOLERANCE, "groupNorm");
   const both = grouped([0, 4, 4, 0], 1, true);
-  const silu = (y: number) => activate(y, "silu");
+  const silu = (y: number) => activated(y, "silu");
   assertClose(both, [silu(8), silu(23), silu(12), silu(17)], TOLERANCE, "with silu");
 });
 

@@ -162,6 +162,7 @@ export function adaLayerNorm(
     timestep,
     out: y,
     rows: rowsOf(x),
+    rowsEach: rowsOf(x) / timestep.size,
     columns: columnsOf(x),
     timesteps: rowsOf(table),
     eps,

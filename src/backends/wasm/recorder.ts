@@ -13,6 +13,7 @@ import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
 import type { WasmHost } from "./host.ts";
+import { panelColumns, WasmLinearWeight } from "./weights.ts";
 
 /** A program as it lies in Wasm memory. */
 interface StoredProgram {
@@ -71,6 +72,24 @@ export class Recorder {
         new WasmTensor(backend, shape, dtype, block.address, release, { lastRun: life.lastRun }),
       () => backend.release(block),
     );
+  }
+
+  /** Reserves memory of a linear layer's weight in float32. */
+  packed(outFeatures: number, inFeatures: number): WasmLinearWeight {
+    const columns = panelColumns(outFeatures);
+    const panels = this.result([columns, inFeatures]);
+    const bias = this.result([columns]);
+    const memory = {
+      get disposed() {
+        return panels.disposed;
+      },
+      dispose() {
+        panels.dispose();
+        bias.dispose();
+      },
+    };
+    const sizes = { outFeatures, inFeatures };
+    return new WasmLinearWeight(this.backend, sizes, "fp32", { panels, bias, memory });
   }
 
   /** Memory for what only the next commands need: it goes with the innermost open scope. */

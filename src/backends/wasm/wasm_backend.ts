@@ -33,11 +33,12 @@ import {
   type SimdVariant,
 } from "./kernels.ts";
 import type { LinearMemory } from "./linear_memory.ts";
+import * as gradients from "./gradients.ts";
 import * as operations from "./operations.ts";
 import { Recorder } from "./recorder.ts";
 import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
-import { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
+import { packLinearWeight, WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 import { WorkQueue } from "./work_queue.ts";
 
 /** Options of {@linkcode createWasmBackend}. */
@@ -56,6 +57,8 @@ const MOST_THREADS = 16;
 
 /** Bytes of a backend's own memory: the control block, then a command whose needs are asked for. */
 export const OWN_BYTES: number = CONTROL_BYTES + COMMAND_BYTES;
+
+const KERNELS = { ...operations, ...gradients };
 
 const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWeight };
 
@@ -229,7 +232,7 @@ export class WasmBackend implements WasmHost {
     dtype: WeightDType = defaultDType(weights),
   ): WasmLinearWeight {
     this.#expectAlive();
-    return new WasmLinearWeight(this, weights, biases, dtype);
+    return packLinearWeight(this, weights, biases, dtype);
   }
 
   convWeight(weight: HostArray, bias: HostArray): WasmConvWeight {
@@ -239,7 +242,7 @@ export class WasmBackend implements WasmHost {
 
   frame(): Frame {
     this.#expectAlive();
-    return new CheckedFrame<operations.WasmDevice>(new Recorder(this), operations, CLASSES);
+    return new CheckedFrame<operations.WasmDevice>(new Recorder(this), KERNELS, CLASSES);
   }
 
   memoryUse(): MemoryUse {

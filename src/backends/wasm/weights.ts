@@ -26,7 +26,7 @@ class Blocks {
   readonly #backend: WasmHost;
   readonly #blocks: Block[] = [];
   /** Whether they were given back. */
-  released = false;
+  disposed = false;
 
   constructor(backend: WasmHost) {
     this.#backend = backend;
@@ -38,10 +38,29 @@ class Blocks {
     return block;
   }
 
-  release(): void {
-    this.released = true;
+  dispose(): void {
+    this.disposed = true;
     for (const block of this.#blocks.splice(0)) this.#backend.release(block);
   }
+}
+
+/** What a weight lies in. */
+export interface WeightParts {
+  /** The weight in panels. */
+  readonly panels: Addressed;
+  /** One bias for each column, zeros if there is none. */
+  readonly bias: Addressed;
+  /** One scale for each column; null unless int8. */
+  readonly scales?: Addressed;
+  /** One int32 offset for each column; null unless int8. */
+  readonly offsets?: Addressed;
+  /** Whose memory that is. */
+  readonly memory: { readonly disposed: boolean; dispose(): void };
+}
+
+/** Columns of a result with those that fill up the last panel. */
+export function panelColumns(outFeatures: number): number {
+  return Math.ceil(outFeatures / PANEL_COLUMNS) * PANEL_COLUMNS;
 }
 
 /** Weight of a linear layer. */
@@ -55,91 +74,116 @@ export class WasmLinearWeight implements LinearWeight {
   /** One bias for each column, zeros if there is none. */
   readonly bias: Addressed;
   /** One scale and one int32 offset for each column; null unless int8. */
-  readonly scales: Addressed = NULL;
-  readonly offsets: Addressed = NULL;
-  readonly #blocks: Blocks;
+  readonly scales: Addressed;
+  readonly offsets: Addressed;
+  readonly #memory: WeightParts["memory"];
 
-  /** Packs the matrices below each other. */
+  /** A weight that lies in `parts`. */
   constructor(
     backend: WasmHost,
-    weights: readonly HostArray[],
-    biases: readonly HostArray[],
+    sizes: { readonly outFeatures: number; readonly inFeatures: number },
     dtype: WeightDType,
+    { panels, bias, scales = NULL, offsets = NULL, memory }: WeightParts,
   ) {
     this.backend = backend;
-    this.dtype = dtype;
-    const { hollow } = backend.memory;
-    const sizes = checkLinearWeight(weights, biases, { hollow });
-    this.inFeatures = sizes.inFeatures;
     this.outFeatures = sizes.outFeatures;
-    this.#blocks = new Blocks(backend);
-    const columns = Math.ceil(this.outFeatures / PANEL_COLUMNS) * PANEL_COLUMNS;
-    const bytesPerColumn = dtype === "q8"
-      ? 4 * Math.ceil(this.inFeatures / 4)
-      : this.inFeatures * (dtype === "fp16" ? 2 : 4);
-    try {
-      this.panels = this.#blocks.allocate(columns * bytesPerColumn);
-      this.bias = this.#blocks.allocate(4 * columns);
-      if (dtype === "q8") {
-        this.scales = this.#blocks.allocate(4 * columns);
-        this.offsets = this.#blocks.allocate(4 * columns);
-        backend.memory.clear(this.scales.address, 4 * columns);
-        backend.memory.clear(this.offsets.address, 4 * columns);
-      }
-      // What fills up the last panel, and the last group of an int8 row, is multiplied too.
-      backend.memory.clear(this.panels.address, columns * bytesPerColumn);
-      this.#packAll(weights, biases, columns);
-    } catch (error) {
-      this.#blocks.release();
-      throw error;
-    }
-  }
-
-  #packAll(weights: readonly HostArray[], biases: readonly HostArray[], columns: number): void {
-    const { memory } = this.backend;
-    memory.clear(this.bias.address, 4 * columns);
-    let first = 0;
-    for (const [i, weight] of weights.entries()) {
-      this.#pack(weight, first);
-      if (biases[i]) memory.write(this.bias.address + 4 * first, float32Values(biases[i]));
-      first += weight.shape[0]!;
-    }
-  }
-
-  #pack(weight: HostArray, first: number): void {
-    const { kernels } = this.backend;
-    const to = [weight.shape[0]!, this.inFeatures, this.panels.address, first] as const;
-    const quantized = [this.scales.address, this.offsets.address] as const;
-    if (weight.dtype === "i8" && this.dtype === "q8") {
-      withStored(
-        this.backend,
-        weight,
-        (from, scales) => kernels.packPanelsI8(from, scales, ...to, ...quantized),
-      );
-      return;
-    }
-    withFloats(this.backend, weight, (from) => {
-      if (this.dtype === "q8") kernels.packPanelsQ8(from, ...to, ...quantized);
-      else if (!kernels.packPanels(from, ...to, Number(this.dtype === "fp16"))) {
-        throw new RangeError(
-          "Cannot hold a weight as fp16: expected numbers up to 65504, got a larger one or NaN",
-        );
-      }
-    });
+    this.inFeatures = sizes.inFeatures;
+    this.dtype = dtype;
+    this.panels = panels;
+    this.bias = bias;
+    this.scales = scales;
+    this.offsets = offsets;
+    this.#memory = memory;
   }
 
   /** Whether its memory was given back. */
   get disposed(): boolean {
-    return this.#blocks.released;
+    return this.#memory.disposed;
   }
 
   dispose(): void {
-    this.#blocks.release();
+    this.#memory.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Packs matrices below each other. */
+export function packLinearWeight(
+  backend: WasmHost,
+  weights: readonly HostArray[],
+  biases: readonly HostArray[],
+  dtype: WeightDType,
+): WasmLinearWeight {
+  const { hollow } = backend.memory;
+  const sizes = checkLinearWeight(weights, biases, { hollow });
+  const memory = new Blocks(backend);
+  const columns = panelColumns(sizes.outFeatures);
+  const bytesPerColumn = dtype === "q8"
+    ? 4 * Math.ceil(sizes.inFeatures / 4)
+    : sizes.inFeatures * (dtype === "fp16" ? 2 : 4);
+  const cleared = (bytes: number) => {
+    const block = memory.allocate(bytes);
+    backend.memory.clear(block.address, bytes);
+    return block;
+  };
+  try {
+    // What fills up the last panel, and the last group of an int8 row, is multiplied too.
+    const panels = cleared(columns * bytesPerColumn);
+    const bias = cleared(4 * columns);
+    const quantized = dtype === "q8" &&
+      { scales: cleared(4 * columns), offsets: cleared(4 * columns) };
+    const weight = new WasmLinearWeight(backend, sizes, dtype, {
+      ...{ panels, bias, memory },
+      ...quantized,
+    });
+    packAll(weight, weights, biases);
+    return weight;
+  } catch (error) {
+    memory.dispose();
+    throw error;
+  }
+}
+
+function packAll(
+  to: WasmLinearWeight,
+  weights: readonly HostArray[],
+  biases: readonly HostArray[],
+): void {
+  let first = 0;
+  for (const [i, weight] of weights.entries()) {
+    packRows(to, weight, first);
+    if (biases[i]) {
+      to.backend.memory.write(to.bias.address + 4 * first, float32Values(biases[i]));
+    }
+    first += weight.shape[0]!;
+  }
+}
+
+/** Packs a matrix as the rows from `first` on. */
+function packRows(to: WasmLinearWeight, weight: HostArray, first: number): void {
+  const { backend, dtype } = to;
+  const { kernels } = backend;
+  const place = [weight.shape[0]!, to.inFeatures, to.panels.address, first] as const;
+  const quantized = [to.scales.address, to.offsets.address] as const;
+  if (weight.dtype === "i8" && dtype === "q8") {
+    withStored(
+      backend,
+      weight,
+      (from, scales) => kernels.packPanelsI8(from, scales, ...place, ...quantized),
+    );
+    return;
+  }
+  withFloats(backend, weight, (from) => {
+    if (dtype === "q8") kernels.packPanelsQ8(from, ...place, ...quantized);
+    else if (!kernels.packPanels(from, ...place, Number(dtype === "fp16"))) {
+      throw new RangeError(
+        "Cannot hold a weight as fp16: expected numbers up to 65504, got a larger one or NaN",
+      );
+    }
+  });
 }
 
 /** Weight of a convolution. */
@@ -166,7 +210,7 @@ export class WasmConvWeight implements ConvWeight {
     const values = float32Values(weight);
     const data = hollow ? values : kernelChannelsLast(values, sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
-    this.matrix = new WasmLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
+    this.matrix = packLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
     this.#blocks = new Blocks(backend);
     try {
       this.zero = this.#blocks.allocate(4 * inChannels);
@@ -208,7 +252,7 @@ export class WasmConvWeight implements ConvWeight {
 
   dispose(): void {
     this.matrix.dispose();
-    this.#blocks.release();
+    this.#blocks.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -244,7 +288,7 @@ function withStored<T>(
     }
     return use(values.address, scales.address, staging);
   } finally {
-    staging.release();
+    staging.dispose();
   }
 }
 

@@ -99,7 +99,7 @@ export class WebGpuBackend implements Backend {
     this.#device.assertUsable();
     return this.#device.watched(
       "linearWeight",
-      () => new WebGpuLinearWeight(this, this.#device, weights, biases, dtype),
+      () => WebGpuLinearWeight.upload(this, this.#device, weights, biases, dtype),
     );
   }
 

@@ -14,6 +14,7 @@ import type { Kernel, Workgroups } from "./kernels/kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type BufferSlice, STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
 import { Uniforms } from "./uniforms.ts";
+import { WebGpuLinearWeight } from "./weights.ts";
 
 /** How kernels are cut; what the bench sweeps. */
 export interface Tuning {
@@ -112,6 +113,25 @@ export class Recorder {
       (release) => new WebGpuTensor(backend, device, buffer, shape, dtype, release, origin),
       () => device.free(buffer),
     );
+  }
+
+  /** Reserves memory of a linear layer's weight in float32. */
+  packed(outFeatures: number, inFeatures: number): WebGpuLinearWeight {
+    const columns = Math.ceil(inFeatures / 4) * 4;
+    const values = this.result([outFeatures, columns]);
+    const bias = this.result([outFeatures]);
+    const parts = [{ firstRow: 0, rows: outFeatures, values, scale: undefined }];
+    const memory = {
+      get disposed() {
+        return values.disposed;
+      },
+      dispose() {
+        values.dispose();
+        bias.dispose();
+      },
+    };
+    const matrix = { dtype: "fp32", rows: outFeatures, columns, parts, bias } as const;
+    return new WebGpuLinearWeight(this.backend, inFeatures, { matrix, memory });
   }
 
   /** A tensor in another shape, which goes with its scope. */

@@ -46,6 +46,14 @@ export interface Matrix {
   readonly bias: BufferSlice | undefined;
 }
 
+/** A matrix, and whose memory it lies in. */
+export interface HeldMatrix {
+  /** The matrix. */
+  readonly matrix: Matrix;
+  /** Its memory. */
+  readonly memory: { readonly disposed: boolean; dispose(): void };
+}
+
 /** Memory of a weight. */
 class WeightMemory {
   readonly #device: Device;
@@ -65,7 +73,7 @@ class WeightMemory {
     return { buffer, bytes };
   }
 
-  free(): void {
+  dispose(): void {
     this.disposed = true;
     this.#buffers.splice(0).forEach((buffer) => this.#device.free(buffer));
   }
@@ -77,18 +85,13 @@ class PackedWeight {
   readonly backend: Backend;
   /** The matrix. */
   readonly matrix: Matrix;
-  readonly #memory: WeightMemory;
+  readonly #memory: HeldMatrix["memory"];
 
-  /** Uploads a matrix. */
-  constructor(backend: Backend, device: Device, matrix: HostMatrix) {
+  /** Takes a matrix over. */
+  constructor(backend: Backend, { matrix, memory }: HeldMatrix) {
     this.backend = backend;
-    this.#memory = new WeightMemory(device);
-    try {
-      this.matrix = uploadMatrix(this.#memory, device.maxBindingBytes, matrix);
-    } catch (error) {
-      this.#memory.free();
-      throw error;
-    }
+    this.matrix = matrix;
+    this.#memory = memory;
   }
 
   /** Whether its memory was given back. */
@@ -98,7 +101,7 @@ class PackedWeight {
 
   /** Gives the memory back. */
   dispose(): void {
-    this.#memory.free();
+    this.#memory.dispose();
   }
 
   /** Gives the memory back. */
@@ -112,27 +115,33 @@ export class WebGpuLinearWeight extends PackedWeight implements LinearWeight {
   /** Columns of the argument. */
   readonly inFeatures: number;
 
+  /** A weight that lies in `held`. */
+  constructor(backend: Backend, inFeatures: number, held: HeldMatrix) {
+    super(backend, held);
+    this.inFeatures = inFeatures;
+  }
+
   /**
    * Packs and uploads.
    *
    * @throws {RangeError} If the shapes of weights and biases do not fit.
    */
-  constructor(
+  static upload(
     backend: Backend,
     device: Device,
     weights: readonly HostArray[],
     biases: readonly HostArray[],
     dtype: WeightDType = defaultDType(weights),
-  ) {
+  ): WebGpuLinearWeight {
     const { inFeatures: columns } = checkLinearWeight(weights, biases, device);
     const pack = { fp32: packFloat32, fp16: packFloat16, q8: packInt8 }[dtype];
-    super(backend, device, {
+    const held = holdMatrix(device, {
       dtype,
       columns,
       packed: weights.map((weight) => pack(weight, columns)),
       bias: biases.length > 0 ? joined(biases.map(float32Values)) : undefined,
     });
-    this.inFeatures = columns;
+    return new WebGpuLinearWeight(backend, columns, held);
   }
 
   /** Columns of the result. */
@@ -165,12 +174,13 @@ export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
     const columns = kernelSize ** 2 * filled;
     const stored = float32Values(weight);
     const values = device.hollow ? stored : kernelChannelsLast(stored, sizes, filled);
-    super(backend, device, {
+    const held = holdMatrix(device, {
       dtype: "fp32",
       columns,
       packed: [{ rows: outChannels, rowBytes: columns * 4, values }],
       bias: float32Values(bias),
     });
+    super(backend, held);
     this.inChannels = inChannels;
     this.kernelSize = kernelSize;
   }
@@ -186,6 +196,17 @@ interface HostMatrix {
   readonly columns: number;
   readonly packed: readonly PackedRows[];
   readonly bias: Float32Array | undefined;
+}
+
+/** Uploads a matrix to memory of its own. */
+function holdMatrix(device: Device, matrix: HostMatrix): HeldMatrix {
+  const memory = new WeightMemory(device);
+  try {
+    return { matrix: uploadMatrix(memory, device.maxBindingBytes, matrix), memory };
+  } catch (error) {
+    memory.dispose();
+    throw error;
+  }
 }
 
 /** Uploads matrices below one another, in parts that one binding can hold. */

@@ -35,7 +35,8 @@ export function attention(
   store(y, out);
 }
 
-function softmax(scores: Float64Array): Float64Array {
+/** Weights of a sum of 1, in proportion to the exponentials of scores. */
+export function softmax(scores: Float64Array): Float64Array {
   const max = scores.reduce((a, b) => Math.max(a, b), -Infinity);
   const weights = scores.map((score) => Math.exp(score - max));
   const total = weights.reduce((a, b) => a + b, 0);

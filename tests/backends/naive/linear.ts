@@ -28,14 +28,14 @@ export function linear(
       for (let i = 0; i < inFeatures; i++) {
         total += x[r * inFeatures + i]! * weight[o * inFeatures + i]!;
       }
-      out[r * outFeatures + o] = activate(total, activation);
+      out[r * outFeatures + o] = activated(total, activation);
     }
   }
   store(y, out, add);
 }
 
 /** The activation functions. */
-export function activate(x: number, activation: Activation): number {
+export function activated(x: number, activation: Activation): number {
   switch (activation) {
     case "none":
       return x;

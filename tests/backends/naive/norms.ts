@@ -8,7 +8,7 @@ import type {
 import type { Checked } from "../../../src/backends/recording.ts";
 import { columnsOf } from "../../../src/base/shapes.ts";
 import { type Floats, type Naive, store } from "./arrays.ts";
-import { activate } from "./linear.ts";
+import { activated } from "./linear.ts";
 import { mapRows, sum } from "./rows.ts";
 
 /** (x − mean) / sqrt(variance + eps) · weight + bias for each row. */
@@ -29,10 +29,12 @@ export function adaLayerNorm(
   y: Floats,
 ): void {
   const columns = columnsOf(x);
-  const scales = table.values.subarray(2 * columns * timestep.values[0]!);
-  const shifts = scales.subarray(columns);
-  const normalize = (row: Float64Array) =>
-    standardize(row, eps).map((value, c) => value * (1 + scales[c]!) + shifts[c]!);
+  const rowsEach = x.values.length / columns / timestep.values.length;
+  const normalize = (row: Float64Array, r: number) => {
+    const scales = table.values.subarray(2 * columns * timestep.values[Math.floor(r / rowsEach)]!);
+    const shifts = scales.subarray(columns);
+    return standardize(row, eps).map((value, c) => value * (1 + scales[c]!) + shifts[c]!);
+  };
   store(y, mapRows(x.values, columns, normalize));
 }
 
@@ -54,7 +56,7 @@ export function groupNorm(
       standardize(group, eps).forEach((value, i) => {
         const c = index(i) % channels;
         const scaled = value * weight.values[c]! + bias.values[c]!;
-        out[index(i)] = activate(scaled, silu ? "silu" : "none");
+        out[index(i)] = activated(scaled, silu ? "silu" : "none");
       });
     }
   }
@@ -62,7 +64,7 @@ export function groupNorm(
 }
 
 /** (x − mean) / sqrt(variance + eps). */
-function standardize(values: Float64Array, eps: number): Float64Array {
+export function standardize(values: Float64Array, eps: number): Float64Array {
   const mean = sum(values) / values.length;
   const variance = sum(values.map((value) => (value - mean) ** 2)) / values.length;
   return values.map((value) => (value - mean) / Math.sqrt(variance + eps));

@@ -2,7 +2,7 @@
 
 import { columnsOf } from "../../../src/base/shapes.ts";
 import { type Floats, type Ints, store } from "./arrays.ts";
-import { activate } from "./linear.ts";
+import { activated } from "./linear.ts";
 
 /** table[id] (+ position[i mod positions]). */
 export function embedding(
@@ -30,7 +30,7 @@ export function geglu(x: Floats, y: Floats): void {
   const out = new Float32Array(x.values.length / 2);
   out.forEach((_, i) => {
     const row = Math.floor(i / half) * columns;
-    out[i] = x.values[row + i % half]! * activate(x.values[row + half + i % half]!, "gelu");
+    out[i] = x.values[row + i % half]! * activated(x.values[row + half + i % half]!, "gelu");
   });
   store(y, out);
 }

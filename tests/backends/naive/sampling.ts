@@ -76,26 +76,35 @@ export function posterior(
   const width = SCHEDULE_COLUMNS.length;
   const rowOf = (t: number) => schedule.values.subarray(t * width, (t + 1) * width);
   const t = row.values[0]!;
-  const [a, b, c, cumA, cumB, cumC] = rowOf(t) as unknown as Six;
-  const before = t === 0 ? lastRow : t - 1;
-  const [, , , beforeA, beforeB, beforeC] = rowOf(before) as unknown as Six;
-  const mask = classes - 1;
+  const [now, before] = [rowOf(t), rowOf(t === 0 ? lastRow : t - 1)];
   const out = new Float32Array(latents.values.length * classes);
-  latents.values.forEach((token, row) => {
-    const oneHot = (k: number) => k === token ? 0 : LOG_ZERO;
-    const toToken = (k: number) => token === mask ? c : logAddExp(oneHot(k) + a, b);
-    const toTokenFrom0 = (k: number) => token === mask ? cumC : logAddExp(oneHot(k) + cumA, cumB);
-    const q = Float64Array.from(
-      { length: mask },
-      (_, k) => logProbs.values[row * mask + k]! - toTokenFrom0(k),
-    );
-    const total = logSumExp(q);
-    for (let k = 0; k < mask; k++) {
-      out[row * classes + k] = logAddExp(q[k]! - total + beforeA, beforeB) + toToken(k) + total;
-    }
-    out[row * classes + mask] = beforeC + oneHot(mask) + total;
+  latents.values.forEach((token, pixel) => {
+    const start = pixel * (classes - 1);
+    const p = Float64Array.from(logProbs.values.subarray(start, start + classes - 1));
+    out.set(posteriorOfPixel(p, token, now, before), pixel * classes);
   });
   store(y, out);
+}
+
+/** The posterior (classes) of a pixel: log p(x_0) (classes − 1), x_t, rows of the schedule at t and before. */
+export function posteriorOfPixel(
+  logProbs: Float64Array,
+  token: number,
+  now: Float32Array,
+  before: Float32Array,
+): Float64Array {
+  const [a, b, c, cumA, cumB, cumC] = now as unknown as Six;
+  const [, , , beforeA, beforeB, beforeC] = before as unknown as Six;
+  const mask = logProbs.length;
+  const oneHot = (k: number) => k === token ? 0 : LOG_ZERO;
+  const toToken = (k: number) => token === mask ? c : logAddExp(oneHot(k) + a, b);
+  const toTokenFrom0 = (k: number) => token === mask ? cumC : logAddExp(oneHot(k) + cumA, cumB);
+  const q = logProbs.map((value, k) => value - toTokenFrom0(k));
+  const total = logSumExp(q);
+  return Float64Array.from({ length: mask + 1 }, (_, k) => {
+    if (k === mask) return beforeC + oneHot(mask) + total;
+    return logAddExp(q[k]! - total + beforeA, beforeB) + toToken(k) + total;
+  });
 }
 
 type Six = [number, number, number, number, number, number];

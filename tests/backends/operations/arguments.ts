@@ -3,8 +3,11 @@
 import { assert, assertStringIncludes, assertThrows } from "@std/assert";
 import { createOracle } from "../oracle_backend.ts";
 import { ATTENTION_REFUSALS } from "./attention.ts";
+import { ATTENTION_GRADIENT_REFUSALS } from "./attention_gradient.ts";
 import { CONVOLUTION_REFUSALS } from "./convolution.ts";
+import { GRADIENTS_REFUSALS } from "./gradients.ts";
 import { LINEAR_REFUSALS } from "./linear.ts";
+import { LOSS_REFUSALS } from "./loss.ts";
 import { NORMS_REFUSALS } from "./norms.ts";
 import { PREDICTION_REFUSALS } from "./prediction.ts";
 import { ROWS_REFUSALS } from "./rows.ts";
@@ -20,6 +23,9 @@ export const REFUSALS: Refusals = {
   ...ROWS_REFUSALS,
   ...PREDICTION_REFUSALS,
   ...SAMPLING_REFUSALS,
+  ...GRADIENTS_REFUSALS,
+  ...ATTENTION_GRADIENT_REFUSALS,
+  ...LOSS_REFUSALS,
 };
 
 /** Registers the tests. */

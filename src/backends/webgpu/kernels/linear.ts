@@ -97,7 +97,8 @@ const WIDEN = {
   q8: "return vec4f(bitcast<vec4i>(vec4u(w[at]) << vec4u(24u, 16u, 8u, 0u)) >> vec4u(24u));",
 } as const;
 
-const ACTIVATIONS: Readonly<Record<Activation, { code: string; expression: string }>> = {
+/** WGSL of the functions, of `value`. */
+export const ACTIVATIONS: Readonly<Record<Activation, { code: string; expression: string }>> = {
   none: { code: "", expression: "value" },
   quickGelu: { code: SIGMOID, expression: "value * sigmoid(1.702 * value)" },
   silu: { code: SIGMOID, expression: "value * sigmoid(value)" },

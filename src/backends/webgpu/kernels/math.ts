@@ -85,9 +85,9 @@ fn sigmoid(x: f32) -> f32 {
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }`;
 
-/** `gelu(x)`: x · Φ(x), with the error function as a quotient of polynomials on |x| ≤ 4 (Eigen's). */
+/** `gelu(x)`: x · Φ(x) = x / 2 · (1 + `normalErf(x)`), with the error function as a quotient of polynomials on |x| ≤ 4 (Eigen's). */
 export const GELU = `
-fn gelu(x: f32) -> f32 {
+fn normalErf(x: f32) -> f32 {
   let y = clamp(x * 0.7071067811865475, -4.0, 4.0);
   let z = y * y;
   var p = fma(-2.72614225801306e-10, z, 2.77068142495902e-08);
@@ -101,6 +101,15 @@ fn gelu(x: f32) -> f32 {
   q = fma(q, z, -7.37332916720468e-03);
   q = fma(q, z, -1.42647390514189e-02);
   // Where it rounds to 1, exactly 1: huge arguments would magnify a last bit.
-  let erf = select(y * p / q, sign(y), abs(y) >= 4.0);
-  return 0.5 * x * (1.0 + erf);
+  return select(y * p / q, sign(y), abs(y) >= 4.0);
+}
+fn gelu(x: f32) -> f32 {
+  return 0.5 * x * (1.0 + normalErf(x));
+}`;
+
+/** `geluSlope(x)`: the derivative of gelu, Φ(x) + x · φ(x). Needs {@linkcode GELU}. */
+export const GELU_SLOPE = `
+fn geluSlope(x: f32) -> f32 {
+  let density = 0.3989422804014327 * exp(-0.5 * min(x * x, 160.0));
+  return fma(x, density, 0.5 * (1.0 + normalErf(x)));
 }`;

@@ -48,7 +48,7 @@ function layerNormKernel(kind: "plain" | "adaptive", threads: number): Kernel {
       ...(plain ? { weight: "f32", bias: "f32" } : { table: "f32", timestep: "i32" }),
     },
     outputs: { y: "f32" },
-    params: { rows: "u32", columns: "u32", lastTimestep: "u32", eps: "f32" },
+    params: { rows: "u32", columns: "u32", lastTimestep: "u32", rowsEach: "u32", eps: "f32" },
     body: () => `
 ${reduction("total", "f32", threads, "a + b")}
 ${rowMain(threads)}
@@ -60,7 +60,9 @@ ${rowMain(threads)}
   ${forColumns(threads, "let d = x[start + i] - mean; squares = fma(d, d, squares);")}
   let factor = 1.0 / sqrt(total(thread, squares) / count + params.eps);
   ${
-      plain ? "" : `let scaleStart = u32(clamp(timestep[0], 0, i32(params.lastTimestep)))
+      plain
+        ? ""
+        : `let scaleStart = u32(clamp(timestep[row / params.rowsEach], 0, i32(params.lastTimestep)))
     * 2u * params.columns;`
     }
   ${
@@ -85,14 +87,15 @@ function recordRows(
   x: FloatTensor,
   y: FloatTensor,
   buffers: Readonly<Record<string, BufferSlice>>,
-  params: { readonly eps: number; readonly lastTimestep: number },
+  params: { readonly eps: number; readonly lastTimestep: number; readonly timesteps: number },
 ): void {
   const columns = x.shape.at(-1)!;
   const rows = x.size / columns;
+  const { eps, lastTimestep, timesteps } = params;
   recorder.dispatch(
     layerNormKernel(kind, threadsFor(columns)),
     { x, y, ...buffers },
-    { rows, columns, ...params },
+    { rows, columns, rowsEach: rows / timesteps, lastTimestep, eps },
     linearWorkgroups(rows),
   );
 }
@@ -104,7 +107,7 @@ export function layerNorm(
   { weight, bias, eps }: Checked<LayerNormOptions, WebGpuDevice>,
   y: FloatTensor,
 ): void {
-  recordRows(recorder, "plain", x, y, { weight, bias }, { eps, lastTimestep: 0 });
+  recordRows(recorder, "plain", x, y, { weight, bias }, { eps, lastTimestep: 0, timesteps: 1 });
 }
 
 /** Records an adaptive layer norm of x into y. */
@@ -115,7 +118,8 @@ export function adaLayerNorm(
   y: FloatTensor,
 ): void {
   const lastTimestep = table.shape[0]! - 1;
-  recordRows(recorder, "adaptive", x, y, { table, timestep }, { eps, lastTimestep });
+  const params = { eps, lastTimestep, timesteps: timestep.size };
+  recordRows(recorder, "adaptive", x, y, { table, timestep }, params);
 }
 
 /** Pixels of a group whose mean and variance one workgroup finds. */

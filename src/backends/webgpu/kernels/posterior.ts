@@ -16,7 +16,7 @@ export const PIXEL_THREADS = 256;
 export const LOWEST = "-1e30";
 
 /** log 1e-30: what the reference has in place of log 0 in a one-hot vector. */
-const LOG_ZERO = "-69.07755279";
+export const LOG_ZERO = "-69.07755279";
 
 /**
  * Reductions over the threads of a pixel, `largest` (f32), `total` (vec4u) and
@@ -34,7 +34,8 @@ fn logSumExp(thread: u32, maximum: f32, sum: vec3u) -> f32 {
  * WGSL that needs bindings `schedule`, `scheduleRow` and parameters `columns` (classes − 1) and
  * `lastRow` (T, the schedule's last row):
  *
- * - `transitionOf(token)`: what the transition probabilities are, given x_t
+ * - `transitionOf(token)`: what the transition probabilities are, given x_t, at the row that all images
+ *   have; `transitionAt(token, image)` at that of an image
  * - `fromX0(s, k, value)`: log p(x_0 = k) − log q(x_t | x_0 = k)
  * - `previous(s, k, q, total)`: log q(x_{t−1} = k | x_t), from it and its log-sum-exp
  * - `previousMask(s, total)`: the same for the mask
@@ -63,8 +64,9 @@ struct Transition {
   replace: f32,
   mask: f32,
 }
-fn transitionOf(token: u32) -> Transition {
-  let t = clamp(scheduleRow[0], 0, params.lastRow - 1);
+fn transitionOf(token: u32) -> Transition { return transitionAt(token, 0u); }
+fn transitionAt(token: u32, image: u32) -> Transition {
+  let t = clamp(scheduleRow[image], 0, params.lastRow - 1);
   let before = select(t - 1, params.lastRow, t == 0);
   var s: Transition;
   s.token = token;

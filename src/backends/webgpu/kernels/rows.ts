@@ -19,7 +19,7 @@ import type { BufferSlice, FloatTensor, IntTensor, WebGpuTensor } from "../tenso
 const THREADS = 256;
 
 /** `main` of a kernel with one thread for each of `params.count` elements `i` of the result. */
-function elementMain(body: string): string {
+export function elementMain(body: string): string {
   return `
 @compute @workgroup_size(${THREADS})
 fn main(${LINEAR_MAIN_PARAMETERS}) {
@@ -29,7 +29,8 @@ fn main(${LINEAR_MAIN_PARAMETERS}) {
 }`;
 }
 
-function recordElements(
+/** Records a kernel of {@linkcode elementMain}. */
+export function recordElements(
   recorder: Recorder,
   kernel: Kernel,
   buffers: Readonly<Record<string, BufferSlice | undefined>>,

@@ -1,0 +1,330 @@
+// What training needs besides the operations of a model: gradients of operations on rows, sums of rows
+// and of tensors, and the packing of weights that change.
+
+import { activate as activate4, Activation, exp4, gelu4, geluSlope4, slope4 } from "./math";
+import { tableRow } from "./norms";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { claim, Control } from "./threads";
+import { TILE_COLUMNS } from "./tile";
+
+/** Elements of a chunk. */
+const CHUNK: i32 = 4096;
+
+// x, other and out are (count)
+@unmanaged
+export class ElementsCommand {
+  opcode: i32;
+  x: usize;
+  /** The second summand, or the gradient of the result; null if there is none. */
+  other: usize;
+  out: usize;
+  count: i32;
+  activation: Activation;
+}
+
+/** out = x + other. `add` of tests/backends/naive/gradients.ts. */
+export function add(command: ElementsCommand, control: Control): void {
+  const chunks = ceilDiv(command.count, CHUNK);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const last = smaller(command.count, (chunk + 1) * CHUNK);
+    let i = chunk * CHUNK;
+    for (; i + 4 <= last; i += 4) {
+      const at = floats(i);
+      v128.store(
+        command.out + at,
+        f32x4.add(v128.load(command.x + at), v128.load(command.other + at)),
+      );
+    }
+    for (; i < last; i++) {
+      const at = floats(i);
+      store<f32>(command.out + at, load<f32>(command.x + at) + load<f32>(command.other + at));
+    }
+  }
+}
+
+/** out = activation(x). `activate` of tests/backends/naive/gradients.ts. */
+export function activate(command: ElementsCommand, control: Control): void {
+  const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const last = smaller(command.count, (chunk + 1) * CHUNK);
+    let i = chunk * CHUNK;
+    for (; i + 4 <= last; i += 4) {
+      const at = floats(i);
+      v128.store(command.out + at, activate4(v128.load(command.x + at), activation));
+    }
+    for (; i < last; i++) {
+      const at = floats(i);
+      const value = activate4(splat(load<f32>(command.x + at)), activation);
+      store<f32>(command.out + at, f32x4.extract_lane(value, 0));
+    }
+  }
+}
+
+/** out = other · activation′(x). `activateGradient` of tests/backends/naive/gradients.ts. */
+export function activateGradient(command: ElementsCommand, control: Control): void {
+  const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const last = smaller(command.count, (chunk + 1) * CHUNK);
+    let i = chunk * CHUNK;
+    for (; i + 4 <= last; i += 4) {
+      const at = floats(i);
+      const slope = slope4(v128.load(command.x + at), activation);
+      v128.store(command.out + at, f32x4.mul(v128.load(command.other + at), slope));
+    }
+    for (; i < last; i++) {
+      const at = floats(i);
+      const slope = slope4(splat(load<f32>(command.x + at)), activation);
+      store<f32>(
+        command.out + at,
+        load<f32>(command.other + at) * f32x4.extract_lane(slope, 0),
+      );
+    }
+  }
+}
+
+/** What gradients of operations on rows need. */
+// For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax all are (rows,
+// columns) and x is its result
+@unmanaged
+export class RowsGradientCommand {
+  opcode: i32;
+  x: usize;
+  /** Gradient of the result. */
+  dy: usize;
+  out: usize;
+  rows: i32;
+  columns: i32;
+}
+
+/** (dy · gelu(b), dy · a · gelu′(b)). `gegluGradient` of tests/backends/naive/gradients.ts. */
+export function gegluGradient(command: RowsGradientCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns);
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const a = command.x + <usize> row * 2 * bytes, b = a + bytes;
+    const da = command.out + <usize> row * 2 * bytes, db = da + bytes;
+    const dy = command.dy + <usize> row * bytes;
+    let at: usize = 0;
+    for (const end = floats(columns & ~3); at < end; at += 16) {
+      const gate = v128.load(b + at), d = v128.load(dy + at);
+      v128.store(da + at, f32x4.mul(d, gelu4(gate)));
+      v128.store(db + at, f32x4.mul(f32x4.mul(d, v128.load(a + at)), geluSlope4(gate)));
+    }
+    for (; at < bytes; at += 4) {
+      const gate = splat(load<f32>(b + at)), d = load<f32>(dy + at);
+      store<f32>(da + at, d * f32x4.extract_lane(gelu4(gate), 0));
+      store<f32>(db + at, d * load<f32>(a + at) * f32x4.extract_lane(geluSlope4(gate), 0));
+    }
+  }
+}
+
+/** dy − exp(y) · Σ dy for each row. `logSoftmaxGradient` of tests/backends/naive/gradients.ts. */
+export function logSoftmaxGradient(command: RowsGradientCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns), vectors = floats(columns & ~3);
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const at = <usize> row * bytes;
+    const y = command.x + at, dy = command.dy + at, out = command.out + at;
+    let sums = splat(0), i: usize = 0;
+    for (; i < vectors; i += 16) sums = f32x4.add(sums, v128.load(dy + i));
+    let sum = sumLanes(sums);
+    for (; i < bytes; i += 4) sum += load<f32>(dy + i);
+    sums = splat(sum);
+    for (i = 0; i < vectors; i += 16) {
+      const part = f32x4.mul(exp4(v128.load(y + i)), sums);
+      v128.store(out + i, f32x4.sub(v128.load(dy + i), part));
+    }
+    for (; i < bytes; i += 4) {
+      const p = f32x4.extract_lane(exp4(splat(load<f32>(y + i))), 0);
+      store<f32>(out + i, load<f32>(dy + i) - p * sum);
+    }
+  }
+}
+
+// x, dy and out are (rows, columns), affine is (rows, 2 · columns). Factors are (columns); with
+// timesteps they are the table of an adaptive norm and timestep is (rows / rowsEach) int32
+@unmanaged
+export class LayerNormGradientCommand {
+  opcode: i32;
+  x: usize;
+  dy: usize;
+  factors: usize;
+  /** Rows of the table, or null for a plain norm. */
+  timestep: usize;
+  out: usize;
+  /** Gradients of factor and shift for each row of x. */
+  affine: usize;
+  rows: i32;
+  rowsEach: i32;
+  columns: i32;
+  timesteps: i32;
+  eps: f32;
+}
+
+/** Gradients of a norm of rows. `layerNormGradient` of tests/backends/naive/gradients.ts. */
+export function layerNormGradient(command: LayerNormGradientCommand, control: Control): void {
+  const columns = command.columns, bytes = floats(columns);
+  for (let row = claim(control); row < command.rows; row = claim(control)) {
+    const at = <usize> row * bytes;
+    let factors = command.factors, offset: f32 = 0;
+    if (command.timestep) {
+      const timestep = command.timestep + floats(row / command.rowsEach);
+      factors = tableRow(factors, timestep, command.timesteps, columns);
+      offset = 1;
+    }
+    const affine = command.affine + 2 * at;
+    const x = command.x + at, dy = command.dy + at, out = command.out + at;
+    standardizeRow(x, affine, columns);
+    const inverse: f32 = 1 / sqrt<f32>(meanSquare(affine, columns) + command.eps);
+    normGradientRow(affine, dy, factors, offset, inverse, out, columns);
+  }
+}
+
+/** out = x − mean */
+function standardizeRow(x: usize, out: usize, columns: i32): void {
+  const bytes = floats(columns), vectors = floats(columns & ~3);
+  let sums = splat(0), i: usize = 0;
+  for (; i < vectors; i += 16) sums = f32x4.add(sums, v128.load(x + i));
+  let sum = sumLanes(sums);
+  for (; i < bytes; i += 4) sum += load<f32>(x + i);
+  const mean = sum / <f32> columns, center = splat(mean);
+  for (i = 0; i < vectors; i += 16) v128.store(out + i, f32x4.sub(v128.load(x + i), center));
+  for (; i < bytes; i += 4) store<f32>(out + i, load<f32>(x + i) - mean);
+}
+
+function meanSquare(x: usize, columns: i32): f32 {
+  const bytes = floats(columns), vectors = floats(columns & ~3);
+  let sums = splat(0), i: usize = 0;
+  for (; i < vectors; i += 16) sums = fma(v128.load(x + i), v128.load(x + i), sums);
+  let sum = sumLanes(sums);
+  for (; i < bytes; i += 4) sum += load<f32>(x + i) * load<f32>(x + i);
+  return sum / <f32> columns;
+}
+
+/**
+ * One row of the gradients.
+ *
+ * @param affine x − mean; receives dy · normed, then dy.
+ */
+function normGradientRow(
+  affine: usize,
+  dy: usize,
+  factors: usize,
+  offset: f32,
+  inverse: f32,
+  out: usize,
+  columns: i32,
+): void {
+  const bytes = floats(columns), vectors = floats(columns & ~3);
+  const plus = splat(offset), factor = splat(inverse);
+  let sums = splat(0), products = splat(0), i: usize = 0;
+  // out holds the gradient of the normed values until the second loop.
+  for (; i < vectors; i += 16) {
+    const g = f32x4.mul(v128.load(dy + i), f32x4.add(v128.load(factors + i), plus));
+    const normed = f32x4.mul(v128.load(affine + i), factor);
+    v128.store(out + i, g);
+    sums = f32x4.add(sums, g), products = fma(g, normed, products);
+  }
+  let sum = sumLanes(sums), product = sumLanes(products);
+  for (; i < bytes; i += 4) {
+    const g = load<f32>(dy + i) * (load<f32>(factors + i) + offset);
+    store<f32>(out + i, g);
+    sum += g, product += g * load<f32>(affine + i) * inverse;
+  }
+  const mean = sum / <f32> columns, slope = product / <f32> columns;
+  const means = splat(mean), slopes = splat(slope);
+  for (i = 0; i < vectors; i += 16) {
+    const normed = f32x4.mul(v128.load(affine + i), factor), d = v128.load(dy + i);
+    const rest = f32x4.sub(f32x4.sub(v128.load(out + i), means), f32x4.mul(normed, slopes));
+    v128.store(out + i, f32x4.mul(rest, factor));
+    v128.store(affine + i, f32x4.mul(d, normed));
+    v128.store(affine + bytes + i, d);
+  }
+  for (; i < bytes; i += 4) {
+    const normed = load<f32>(affine + i) * inverse, d = load<f32>(dy + i);
+    store<f32>(out + i, (load<f32>(out + i) - mean - normed * slope) * inverse);
+    store<f32>(affine + i, d * normed);
+    store<f32>(affine + bytes + i, d);
+  }
+}
+
+// x is (ids · rowsEach, columns), ids is (ids) int32, out is (outRows, columns)
+@unmanaged
+export class ScatterAddCommand {
+  opcode: i32;
+  x: usize;
+  ids: usize;
+  out: usize;
+  count: i32;
+  /** Rows of x that follow each other and have the same id. */
+  rowsEach: i32;
+  columns: i32;
+  outRows: i32;
+}
+
+/** Columns of a chunk. */
+const SCATTER_COLUMNS: i32 = 64;
+
+/** out[r] = Σ of the rows of x whose id is r. `scatterAdd` of tests/backends/naive/gradients.ts. */
+export function scatterAdd(command: ScatterAddCommand, control: Control): void {
+  const columns = command.columns, blocks = ceilDiv(columns, SCATTER_COLUMNS);
+  const chunks = command.outRows * blocks;
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const row = chunk / blocks, first = chunk % blocks * SCATTER_COLUMNS;
+    const width = smaller(SCATTER_COLUMNS, columns - first);
+    const out = command.out + <usize> row * floats(columns) + floats(first);
+    memory.fill(out, 0, floats(width));
+    for (let i = 0; i < command.count; i++) {
+      const id = min(max(load<i32>(command.ids + floats(i)), 0), command.outRows - 1);
+      if (id != row) continue;
+      let from = command.x + <usize> i * <usize> command.rowsEach * floats(columns) + floats(first);
+      for (let each = 0; each < command.rowsEach; each++, from += floats(columns)) {
+        addTo(out, from, width);
+      }
+    }
+  }
+}
+
+function addTo(out: usize, from: usize, count: i32): void {
+  let i: usize = 0;
+  for (const end = floats(count & ~3); i < end; i += 16) {
+    v128.store(out + i, f32x4.add(v128.load(out + i), v128.load(from + i)));
+  }
+  for (; i < floats(count); i += 4) store<f32>(out + i, load<f32>(out + i) + load<f32>(from + i));
+}
+
+// x is (n, k), transposed (k, n); bias is (n); out is panels [n / 8][k][8], outBias (n / 8 · 8)
+@unmanaged
+export class PackCommand {
+  opcode: i32;
+  x: usize;
+  /** Null for zeros. */
+  bias: usize;
+  out: usize;
+  outBias: usize;
+  n: i32;
+  k: i32;
+  transposed: bool;
+}
+
+/** Packs a matrix into panels, what passes its end as zeros. `pack` of tests/backends/naive/gradients.ts. */
+export function pack(command: PackCommand, control: Control): void {
+  const n = command.n, k = command.k, panels = ceilDiv(n, TILE_COLUMNS);
+  const columnStride = command.transposed ? 4 : floats(k);
+  const stepStride = command.transposed ? floats(n) : 4;
+  for (let panel = claim(control); panel < panels; panel = claim(control)) {
+    const first = panel * TILE_COLUMNS, width = smaller(TILE_COLUMNS, n - first);
+    let out = command.out + <usize> first * floats(k);
+    let from = command.x + <usize> first * columnStride;
+    for (let i = 0; i < k; i++, from += stepStride) {
+      for (let c = 0; c < TILE_COLUMNS; c++, out += 4) {
+        store<f32>(out, c < width ? load<f32>(from + <usize> c * columnStride) : 0);
+      }
+    }
+    for (let c = 0; c < TILE_COLUMNS; c++) {
+      const filled = command.bias != 0 && c < width;
+      store<f32>(
+        command.outBias + floats(first + c),
+        filled ? load<f32>(command.bias + floats(first + c)) : 0,
+      );
+    }
+  }
+}

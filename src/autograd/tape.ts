@@ -1,0 +1,55 @@
+/**
+ * What a tape holds: operations, their results, and how to compute gradients through them.
+ *
+ * @module
+ */
+
+import type { Frame, Tensor } from "../backends/backend.ts";
+
+/**
+ * Records the gradients of an operation by its inputs.
+ *
+ * @param frame Where they are recorded.
+ * @param dy The gradient by its result, in the shape of that.
+ * @param wanted For each input, whether its gradient is wanted; for others any or none may be given.
+ * @returns For each input the gradient by it: `dy` itself, or a new tensor of as many elements as the
+ *   input.
+ */
+export type RecordGradients = (
+  frame: Frame,
+  dy: Tensor,
+  wanted: readonly boolean[],
+) => readonly (Tensor | undefined)[];
+
+/** An operation that was recorded. */
+export interface TapeEntry {
+  /** Its name, as a method of `Frame`. */
+  readonly name: string;
+  /** The tensors that its result depends on. */
+  readonly inputs: readonly Tensor[];
+  /** Its result. */
+  readonly result: Tensor;
+  /** Its gradients. */
+  readonly gradients: RecordGradients;
+}
+
+/**
+ * The one id 0: for `scatterAdd`, the sum of all rows.
+ *
+ * @returns (1), in the memory of the frame.
+ */
+export function idZero(frame: Frame): Tensor<"i32"> {
+  return constantIds(frame, [0]);
+}
+
+/** Ids that stay the same from run to run. */
+export function constantIds(frame: Frame, ids: readonly number[]): Tensor<"i32"> {
+  const tensor = frame.empty([ids.length], "i32");
+  tensor.write(Int32Array.from(ids));
+  return tensor;
+}
+
+/** Σ of the rows of x (…, columns): (1, columns). */
+export function sumRows(frame: Frame, x: Tensor): Tensor {
+  return frame.scatterAdd(x, idZero(frame), 1);
+}

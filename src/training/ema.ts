@@ -1,0 +1,66 @@
+/**
+ * Averages of parameters over the steps of training.
+ *
+ * @module
+ */
+
+import { checkNumber } from "../base/check.ts";
+import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
+
+/** Options of {@linkcode ExponentialMovingAverage}. */
+export interface ExponentialMovingAverageOptions {
+  /** Share of the old in an update. Default 0.99, Microsoft's. */
+  readonly decay?: number;
+}
+
+/**
+ * The exponential moving average of all parameters of a model, which draws better pictures than the
+ * parameters of any one step: e ← decay · e + (1 − decay) · p. It begins with the parameters as they are,
+ * and lies in the memory of the host.
+ */
+export class ExponentialMovingAverage {
+  readonly #averages: ReadonlyMap<TrainableTensor, Float32Array>;
+  readonly #decay: number;
+
+  private constructor(averages: ReadonlyMap<TrainableTensor, Float32Array>, decay: number) {
+    this.#averages = averages;
+    this.#decay = decay;
+  }
+
+  /**
+   * Copies the parameters of a model that is loaded.
+   *
+   * @throws {TypeError} If the decay is not a number.
+   * @throws {RangeError} If it is not from 0 to 1.
+   */
+  static async start(
+    parameters: TrainableParameters,
+    { decay = 0.99 }: ExponentialMovingAverageOptions = {},
+  ): Promise<ExponentialMovingAverage> {
+    const subject = { task: "make ExponentialMovingAverage", name: "decay" };
+    checkNumber(subject, decay, { min: 0, max: 1 });
+    const copies = parameters.tensors.map(async (parameter) =>
+      [parameter, await parameter.tensor.data()] as const
+    );
+    return new ExponentialMovingAverage(new Map(await Promise.all(copies)), decay);
+  }
+
+  /** Takes the parameters of a step in. */
+  async update(): Promise<void> {
+    for (const [{ tensor }, average] of this.#averages) {
+      const values = await tensor.data();
+      for (let i = 0; i < values.length; i++) {
+        average[i] = this.#decay * average[i]! + (1 - this.#decay) * values[i]!;
+      }
+    }
+  }
+
+  /** Exchanges averages and parameters, to draw with the averages or to save them; and back again. */
+  async exchange(): Promise<void> {
+    for (const [{ tensor }, average] of this.#averages) {
+      const values = await tensor.data();
+      tensor.write(average);
+      average.set(values);
+    }
+  }
+}

@@ -35,7 +35,7 @@ export type {
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { KnownNames } from "./src/conditioning/known_names.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
-export type { PictureOptions } from "./src/pipeline/initial_tokens.ts";
+export type { PictureOptions } from "./src/pipeline/picture_options.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";
 export type { SavePretrainedOptions } from "./src/pipeline/save_pipeline.ts";
 export type { PipelineComponents, PipelineParts } from "./src/pipeline/components.ts";

@@ -30,9 +30,11 @@ const LIBRARY = {
   "models": "src/models/mod.ts",
   "schedulers": "src/schedulers/mod.ts",
   "tokenizers": "src/tokenizers/mod.ts",
+  "images": "src/images/mod.ts",
   "backends": "src/backends/mod.ts",
   "checkpoints": "src/checkpoints/mod.ts",
   "server": "src/server/mod.ts",
+  "training": "src/training/mod.ts",
 };
 
 /** The bundles by their names. */
@@ -63,6 +65,8 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
       "src/images/jpeg.ts": "JPEG",
       "src/backends/webgpu/dry.ts": "WebGPU",
       "src/backends/webgpu/mod.ts": "WebGPU",
+      // Engines that compile at run time at edges are V8, which has relaxed SIMD.
+      "wasm/simd.ts": "embedded kernels without relaxed SIMD (give them as module)",
     },
   },
   node: {

@@ -52,7 +52,7 @@ export async function startWorker(
     await Deno.writeFile(`${folder}/${i}.bin`, data[name]!);
   }
   await Deno.writeTextFile(`${folder}/config.capnp`, configOf(names, assets));
-  const child = new Deno.Command(`${path}/node_modules/workerd/bin/workerd`, {
+  const child = new Deno.Command(await binaryIn(path), {
     args: ["serve", "--control-fd=1", "config.capnp"],
     cwd: folder,
     stdin: "null",
@@ -69,6 +69,15 @@ export async function startWorker(
       await child.stdout.cancel().catch(() => {});
     },
   };
+}
+
+/** The program itself: the script of the package starts it as a child, which would stay when that is killed. */
+async function binaryIn(path: string): Promise<string> {
+  const folder = `${path}/node_modules/@cloudflare`;
+  for await (const { name } of Deno.readDir(folder)) {
+    if (name.startsWith("workerd-")) return `${folder}/${name}/bin/workerd`;
+  }
+  throw new Error(`no workerd in ${folder}`);
 }
 
 function configOf(data: readonly string[], assets: string | undefined): string {

@@ -23,7 +23,8 @@ const EXPLANATION = `
 The noise is the same for all types, with a seed for each image. "equal at the end": tokens after all
 steps that are those of fp32. Sampling is chaotic: one token that falls otherwise is seen by all that
 follow, so this share says how soon two runs part, not how far apart they are. "equal after one step":
-both take tokens that fp32 came to and go one step, at every tenth timestep; "of those set" counts
+both take tokens that fp32 came to and go one step, at every tenth timestep, which needs a model whose
+default is to go through all timesteps, not through some; "of those set" counts
 only tokens that the step changed in either. "image difference": mean absolute difference of red,
 green and blue, 0 to 255, of the final images. The last row is the yardstick: fp32 again, with other
 seeds.`;

@@ -1,6 +1,6 @@
 // Answers HTTP requests with pictures:
 //
-//     deno run --allow-read --allow-net examples/server.ts 8000
+//     deno run --unstable-no-legacy-abort --allow-read --allow-net examples/server.ts 8000
 //
 // Then open http://localhost:8000/generate?prompt=a+red+apple&seed=1
 

@@ -1,7 +1,7 @@
 // An edge worker: a module that exports a `fetch` function, for runtimes with little memory and without
 // threads, where code may only be compiled while the worker starts. Here Deno runs it:
 //
-//     deno serve --allow-read examples/worker.ts
+//     deno serve --unstable-no-legacy-abort --allow-read examples/worker.ts
 //
 // Then open http://localhost:8000/generate?prompt=a+red+apple&seed=1
 

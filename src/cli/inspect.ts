@@ -55,7 +55,9 @@ export async function inspect(args: string[]): Promise<number> {
     return 0;
   }
   const [source, ...others] = positionals;
-  if (source === undefined) throw new UsageError("Expected a model to inspect, got none");
+  if (source === undefined) {
+    throw new UsageError("Expected a model to inspect, such as weights or owner/name, got none");
+  }
   if (others.length > 0) throw new UsageError(`Expected one model, got ${positionals.length}`);
   using _ = exitOnInterrupt(() => printMessage("\nStopped"));
   const report = await reportOf(source, values.revision);

@@ -86,7 +86,7 @@ export async function readSettings(
   png: Uint8Array,
   description: string,
 ): Promise<PictureSettings> {
-  const text = (await readPngTexts(png)).get(OWN_KEYWORD);
+  const text = (await readPngTexts(png, description)).get(OWN_KEYWORD);
   if (text === undefined) {
     throw new SyntaxError(
       `Cannot read ${description}: it has no settings in it, expected a picture of this program`,

@@ -7,6 +7,9 @@
 /** Bytes of the signature that a file begins with. */
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
+/** What is read, in error messages. */
+const TEXTS = "the texts of the PNG file";
+
 /** The most bytes of a compressed text that are read. */
 const MAX_TEXT_BYTES = 2 ** 20;
 
@@ -41,11 +44,15 @@ export async function withPngTexts(
  * Reads the texts of a PNG file by their keywords. Of several with one keyword the first counts; one that
  * is damaged, or compressed and longer than a mebibyte, is left out.
  *
+ * @param description What is read, for error messages.
  * @throws {SyntaxError} If the file is no PNG file.
  */
-export async function readPngTexts(file: Uint8Array): Promise<Map<string, string>> {
+export async function readPngTexts(
+  file: Uint8Array,
+  description = TEXTS,
+): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
-  for (const { type, data } of chunksOf(file)) {
+  for (const { type, data } of chunksOf(file, description)) {
     if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") continue;
     const end = data.indexOf(0);
     const keyword = latin1(data.subarray(0, Math.max(0, end)));
@@ -58,8 +65,10 @@ export async function readPngTexts(file: Uint8Array): Promise<Map<string, string
 }
 
 /** The chunks up to where the file ends or is damaged. */
-function* chunksOf(file: Uint8Array): Generator<Chunk, void, void> {
-  if (!SIGNATURE.every((byte, i) => file[i] === byte)) throw damaged("it is no PNG file");
+function* chunksOf(file: Uint8Array, description = TEXTS): Generator<Chunk, void, void> {
+  if (!SIGNATURE.every((byte, i) => file[i] === byte)) {
+    throw damaged("it is no PNG file", description);
+  }
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   let offset = SIGNATURE.length;
   while (offset + 12 <= file.length) {
@@ -147,6 +156,6 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function damaged(reason: string): SyntaxError {
-  return new SyntaxError(`Cannot read the texts of the PNG file: ${reason}`);
+function damaged(reason: string, description = TEXTS): SyntaxError {
+  return new SyntaxError(`Cannot read ${description}: ${reason}`);
 }

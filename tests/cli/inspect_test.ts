@@ -132,7 +132,7 @@ Deno.test("inspect refuses wrong arguments in one line", async () => {
   await using cwd = await temporaryFolder();
   await Deno.writeTextFile(`${cwd.path}/config.json`, `{"_class_name":"UNet2DModel"}`);
   const cases: [string[], number, string][] = [
-    [[], 2, "Expected a model to inspect, got none"],
+    [[], 2, "Expected a model to inspect, such as weights or owner/name, got none"],
     [["a", "b"], 2, "Expected one model, got 2"],
     [["a", "--dtype", "q8"], 2, "--dtype"],
     [["./none"], 1, "Cannot find the folder ./none"],

@@ -36,7 +36,7 @@ const OTHERS =
 /** Options of {@linkcode CLIPTextModel.forward}. */
 export interface CLIPTextForwardOptions {
   /** Stops the run. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**

@@ -36,7 +36,7 @@ export interface Transformer2DInputs {
   /** Timestep of all images, 0 … numEmbedsAdaNorm − 1. */
   readonly timestep: number;
   /** Stops the run. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What all steps with the same context share. */

@@ -33,13 +33,13 @@ const DECODE_INDICES = "run VQModel.decodeIndices()";
 /** Options of the methods of {@linkcode VQModel}. */
 export interface VQRunOptions {
   /** Stops the run. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of {@linkcode VQModel.decode}. */
 export interface VQDecodeOptions extends VQRunOptions {
   /** Whether the latents are decoded as they are, without taking the nearest codes. Default false. */
-  readonly forceNotQuantize?: boolean;
+  readonly forceNotQuantize?: boolean | undefined;
 }
 
 /** Height and width of an image of tokens. */

@@ -18,17 +18,17 @@ export interface VQDiffusionSchedulerOptions {
   /** Number of classes, the mask included. */
   readonly numVecClasses: number;
   /** Number of timesteps of the training. Default 100. */
-  readonly numTrainTimesteps?: number;
+  readonly numTrainTimesteps?: number | undefined;
   /** Probability that a token is kept up to timestep 0. Default 0.99999. */
-  readonly alphaCumStart?: number;
+  readonly alphaCumStart?: number | undefined;
   /** Probability that a token is kept up to the last timestep. Default 0.000009. */
-  readonly alphaCumEnd?: number;
+  readonly alphaCumEnd?: number | undefined;
   /** Probability that a token is masked up to timestep 0. Default 0.000009. */
-  readonly gammaCumStart?: number;
+  readonly gammaCumStart?: number | undefined;
   /** Probability that a token is masked up to the last timestep. Default 0.99999. */
-  readonly gammaCumEnd?: number;
+  readonly gammaCumEnd?: number | undefined;
   /** How fewer steps go through the timesteps. Default `"leading"`. */
-  readonly timestepSpacing?: TimestepSpacing;
+  readonly timestepSpacing?: TimestepSpacing | undefined;
 }
 
 /** Config of a `VQDiffusionScheduler`: its options, with defaults filled in. */

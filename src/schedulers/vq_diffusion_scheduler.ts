@@ -49,7 +49,7 @@ export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
 /** Options of {@linkcode VQDiffusionScheduler.step}. */
 export interface SchedulerStepOptions {
   /** Where the noise comes from. Default: one with a random seed. */
-  readonly generator?: RandomGenerator;
+  readonly generator?: RandomGenerator | undefined;
 }
 
 /** Result of {@linkcode VQDiffusionScheduler.step}. */

@@ -29,11 +29,11 @@ export interface TokenizeOptions {
    * Whether to add pad tokens at the end: up to `maxLength`, up to the longest text, or not at all.
    * Default: false.
    */
-  readonly padding?: "maxLength" | "longest" | false;
+  readonly padding?: "maxLength" | "longest" | false | undefined;
   /** Number of tokens to pad and truncate to. Default: the tokenizer's `modelMaxLength`. */
-  readonly maxLength?: number;
+  readonly maxLength?: number | undefined;
   /** Whether longer texts lose tokens at the end, but for the one that ends the text. Default: false. */
-  readonly truncation?: boolean;
+  readonly truncation?: boolean | undefined;
 }
 
 /** Texts as ids: one row for each text. */
@@ -47,7 +47,7 @@ export interface TokenizedTexts {
 /** Options of {@linkcode CLIPTokenizer.decode}. */
 export interface DecodeOptions {
   /** Whether to leave the tokens out that begin, end and pad texts. Default: false. */
-  readonly skipSpecialTokens?: boolean;
+  readonly skipSpecialTokens?: boolean | undefined;
 }
 
 /**

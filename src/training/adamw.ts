@@ -11,13 +11,13 @@ import type { TrainableTensor } from "./trainable_parameters.ts";
 /** Options of {@linkcode AdamW}; the defaults are those that Microsoft trained with. */
 export interface AdamWOptions {
   /** Shares of the old in the moving averages of gradients and of their squares. Default 0.9 and 0.96. */
-  readonly betas?: readonly [first: number, second: number];
+  readonly betas?: readonly [first: number, second: number] | undefined;
   /** Added to the root of the squares. Default 1e-8. */
-  readonly eps?: number;
+  readonly eps?: number | undefined;
   /** Share of each parameter that a step takes away, times the learning rate. Default 0.045. */
-  readonly weightDecay?: number;
+  readonly weightDecay?: number | undefined;
   /** Norm that all gradients together are cut to. Default 0.5; Infinity does not cut. */
-  readonly maxGradNorm?: number;
+  readonly maxGradNorm?: number | undefined;
 }
 
 /** Moving averages of a parameter's gradients. */
@@ -33,7 +33,7 @@ interface Moments {
  * It computes on the host, in an order that depends on nothing but the gradients.
  */
 export class AdamW {
-  readonly #options: Required<AdamWOptions>;
+  readonly #options: { readonly [K in keyof AdamWOptions]-?: NonNullable<AdamWOptions[K]> };
   readonly #moments = new Map<TrainableTensor, Moments>();
   #steps = 0;
 

@@ -28,12 +28,17 @@ export interface DiffusionLossOptions {
   /** Length of the sequences that the images are conditioned on. */
   readonly length: number;
   /** Weight λ of the auxiliary term, −log p(x_0 | x_t). Default 5e-4, Microsoft's. */
-  readonly auxiliaryLossWeight?: number;
+  readonly auxiliaryLossWeight?: number | undefined;
   /** Whether that weight is multiplied by 2 − t/T. Default true. */
-  readonly adaptiveAuxiliaryLoss?: boolean;
+  readonly adaptiveAuxiliaryLoss?: boolean | undefined;
   /** Weights of pixels whose x_t is the mask, and of others. Default 1 and 1. */
-  readonly maskWeight?: readonly [masked: number, others: number];
+  readonly maskWeight?: readonly [masked: number, others: number] | undefined;
 }
+
+/** The options with their defaults. */
+type Settings = {
+  readonly [K in keyof DiffusionLossOptions]-?: NonNullable<DiffusionLossOptions[K]>;
+};
 
 /** A batch of images with noise. */
 export interface DiffusionBatch {
@@ -96,7 +101,7 @@ export class DiffusionLoss implements Disposable {
   readonly #frame: Frame;
   readonly #terms: Tensor;
   readonly #tensors: BatchTensors;
-  readonly #options: Required<DiffusionLossOptions>;
+  readonly #options: Settings;
   readonly #numTrainTimesteps: number;
   readonly #mask: number;
 
@@ -256,7 +261,7 @@ function checkValues(
 }
 
 /** Options with their defaults. */
-function checkOptions(options: DiffusionLossOptions): Required<DiffusionLossOptions> {
+function checkOptions(options: DiffusionLossOptions): Settings {
   const {
     batch,
     length,

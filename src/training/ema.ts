@@ -10,7 +10,7 @@ import type { TrainableParameters, TrainableTensor } from "./trainable_parameter
 /** Options of {@linkcode ExponentialMovingAverage}. */
 export interface ExponentialMovingAverageOptions {
   /** Share of the old in an update. Default 0.99, Microsoft's. */
-  readonly decay?: number;
+  readonly decay?: number | undefined;
 }
 
 /**

@@ -25,7 +25,10 @@ export async function startTask(
 ): Promise<Deno.ChildProcess> {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const main = new URL("src/cli/main.ts", ROOT);
-  const words: string[] = tasks[task].command.replace("src/cli/main.ts", main.href).split(" ");
+  const lock = new URL("src/cli/deno.lock", ROOT);
+  // The current folder is another one here.
+  const words: string[] = tasks[task].command.replace("src/cli/main.ts", main.href)
+    .replace("src/cli/deno.lock", decodeURIComponent(lock.pathname)).split(" ");
   const command = new Deno.Command(Deno.execPath(), {
     args: [...words.slice(1), ...args],
     cwd,

@@ -4,9 +4,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
-import { bundle, findChromium, servePage, visit } from "./chromium.ts";
-
-const chromium = findChromium();
+import { temporaryFolder } from "../temporary_folder.ts";
+import { type Browser, bundle, findBrowser, servePage, visit } from "./browsers.ts";
 
 const CASES = [
   { name: "Wasm with threads", device: "wasm", isolated: true, threads: 2, steps: 10 },
@@ -14,23 +13,25 @@ const CASES = [
   { name: "WebGPU", device: "webgpu", isolated: false, threads: 1, steps: 3 },
 ] as const;
 
-Deno.test({
-  name: "VQDiffusionPipeline gives the same in a browser as in Deno",
-  ignore: chromium === undefined,
-  fn: async (t) => {
-    const folder = await Deno.makeTempDir();
-    try {
-      await bundle(folder);
-      for (const { name, ...setting } of CASES) {
-        await t.step(name, () => compare(folder, setting));
+for (const name of ["chromium", "firefox"] as const) {
+  const browser = findBrowser(name);
+  Deno.test({
+    name: `VQDiffusionPipeline gives the same in ${name} as in Deno`,
+    ignore: browser === undefined,
+    fn: async (t) => {
+      await using folder = await temporaryFolder();
+      await bundle(folder.path);
+      for (const { name: step, ...setting } of CASES) {
+        // Firefox has WebGPU on a real GPU only.
+        const ignore = name === "firefox" && setting.device === "webgpu";
+        await t.step({ name: step, ignore, fn: () => compare(browser!, folder.path, setting) });
       }
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-  },
-});
+    },
+  });
+}
 
 async function compare(
+  browser: Browser,
   bundle: string,
   { device, isolated, threads, steps }: Omit<typeof CASES[number], "name">,
 ): Promise<void> {
@@ -41,7 +42,7 @@ async function compare(
   for (const [key, value] of Object.entries({ device, threads: 2, prompt, options })) {
     url.searchParams.set(key, JSON.stringify(value));
   }
-  const actual = await visit(chromium!, url, server.result, device === "webgpu");
+  const actual = await visit(browser, url, server.result, device === "webgpu");
   assertEquals(actual.error, undefined);
   assertEquals(actual.isolated, isolated);
   assertEquals([actual.device.type, actual.device.threads], [device, threads]);

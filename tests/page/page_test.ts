@@ -1,10 +1,10 @@
 // The page of `deno task serve` in Chromium.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { findChromium, visit } from "../browser/chromium.ts";
+import { findBrowser, visit } from "../browser/browsers.ts";
 import { startService } from "../server/service.ts";
 
-const chromium = findChromium();
+const chromium = findBrowser("chromium");
 
 /** What the visitor posts. */
 interface Visit {
@@ -58,7 +58,7 @@ async function visitPage(server: Awaited<ReturnType<typeof startService>>, hash 
     }
   });
   const url = new URL(`http://127.0.0.1:${front.addr.port}/${hash}`);
-  return await visit(chromium!, url, result.promise, false);
+  return await visit(chromium!, url, result.promise);
 }
 
 Deno.test({

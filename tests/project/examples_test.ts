@@ -3,12 +3,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { pageHandler } from "../../examples/page/server.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
-import { findChromium, visit } from "../browser/chromium.ts";
+import { findBrowser, visit } from "../browser/browsers.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-const chromium = findChromium();
+const chromium = findBrowser("chromium");
 
 /** Starts `deno` in the root of the repository. */
 function start(...args: string[]): Deno.ChildProcess {
@@ -146,7 +146,7 @@ Deno.test({
       return new Response(await response.text() + VISITOR, { headers: response.headers });
     });
     const url = new URL(`http://127.0.0.1:${server.addr.port}/`);
-    const { text, png } = await visit(chromium!, url, result.promise, false);
+    const { text, png } = await visit(chromium!, url, result.promise);
     assert(text.startsWith("Drawn on Wasm"), text);
     await expectPicture(Uint8Array.from(png));
   },

@@ -48,9 +48,13 @@ function npmModules(): esbuild.Plugin {
   return {
     name: "npm-modules",
     setup(build) {
+      // One after the other: each may be the first to install Deno's bundler.
+      let last: Promise<unknown> = Promise.resolve();
       build.onResolve({ filter: /^npm:/ }, ({ path }) => ({ path, namespace: "npm" }));
       build.onLoad({ filter: /.*/, namespace: "npm" }, async ({ path }) => {
-        return { contents: await npmModule(path), loader: "js" };
+        const contents = last.then(() => npmModule(path));
+        last = contents.catch(() => {});
+        return { contents: await contents, loader: "js" };
       });
     },
   };

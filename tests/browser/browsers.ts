@@ -1,16 +1,10 @@
-// Pages in a headless Chromium, and a server that gives them the library and a model.
+// Pages in headless browsers, and a server that gives them the library and a model.
 
 import { bundle as bundleTarget } from "../../tools/bundle/build.ts";
 import { TARGETS } from "../../tools/bundle/targets.ts";
 import { fileResponse } from "../files/file_server.ts";
 import type { Files } from "../pipeline/golden_runs.ts";
 
-/** WebGPU on the CPU, also where Chromium would rather have none. */
-const WEBGPU = [
-  "--enable-unsafe-webgpu",
-  "--enable-features=Vulkan",
-  "--use-webgpu-adapter=swiftshader",
-];
 /** Longest that a page may take: compiling shaders for the CPU is slow. */
 const PATIENCE = 180_000;
 
@@ -24,11 +18,58 @@ export interface PageResult {
   readonly png: number[];
 }
 
-/** Path of Chromium, or undefined if there is none. */
-export function findChromium(): string | undefined {
+/** A browser that is installed. */
+export interface Browser {
+  /** Its name. */
+  readonly name: "chromium" | "firefox";
+  /** Path of its program. */
+  readonly path: string;
+}
+
+/** Names of the programs of a browser. */
+const PROGRAMS = {
+  chromium: ["chromium", "chromium-browser", "google-chrome"],
+  firefox: ["firefox", "firefox-esr"],
+} as const;
+
+const CHROMIUM_OPTIONS = [
+  "--headless=new",
+  // Chromium refuses to run as root, as in containers, with its sandbox.
+  "--no-sandbox",
+  "--no-first-run",
+  "--disable-dev-shm-usage",
+  "--disable-background-networking",
+];
+
+/** WebGPU on the CPU, also where Chromium would rather have none. */
+const CHROMIUM_WEBGPU = [
+  "--enable-unsafe-webgpu",
+  "--enable-features=Vulkan",
+  "--use-webgpu-adapter=swiftshader",
+];
+
+/** Settings of Firefox: it asks nothing, and nobody but the page's server. */
+const FIREFOX_SETTINGS = {
+  "app.normandy.enabled": false,
+  "app.update.disabledForTesting": true,
+  "browser.aboutwelcome.enabled": false,
+  "browser.safebrowsing.update.enabled": false,
+  "browser.shell.checkDefaultBrowser": false,
+  "datareporting.policy.dataSubmissionEnabled": false,
+  "extensions.systemAddon.update.enabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+  "services.settings.server": "data:,",
+  "toolkit.telemetry.server": "data:,",
+  "trailhead.firstrun.didSeeAboutWelcome": true,
+};
+
+/** A browser, or undefined if it is not installed. */
+export function findBrowser(name: Browser["name"]): Browser | undefined {
   const folders = Deno.env.get("PATH")?.split(":") ?? [];
-  const names = ["chromium", "chromium-browser", "google-chrome"];
-  return folders.flatMap((folder) => names.map((name) => `${folder}/${name}`)).find(isFile);
+  const path = folders.flatMap((folder) => PROGRAMS[name].map((program) => `${folder}/${program}`))
+    .find(isFile);
+  return path === undefined ? undefined : { name, path };
 }
 
 function isFile(path: string): boolean {
@@ -85,43 +126,53 @@ export function servePage(bundle: string, model: Files, isolated: boolean) {
   };
 }
 
-/** Opens a page and waits for what it comes to. */
+/**
+ * Opens a page and waits for what it comes to.
+ *
+ * @param webgpu Whether there is to be WebGPU, which only Chromium has without a GPU.
+ */
 export async function visit<T>(
-  chromium: string,
+  browser: Browser,
   url: URL,
   result: Promise<T>,
-  webgpu: boolean,
+  webgpu = false,
 ): Promise<T> {
   const profile = await Deno.makeTempDir();
-  const browser = new Deno.Command(chromium, {
-    args: [
-      "--headless=new",
-      // Chromium refuses to run as root, as in containers, with its sandbox.
-      "--no-sandbox",
-      "--no-first-run",
-      "--disable-dev-shm-usage",
-      `--user-data-dir=${profile}`,
-      ...(webgpu ? WEBGPU : []),
-      url.href,
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
+  const child = await start(browser, url, profile, webgpu);
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`Nothing came of ${url}`)), PATIENCE);
-  const ended = browser.status.then(({ code }) => {
-    throw new Error(`Chromium ended with code ${code}`);
+  const ended = child.status.then(({ code }) => {
+    throw new Error(`${browser.name} ended with code ${code}`);
   });
   ended.catch(() => {});
   try {
     return await Promise.race([result, late.promise, ended]);
   } finally {
     clearTimeout(timer);
-    browser.kill("SIGTERM");
-    await browser.status;
+    child.kill("SIGTERM");
+    await child.status;
     await removeFolder(profile);
   }
+}
+
+async function start(
+  { name, path }: Browser,
+  url: URL,
+  profile: string,
+  webgpu: boolean,
+): Promise<Deno.ChildProcess> {
+  const nothing = { stdin: "null", stdout: "null", stderr: "null" } as const;
+  if (name === "chromium") {
+    const args = [...CHROMIUM_OPTIONS, `--user-data-dir=${profile}`];
+    if (webgpu) args.push(...CHROMIUM_WEBGPU);
+    return new Deno.Command(path, { args: [...args, url.href], ...nothing }).spawn();
+  }
+  const settings = Object.entries(FIREFOX_SETTINGS).map(([key, value]) =>
+    `user_pref(${JSON.stringify(key)}, ${JSON.stringify(value)});\n`
+  );
+  await Deno.writeTextFile(`${profile}/user.js`, settings.join(""));
+  const args = ["--headless", "--no-remote", "--profile", profile, url.href];
+  return new Deno.Command(path, { args, env: { HOME: profile }, ...nothing }).spawn();
 }
 
 /** Removes a folder that processes which are about to end may still write to. */

@@ -9,7 +9,7 @@ import { compileKernels, createHandler, VQDiffusionPipeline } from "../edge.ts";
 
 const MODEL = new URL("../weights/", import.meta.url);
 
-const module = await compileKernels();
+const module = [await compileKernels(), await compileKernels("simd")];
 
 // Runs with the first request, as workers may only fetch then; a failure is tried again with the next.
 function load(): Promise<VQDiffusionPipeline> {

@@ -349,6 +349,16 @@ export interface Frame extends GradientOperations, Disposable {
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void;
 }
 
+/** How the operations of a frame are computed. */
+export interface FrameOptions {
+  /**
+   * Whether results in float32 have the same bits on every CPU and in every runtime: no multiplication is
+   * fused with an addition, which not all can do, and which is faster where they can. A GPU, and layers
+   * whose weights are held as int8, compute as always.
+   */
+  readonly portable?: boolean | undefined;
+}
+
 /** A device that models run on. Made by `createBackend`. */
 export interface Backend extends AsyncDisposable {
   /** Which device this is, and why it was chosen. */
@@ -381,7 +391,7 @@ export interface Backend extends AsyncDisposable {
   /** Packs the weight (out, in, k, k) and bias (out) of a convolution, held in float32. */
   convWeight(weight: HostArray, bias: HostArray): ConvWeight;
   /** Starts a list of operations. */
-  frame(): Frame;
+  frame(options?: FrameOptions): Frame;
   /** Memory in use now. */
   memoryUse(): MemoryUse;
   /** Memory taken from the system. */

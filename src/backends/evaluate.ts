@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Backend, Frame, RunOptions } from "./backend.ts";
+import type { Backend, Frame, FrameOptions, RunOptions } from "./backend.ts";
 
 /**
  * Records operations on a frame of their own and submits them. What of them is to stay has to be kept
@@ -16,10 +16,10 @@ import type { Backend, Frame, RunOptions } from "./backend.ts";
 export function evaluate<T>(
   backend: Backend,
   record: (frame: Frame) => T,
-  { signal }: RunOptions = {},
+  { signal, portable }: RunOptions & FrameOptions = {},
 ): T {
   signal?.throwIfAborted();
-  using frame = backend.frame();
+  using frame = backend.frame({ portable });
   const kept = record(frame);
   // Whoever reads a result gets the error; nobody else needs it.
   frame.run({ signal }).catch(() => {});

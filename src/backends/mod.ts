@@ -28,6 +28,7 @@ export type {
   DeviceType,
   DType,
   Frame,
+  FrameOptions,
   GroupNormOptions,
   HeldMemory,
   HostArray,

@@ -27,8 +27,11 @@ export interface CreateBackendOptions {
   readonly threads?: number | undefined;
   /** Instruction set of the CPU backend. Default: the best this engine accepts. */
   readonly simd?: SimdVariant | undefined;
-  /** Compiled kernels of the CPU backend, where compiling from bytes is forbidden. */
-  readonly module?: KernelModule | undefined;
+  /**
+   * Compiled kernels of the CPU backend, where compiling from bytes is forbidden. With those of plain SIMD
+   * beside relaxed SIMD, pictures have the same bytes as elsewhere.
+   */
+  readonly module?: KernelModule | readonly KernelModule[] | undefined;
   /** Why the CPU backend is asked for, for `device.reason`. Default: `"asked for"`. */
   readonly reason?: string | undefined;
 }

@@ -191,7 +191,7 @@ export class VQModel extends Model<VQConfig> {
       );
       return frame.keep(channelsFirst(frame, this.#recordDecode(frame, codes)));
     };
-    return evaluate(this.backend, record, { signal });
+    return evaluate(this.backend, record, { signal, portable: true });
   }
 
   /**
@@ -207,7 +207,7 @@ export class VQModel extends Model<VQConfig> {
   decodeIndices(indices: Tensor<"i32">, options: VQDecodeIndicesOptions = {}): Tensor {
     const record = (frame: Frame) =>
       frame.keep(channelsFirst(frame, this.recordDecodeIndices(frame, indices, options)));
-    return evaluate(this.backend, record, options);
+    return evaluate(this.backend, record, { signal: options.signal, portable: true });
   }
 
   /**

@@ -86,7 +86,7 @@ export async function decodeTokens(
     const indices = frame.empty([images, pixels], "i32");
     indices.write(tokens);
     return frame.keep(vqvae.recordDecodeIndices(frame, indices));
-  }, { signal });
+  }, { signal, portable: true });
   const values = await decoded.data();
   const [, height, width, channels] = decoded.shape as [number, number, number, number];
   for (let i = 0; i < values.length; i++) {

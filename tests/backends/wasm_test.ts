@@ -2,6 +2,12 @@
 // more than there are processors here.
 
 import { assertEquals, assertRejects } from "@std/assert";
+import type { HostArray } from "../../src/backends/backend.ts";
+import {
+  compileKernels,
+  INITIAL_PAGES,
+  instantiateKernels,
+} from "../../src/backends/wasm/kernels.ts";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { testOperations } from "./operations.ts";
 
@@ -57,6 +63,73 @@ for (const threads of [2, 4]) {
     }
   });
 }
+
+function numbers(count: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: count }, (_, i) => Math.sin(7 * i));
+}
+
+function hostArray(...shape: number[]): HostArray {
+  return { dtype: "f32", shape, data: numbers(shape.reduce((a, b) => a * b)) };
+}
+
+/** What a frame with all kinds of sums computes: a convolution, a group norm, an attention. */
+async function sums(backend: WasmBackend, portable: boolean): Promise<Float32Array> {
+  using conv = backend.convWeight(hostArray(64, 64, 3, 3), hostArray(64));
+  using projection = backend.linearWeight([hostArray(64, 64)], [hostArray(64)]);
+  const [weight, bias] = [backend.upload(hostArray(64)), backend.upload(hostArray(64))];
+  using frame = backend.frame({ portable });
+  const x = frame.empty([2, 9, 7, 64], "f32");
+  x.write(numbers(2 * 9 * 7 * 64));
+  const options = { weight, bias, groups: 8, eps: 1e-6, silu: true };
+  const y = frame.groupNorm(frame.conv2d(x, conv), options);
+  const tensor = frame.linear(frame.reshape(y, [2 * 63, 64]), projection);
+  const columns = { tensor, offset: 0 };
+  const heads = { batch: 2, heads: 2, headDim: 32, scale: 0.2 };
+  const result = frame.attention(columns, columns, columns, heads);
+  await frame.run();
+  return await result.data();
+}
+
+Deno.test("WasmBackend.frame() that is portable has the same bits with fused multiply-add and without", async () => {
+  await using plain = await createWasmBackend({ simd: "simd", threads: 1 });
+  const expected = await sums(plain, false);
+  for (const simd of ["relaxed-simd", "simd"] as const) {
+    for (const threads of [1, 2]) {
+      await using backend = await createWasmBackend({ simd, threads });
+      assertEquals(await sums(backend, true), expected);
+      // Between two of these the other kind computes as ever.
+      await sums(backend, false);
+      assertEquals(await sums(backend, true), expected);
+    }
+  }
+});
+
+Deno.test("WasmBackend.frame() that is portable computes with int8 weights as the backend does", async () => {
+  await using backend = await createWasmBackend({ threads: 1 });
+  using weight = backend.linearWeight([hostArray(64, 64)], [], "q8");
+  const run = async (portable: boolean) => {
+    using frame = backend.frame({ portable });
+    const x = frame.empty([64, 64], "f32");
+    x.write(numbers(64 * 64));
+    const y = frame.linear(x, weight);
+    await frame.run();
+    return await y.data();
+  };
+  assertEquals(await run(true), await run(false));
+});
+
+Deno.test("the two variants of the kernels have the same data in the memory that they share", async () => {
+  const [relaxed, plain] = await Promise.all(
+    (["relaxed-simd", "simd"] as const).map(async (simd) => {
+      const { module } = await compileKernels(simd);
+      const pages = { initial: INITIAL_PAGES, maximum: INITIAL_PAGES };
+      const memory = new WebAssembly.Memory({ ...pages, shared: true });
+      const { HEAP_BASE } = await instantiateKernels(module, memory);
+      return new Uint8Array(memory.buffer).slice(0, HEAP_BASE.value);
+    }),
+  );
+  assertEquals(relaxed, plain);
+});
 
 Deno.test("WasmFrame.run() of an empty frame leaves the next run alone", async () => {
   await using single = await createWasmBackend({ threads: 1 });

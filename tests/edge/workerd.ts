@@ -9,6 +9,8 @@ const ROOT = new URL("../../", import.meta.url);
 /** The memory that Cloudflare gives a worker: 128 MiB of Wasm and as much of JavaScript. */
 const V8_FLAGS = ["--max-old-space-size=128", "--wasm-max-mem-pages=2048"];
 
+const KERNELS = ["relaxed_simd.wasm", "simd.wasm"];
+
 /** A folder with workerd and the bundle for edge workers. */
 export type Workerd = Installed;
 
@@ -17,7 +19,9 @@ export async function prepareWorkerd(): Promise<Workerd | undefined> {
   const folder = await install("workerd@1.20261117.1");
   if (folder === undefined) return undefined;
   await bundle(TARGETS.edge, folder.path);
-  await Deno.copyFile(new URL("wasm/relaxed_simd.wasm", ROOT), `${folder.path}/relaxed_simd.wasm`);
+  for (const name of KERNELS) {
+    await Deno.copyFile(new URL(`wasm/${name}`, ROOT), `${folder.path}/${name}`);
+  }
   return folder;
 }
 
@@ -29,7 +33,7 @@ export interface RunningWorker extends AsyncDisposable {
 
 /** What a worker consists of beside the bundle and the kernels. */
 export interface WorkerParts {
-  /** Source of its main module, which imports `./edge.js` and `./relaxed_simd.wasm`. */
+  /** Source of its main module, which imports `./edge.js` and the kernels. */
   readonly source: string;
   /** Files that it imports as array buffers, by name. */
   readonly data?: Readonly<Record<string, Uint8Array>>;
@@ -43,7 +47,7 @@ export async function startWorker(
   { source, data = {}, assets }: WorkerParts,
 ): Promise<RunningWorker> {
   const folder = await Deno.makeTempDir({ dir: path });
-  for (const name of ["edge.js", "relaxed_simd.wasm"]) {
+  for (const name of ["edge.js", ...KERNELS]) {
     await Deno.copyFile(`${path}/${name}`, `${folder}/${name}`);
   }
   await Deno.writeTextFile(`${folder}/worker.js`, source);
@@ -85,7 +89,7 @@ function configOf(data: readonly string[], assets: string | undefined): string {
   const modules = [
     `(name = "worker.js", esModule = embed "worker.js")`,
     `(name = "edge.js", esModule = embed "edge.js")`,
-    `(name = "relaxed_simd.wasm", wasm = embed "relaxed_simd.wasm")`,
+    ...KERNELS.map((name) => `(name = ${text(name)}, wasm = embed ${text(name)})`),
     ...data.map((name, i) => `(name = ${text(name)}, data = embed "${i}.bin")`),
   ];
   const services = [`(name = "main", worker = .worker)`];

@@ -22,7 +22,7 @@ async function exampleSource(): Promise<string> {
   const source = await Deno.readTextFile(new URL("examples/edge/worker.js", ROOT));
   return source
     .replace("@vq-diffusion/vq-diffusion/edge", "./edge.js")
-    .replace("@vq-diffusion/vq-diffusion/wasm/relaxed_simd.wasm", "./relaxed_simd.wasm");
+    .replaceAll("@vq-diffusion/vq-diffusion/wasm/", "./");
 }
 
 /** A worker with the tiny model in modules of its own, that does not hand its context on. */
@@ -31,10 +31,12 @@ function bareSource(files: readonly string[]): string {
   const entries = files.map((name, i) => `${JSON.stringify(name)}: new Uint8Array(file${i})`);
   return `
 import { createHandler, memoryFolder, VQDiffusionPipeline } from "./edge.js";
-import module from "./relaxed_simd.wasm";
+import relaxed from "./relaxed_simd.wasm";
+import plain from "./simd.wasm";
 ${imports.join("\n")}
 const folder = memoryFolder({ ${entries.join(", ")} });
-const options = { device: "wasm", threads: 1, module: { simd: "relaxed-simd", module } };
+const module = [{ simd: "relaxed-simd", module: relaxed }, { simd: "simd", module: plain }];
+const options = { device: "wasm", threads: 1, module };
 const handler = createHandler(() => VQDiffusionPipeline.fromPretrained(folder, options));
 export default { fetch: (request) => handler(request) };
 `;

@@ -2,7 +2,7 @@
 // The argument is the URL of the model. Prints the answer's status and body in base64.
 
 const { compileKernels, createHandler, VQDiffusionPipeline } = await import("../../edge.ts");
-const module = await compileKernels();
+const module = [await compileKernels(), await compileKernels("simd")];
 
 const [source = "", ...absent] = Deno.args;
 const write = console.log;

@@ -65,8 +65,6 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
       "src/images/jpeg.ts": "JPEG",
       "src/backends/webgpu/dry.ts": "WebGPU",
       "src/backends/webgpu/mod.ts": "WebGPU",
-      // Engines that compile at run time at edges are V8, which has relaxed SIMD.
-      "wasm/simd.ts": "embedded kernels without relaxed SIMD (give them as module)",
     },
   },
   node: {

@@ -30,7 +30,7 @@ export interface WasmHost extends Backend {
   scratchBytes(command: Uint8Array): number;
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
-    job: Pick<Job, "program" | "count" | "scratchBytes">,
+    job: Omit<Job, "scratch">,
     signal?: AbortSignal,
   ): Promise<boolean>;
 }

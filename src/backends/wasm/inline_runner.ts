@@ -18,15 +18,20 @@ const SLICE_COMMANDS = 100;
 export class InlineRunner implements Runner {
   readonly threads = 1;
   readonly #kernels: Kernels;
+  readonly #portable: Kernels;
   readonly #control: number;
   /** Milliseconds of work since the event loop last turned, also that of earlier jobs. */
   #worked = 0;
   /** Commands since then. */
   #commands = 0;
 
-  /** @param control Address of the control block, all zeros. */
-  constructor(kernels: Kernels, control: number) {
+  /**
+   * @param portable Kernels for programs that are computed without fused multiply-add.
+   * @param control Address of the control block, all zeros.
+   */
+  constructor(kernels: Kernels, portable: Kernels, control: number) {
     this.#kernels = kernels;
+    this.#portable = portable;
     this.#control = control;
   }
 
@@ -50,11 +55,13 @@ export class InlineRunner implements Runner {
   dispose(): void {}
 
   /** Runs commands from `first` on until the slice is over; the number of the next one. */
-  #slice({ program, count, scratch }: Job, first: number, signal?: AbortSignal): number {
+  #slice(job: Job, first: number, signal?: AbortSignal): number {
+    const { program, count, scratch } = job;
+    const kernels = job.portable ? this.#portable : this.#kernels;
     const start = performance.now() - this.#worked;
     for (let i = first; i < count; i++) {
       if (this.#isOver() || signal?.aborted) return i;
-      this.#kernels.run(program + i * COMMAND_BYTES, 1, this.#control, 1, scratch);
+      kernels.run(program + i * COMMAND_BYTES, 1, this.#control, 1, scratch);
       this.#commands++;
       this.#worked = performance.now() - start;
     }

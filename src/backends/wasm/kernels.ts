@@ -35,6 +35,12 @@ export interface KernelModule {
   readonly module: WebAssembly.Module;
 }
 
+/** The modules that a backend computes with. */
+export interface KernelModules extends KernelModule {
+  /** Kernels without fused multiply-add, for results that are the same everywhere; undefined if not to be had. */
+  readonly portable: WebAssembly.Module | undefined;
+}
+
 /** A function with one relaxed instruction, i8x16.relaxed_swizzle: valid only where relaxed SIMD is. */
 // deno-fmt-ignore
 const RELAXED_SIMD_PROBE = new Uint8Array([
@@ -63,6 +69,26 @@ export function compileKernels(simd: SimdVariant = bestSimd()): Promise<KernelMo
     module.catch(() => compiled.delete(simd));
   }
   return module.then((module) => ({ simd, module }));
+}
+
+/**
+ * The modules of a backend: those that are given, the best variant first, or the embedded ones.
+ *
+ * @throws {TypeError} If none is given.
+ * @throws {WebAssembly.CompileError} If the engine forbids compiling or lacks SIMD.
+ */
+export async function kernelModules(
+  given: KernelModule | readonly KernelModule[] | undefined,
+  simd?: SimdVariant,
+): Promise<KernelModules> {
+  const modules = given === undefined
+    ? await Promise.all([compileKernels(simd), compileKernels("simd")])
+    : [given].flat();
+  const best = modules.find(({ simd }) => simd === "relaxed-simd") ?? modules[0];
+  if (best === undefined) {
+    throw new TypeError("Cannot create a backend: module is an empty list, expected kernels");
+  }
+  return { ...best, portable: modules.find(({ simd }) => simd === "simd")?.module };
 }
 
 async function compileVariant(simd: SimdVariant): Promise<WebAssembly.Module> {

@@ -30,11 +30,17 @@ export class Recorder {
   readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
   readonly #commands: Uint8Array[] = [];
+  #portable: boolean;
   #stored: StoredProgram | undefined;
 
-  /** Begins with an empty program. */
-  constructor(backend: WasmHost) {
+  /**
+   * Begins with an empty program.
+   *
+   * @param portable Whether to compute without fused multiply-add.
+   */
+  constructor(backend: WasmHost, portable: boolean) {
     this.backend = backend;
+    this.#portable = portable;
     this.#memory = new FrameMemory(backend);
   }
 
@@ -47,6 +53,8 @@ export class Recorder {
   /** Appends a command. */
   push<O extends Operation>(operation: O, fields: Fields<O>): void {
     this.#commands.push(encodeCommand(operation, fields));
+    // Its weights are packed for the instructions of the backend.
+    if (operation === "linearQ8") this.#portable = false;
   }
 
   /** Reserves memory of an input, that keeps its content from run to run. */
@@ -117,7 +125,7 @@ export class Recorder {
       signal?.throwIfAborted();
       const { block, commands, scratchBytes } = this.#store();
       const ended = await this.backend.run(
-        { program: block.address, count: commands, scratchBytes },
+        { program: block.address, count: commands, scratchBytes, portable: this.#portable },
         signal,
       );
       if (!ended) throw signal?.reason;

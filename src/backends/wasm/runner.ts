@@ -14,6 +14,8 @@ export interface Job {
   readonly scratch: number;
   /** Bytes of scratch of each thread. */
   readonly scratchBytes: number;
+  /** Whether to compute without fused multiply-add. */
+  readonly portable: boolean;
 }
 
 /** A job that has begun. */
@@ -61,7 +63,8 @@ export const ControlWord = {
   done: 14,
   /** Workers that have ended as they were told. */
   left: 15,
+  portable: 16,
 } as const;
 
 /** Bytes of the control block. */
-export const CONTROL_BYTES = 64;
+export const CONTROL_BYTES = 128;

@@ -10,6 +10,7 @@ import type {
   DeviceInfo,
   DType,
   Frame,
+  FrameOptions,
   HeldMemory,
   HostArray,
   MemoryUse,
@@ -24,11 +25,11 @@ import { Allocator, type Block } from "./allocator.ts";
 import type { WasmHost } from "./host.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
-  compileKernels,
   createMemory,
   type HostKernels,
   instantiateKernels,
   type KernelModule,
+  kernelModules,
   scratchMeter,
   type SimdVariant,
 } from "./kernels.ts";
@@ -48,7 +49,7 @@ export interface WasmBackendOptions {
   /** Instruction set. Default: the best this engine accepts. */
   readonly simd?: SimdVariant | undefined;
   /** The kernels, compiled by the caller, where compiling from bytes is forbidden. */
-  readonly module?: KernelModule | undefined;
+  readonly module?: KernelModule | readonly KernelModule[] | undefined;
   /** Why this backend was taken, for `device.reason`. */
   readonly reason?: string | undefined;
 }
@@ -74,19 +75,20 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
       `Cannot create a backend: threads is a whole number from 1 on, got ${asked}`,
     );
   }
-  const { simd, module } = options.module ?? await compileKernels(options.simd);
+  const { simd, module, portable = module } = await kernelModules(options.module, options.simd);
   const memory = createMemory();
   const kernels = await instantiateKernels(module, memory.memory);
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(OWN_BYTES).address;
   memory.clear(control, OWN_BYTES);
   const threads = asked ?? defaultThreads();
-  let runner: Runner = new InlineRunner(kernels, control);
+  const other = portable === module ? kernels : await instantiateKernels(portable, memory.memory);
+  let runner: Runner = new InlineRunner(kernels, other, control);
   let lack = "";
   if (threads > 1) {
     try {
       const { WorkerPool } = await import("./worker_pool.ts");
-      runner = await WorkerPool.start(module, memory.memory, control, threads);
+      runner = await WorkerPool.start([module, portable], memory.memory, control, threads);
     } catch (error) {
       lack = `; no threads: ${error instanceof Error ? error.message : error}`;
     }
@@ -189,7 +191,7 @@ export class WasmBackend implements WasmHost {
 
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
-    job: Pick<Job, "program" | "count" | "scratchBytes">,
+    job: Omit<Job, "scratch">,
     signal?: AbortSignal,
   ): Promise<boolean> {
     this.#expectAlive();
@@ -240,9 +242,10 @@ export class WasmBackend implements WasmHost {
     return new WasmConvWeight(this, weight, bias);
   }
 
-  frame(): Frame {
+  frame({ portable = false }: FrameOptions = {}): Frame {
     this.#expectAlive();
-    return new CheckedFrame<operations.WasmDevice>(new Recorder(this), KERNELS, CLASSES);
+    const recorder = new Recorder(this, portable);
+    return new CheckedFrame<operations.WasmDevice>(recorder, KERNELS, CLASSES);
   }
 
   memoryUse(): MemoryUse {

@@ -12,12 +12,15 @@ import { CONTROL_BYTES, ControlWord, type Execution, type Job, type Runner } fro
 
 /** What a worker needs to begin. */
 interface WorkerStart {
-  readonly module: WebAssembly.Module;
+  readonly modules: PoolModules;
   readonly memory: WebAssembly.Memory;
   readonly control: number;
   readonly index: number;
   readonly threads: number;
 }
+
+/** What programs are run by, and those without fused multiply-add. */
+type PoolModules = readonly [module: WebAssembly.Module, portable: WebAssembly.Module];
 
 /** A message of a worker: ready, the end of a job, or the text of a failure. */
 type WorkerMessage = "ready" | boolean | string;
@@ -25,15 +28,19 @@ type WorkerMessage = "ready" | boolean | string;
 /** Body of a worker; `start` and `post` are defined before it. */
 const WORKER_BODY = `
 const W = ${JSON.stringify(ControlWord)};
-const serve = async ({ module, memory, control, index, threads }) => {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+const serve = async ({ modules, memory, control, index, threads }) => {
+  const instances = [];
+  for (const module of modules) {
+    instances.push((await WebAssembly.instantiate(module, { env: { memory } })).exports);
+  }
   const words = new Int32Array(memory.buffer, control, ${CONTROL_BYTES / 4});
   post("ready");
   for (let job = 0;; job++) {
     Atomics.wait(words, W.job, job);
     if (Atomics.load(words, W.quit)) return void Atomics.add(words, W.left, 1);
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
-    const ended = exports.run(words[W.program], words[W.count], control, threads, scratch);
+    const { run } = instances[words[W.portable]];
+    const ended = run(words[W.program], words[W.count], control, threads, scratch);
     // The last one tells: before that, others may still read what belongs to this job.
     if (Atomics.add(words, W.done, 1) === threads - 1) {
       Atomics.store(words, W.done, 0);
@@ -154,12 +161,12 @@ export class WorkerPool implements Runner {
    * @throws {Error} If workers cannot be had here.
    */
   static async start(
-    module: WebAssembly.Module,
+    modules: PoolModules,
     memory: WebAssembly.Memory,
     control: number,
     threads: number,
   ): Promise<WorkerPool> {
-    const pool = new WorkerPool({ module, memory, control, threads });
+    const pool = new WorkerPool({ modules, memory, control, threads });
     try {
       await pool.#startAll();
     } catch (error) {
@@ -257,6 +264,7 @@ export class WorkerPool implements Runner {
     words[ControlWord.count] = job.count;
     words[ControlWord.scratch] = job.scratch;
     words[ControlWord.scratchBytes] = job.scratchBytes;
+    words[ControlWord.portable] = Number(job.portable);
     const abort = () => Atomics.store(words, ControlWord.abort, 1);
     signal?.addEventListener("abort", abort);
     // Sleeping workers do not keep the process alive.

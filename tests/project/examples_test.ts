@@ -3,7 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { pageHandler } from "../../examples/page/server.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
-import { findBrowser, visit } from "../browser/browsers.ts";
+import { bundle, findBrowser } from "../browser/browsers.ts";
+import { drawOnPage } from "../browser/example_page.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -78,18 +79,20 @@ Deno.test("examples/worker.ts answers with a picture", async () => {
   await expectPicture(await ask("/generate?prompt=a+red+apple&seed=1&steps=2", ...args));
 });
 
-Deno.test("pageHandler() gives the files of the bundle and the model, and no others", async () => {
+Deno.test("pageHandler() gives the files of the page, the bundle and the model, and no others", async () => {
   await using folder = await temporaryFolder();
-  await Deno.writeTextFile(`${folder.path}/index.html`, "<p>");
-  const answer = pageHandler(new URL(`file://${folder.path}/`));
+  await Deno.writeTextFile(`${folder.path}/mod.js`, "1;");
+  const answer = pageHandler({ "/lib/": new URL(`file://${folder.path}/`) });
   const get = (path: string) => answer(new Request(`http://localhost${path}`));
-  assertEquals(await (await get("/")).text(), "<p>");
+  assertEquals(await (await get("/lib/mod.js")).text(), "1;");
+  assert((await (await get("/")).text()).includes("./page.js"));
   const index = await get("/weights/model_index.json");
   assertEquals(JSON.parse(await index.text())._class_name, "VQDiffusionPipeline");
   for (
     const path of [
       "/none",
       "/weights/none",
+      "/weights/vqvae",
       "/weights/../deno.json",
       "/weights/..%2fdeno.json",
       "/weights//etc/passwd",
@@ -103,51 +106,15 @@ Deno.test("pageHandler() gives the files of the bundle and the model, and no oth
   }
 });
 
-/** Draws with two steps as a person would, and posts what came of it. */
-const VISITOR = `
-<script type="module">
-const output = document.querySelector("output");
-new MutationObserver(async () => {
-  if (/^(Loading|Step)/.test(output.textContent)) return;
-  const canvas = document.querySelector("canvas");
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve));
-  const png = [...new Uint8Array(await blob.arrayBuffer())];
-  await fetch("/result", { method: "POST", body: JSON.stringify({ text: output.textContent, png }) });
-}).observe(output, { childList: true });
-document.querySelector("input[name=steps]").value = "2";
-document.querySelector("form").requestSubmit();
-</script>`;
-
 Deno.test({
   name: "examples/page/ draws in a browser",
   ignore: chromium === undefined,
   async fn() {
     await using folder = await temporaryFolder();
-    const options = ["--quiet", "--platform", "browser", "--minify", "--code-splitting"];
-    const bundled = await start(
-      "bundle",
-      ...options,
-      "--outdir",
-      folder.path,
-      "examples/page/index.html",
-    ).output();
-    assert(bundled.success, new TextDecoder().decode(bundled.stderr));
-    const answer = pageHandler(new URL(`file://${folder.path}/`));
-    const result = Promise.withResolvers<{ text: string; png: number[] }>();
-    const serverOptions = { port: 0, hostname: "127.0.0.1", onListen() {} };
-    await using server = Deno.serve(serverOptions, async (request) => {
-      const { pathname } = new URL(request.url);
-      if (pathname === "/result") {
-        result.resolve(await request.json());
-        return new Response();
-      }
-      const response = await answer(request);
-      if (pathname !== "/") return response;
-      return new Response(await response.text() + VISITOR, { headers: response.headers });
-    });
-    const url = new URL(`http://127.0.0.1:${server.addr.port}/`);
-    const { text, png } = await visit(chromium!, url, result.promise);
+    await bundle(folder.path);
+    const answer = pageHandler({ "/lib/": new URL(`file://${folder.path}/`) });
+    const { text, png } = await drawOnPage(chromium!, answer);
     assert(text.startsWith("Drawn on Wasm"), text);
-    await expectPicture(Uint8Array.from(png));
+    await expectPicture(png);
   },
 });

@@ -3,9 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import { writePackage } from "../../tools/npm/package.ts";
-import { temporaryFolder } from "../temporary_folder.ts";
-import { install, type Installed } from "./npm_packages.ts";
+import { installPackage } from "./npm_archive.ts";
 import { installRuntimes, outputOf, type RuntimeName } from "./runtimes.ts";
 
 const NAMES: readonly RuntimeName[] = ["node20", "node22", "node24", "bun"];
@@ -60,23 +58,12 @@ export const handler = createHandler((_env: { name: string }) => Promise.resolve
 `;
 
 const runtimes = await installRuntimes(...NAMES);
-const app = runtimes && await installPackage();
+const app = runtimes && await installPackage("typescript@5.9.3");
 globalThis.addEventListener("unload", () => {
   for (const folder of [runtimes, app]) {
     if (folder) Deno.removeSync(folder.path, { recursive: true });
   }
 });
-
-/** Packs the package and installs that into an empty folder. */
-async function installPackage(): Promise<Installed | undefined> {
-  await using folder = await temporaryFolder();
-  await writePackage(folder.path);
-  const packed = await outputOf("npm", ["pack", "--json", "--ignore-scripts"], {
-    cwd: folder.path,
-  });
-  const [{ filename }] = JSON.parse(packed);
-  return await install(`${folder.path}/${filename}`, "typescript@5.9.3");
-}
 
 async function expected(): Promise<{ tokens: number[]; image: RasterImage }> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });

@@ -33,29 +33,32 @@ export interface RunningWorker extends AsyncDisposable {
 
 /** What a worker consists of beside the bundle and the kernels. */
 export interface WorkerParts {
-  /** Source of its main module, which imports `./edge.js` and the kernels. */
-  readonly source: string;
+  /** Sources of its modules by name, the main one first; they import `./edge.js` and the kernels. */
+  readonly sources: Readonly<Record<string, string>>;
   /** Files that it imports as array buffers, by name. */
   readonly data?: Readonly<Record<string, Uint8Array>>;
   /** Folder behind the binding `ASSETS`. */
   readonly assets?: string;
+  /** Name of the class whose objects are bound as `STUDIO`. */
+  readonly durableObject?: string;
 }
 
 /** Starts a worker with the memory that it would have at Cloudflare. */
 export async function startWorker(
   { path }: Workerd,
-  { source, data = {}, assets }: WorkerParts,
+  parts: WorkerParts,
 ): Promise<RunningWorker> {
   const folder = await Deno.makeTempDir({ dir: path });
   for (const name of ["edge.js", ...KERNELS]) {
     await Deno.copyFile(`${path}/${name}`, `${folder}/${name}`);
   }
-  await Deno.writeTextFile(`${folder}/worker.js`, source);
-  const names = Object.keys(data);
-  for (const [i, name] of names.entries()) {
-    await Deno.writeFile(`${folder}/${i}.bin`, data[name]!);
+  for (const [name, source] of Object.entries(parts.sources)) {
+    await Deno.writeTextFile(`${folder}/${name}`, source);
   }
-  await Deno.writeTextFile(`${folder}/config.capnp`, configOf(names, assets));
+  for (const [i, bytes] of Object.values(parts.data ?? {}).entries()) {
+    await Deno.writeFile(`${folder}/${i}.bin`, bytes);
+  }
+  await Deno.writeTextFile(`${folder}/config.capnp`, configOf(parts));
   const child = new Deno.Command(await binaryIn(path), {
     args: ["serve", "--control-fd=1", "config.capnp"],
     cwd: folder,
@@ -84,17 +87,25 @@ async function binaryIn(path: string): Promise<string> {
   throw new Error(`no workerd in ${folder}`);
 }
 
-function configOf(data: readonly string[], assets: string | undefined): string {
+function configOf({ sources, data = {}, assets, durableObject }: WorkerParts): string {
   const text = JSON.stringify;
   const modules = [
-    `(name = "worker.js", esModule = embed "worker.js")`,
-    `(name = "edge.js", esModule = embed "edge.js")`,
+    ...[...Object.keys(sources), "edge.js"].map((name) =>
+      `(name = ${text(name)}, esModule = embed ${text(name)})`
+    ),
     ...KERNELS.map((name) => `(name = ${text(name)}, wasm = embed ${text(name)})`),
-    ...data.map((name, i) => `(name = ${text(name)}, data = embed "${i}.bin")`),
+    ...Object.keys(data).map((name, i) => `(name = ${text(name)}, data = embed "${i}.bin")`),
   ];
   const services = [`(name = "main", worker = .worker)`];
   if (assets !== undefined) services.push(`(name = "assets", disk = ${text(assets)})`);
-  const bindings = assets === undefined ? "" : `(name = "ASSETS", service = "assets")`;
+  const bindings = assets === undefined ? [] : [`(name = "ASSETS", service = "assets")`];
+  let objects = "";
+  if (durableObject !== undefined) {
+    bindings.push(`(name = "STUDIO", durableObjectNamespace = ${text(durableObject)})`);
+    objects = `
+  durableObjectNamespaces = [ (className = ${text(durableObject)}, uniqueKey = "studio") ],
+  durableObjectStorage = (inMemory = void),`;
+  }
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ ${services.join(", ")} ],
@@ -103,7 +114,7 @@ const config :Workerd.Config = (
 );
 const worker :Workerd.Worker = (
   modules = [ ${modules.join(", ")} ],
-  bindings = [ ${bindings} ],
+  bindings = [ ${bindings.join(", ")} ],${objects}
   compatibilityDate = "2025-09-01",
 );
 `;

@@ -17,12 +17,16 @@ globalThis.addEventListener("unload", () => {
   if (workerd) Deno.removeSync(workerd.path, { recursive: true });
 });
 
-/** The example, with the modules where they lie here. */
-async function exampleSource(): Promise<string> {
-  const source = await Deno.readTextFile(new URL("examples/edge/worker.js", ROOT));
-  return source
-    .replace("@vq-diffusion/vq-diffusion/edge", "./edge.js")
-    .replaceAll("@vq-diffusion/vq-diffusion/wasm/", "./");
+/** An example with its modules, and those of the package where they lie here. */
+async function exampleSources(main: string): Promise<Record<string, string>> {
+  const sources: Record<string, string> = {};
+  for (const name of [main, "load.js"]) {
+    const source = await Deno.readTextFile(new URL(`examples/edge/${name}`, ROOT));
+    sources[name] = source
+      .replaceAll("@vq-diffusion/vq-diffusion/edge", "./edge.js")
+      .replaceAll("@vq-diffusion/vq-diffusion/wasm/", "./");
+  }
+  return sources;
 }
 
 /** A worker with the tiny model in modules of its own, that does not hand its context on. */
@@ -88,9 +92,9 @@ Deno.test({
   async fn() {
     await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
     const pngs = await expected(pipe);
-    const source = await exampleSource();
+    const sources = await exampleSources("worker.js");
     const assets = decodeURIComponent(new URL("weights", ROOT).pathname);
-    await using worker = await startWorker(workerd!, { source, assets });
+    await using worker = await startWorker(workerd!, { sources, assets });
     const { url } = worker;
     // The first requests also wait for the model, which one of them loads; that one leaves.
     const first = fetch(`${url}${query(9, 25)}`, { signal: AbortSignal.timeout(100) });
@@ -114,9 +118,9 @@ Deno.test({
   name: "workerd: events come, and other requests are answered, while a picture is drawn",
   ignore: workerd === undefined,
   async fn() {
-    const source = await exampleSource();
+    const sources = await exampleSources("worker.js");
     const assets = decodeURIComponent(new URL("weights", ROOT).pathname);
-    await using worker = await startWorker(workerd!, { source, assets });
+    await using worker = await startWorker(workerd!, { sources, assets });
     const headers = { accept: "text/event-stream" };
     const response = await fetch(`${worker.url}${query(1, 25)}`, { headers });
     const chunks: string[] = [];
@@ -144,12 +148,29 @@ Deno.test({
     await using pipe = await VQDiffusionPipeline.fromPretrained(folderOf(data), { device: "wasm" });
     const pngs = await expected(pipe);
     await using worker = await startWorker(workerd!, {
-      source: bareSource(Object.keys(data)),
+      sources: { "worker.js": bareSource(Object.keys(data)) },
       data,
     });
     const { url } = worker;
     assertEquals((await draw(url, 0)).png, pngs[0]);
     await Promise.all([leaveStream(url), leaveStream(url)]);
     assertEquals(await drawAll(url, [1, 2]), [pngs[1], pngs[2]]);
+  },
+});
+
+Deno.test({
+  name:
+    "workerd: examples/edge/durable_object.js draws the right pictures, whoever leaves meanwhile",
+  ignore: workerd === undefined,
+  async fn() {
+    await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
+    const pngs = await expected(pipe);
+    const sources = await exampleSources("durable_object.js");
+    const assets = decodeURIComponent(new URL("weights", ROOT).pathname);
+    await using worker = await startWorker(workerd!, { sources, assets, durableObject: "Studio" });
+    const { url } = worker;
+    assertEquals(await drawAll(url, SEEDS), pngs);
+    await Promise.all([leaveStream(url), leaveStream(url)]);
+    assertEquals(await drawAll(url, SEEDS), pngs);
   },
 });

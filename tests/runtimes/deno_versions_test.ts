@@ -7,7 +7,7 @@ import { temporaryFolder } from "../temporary_folder.ts";
 import { installRuntimes, outputOf, type RuntimeName } from "./runtimes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const VERSIONS: readonly RuntimeName[] = ["deno2_4", "deno2_5"];
+const VERSIONS: readonly RuntimeName[] = ["deno2_3", "deno2_4", "deno2_5", "deno2_7"];
 
 const runtimes = await installRuntimes(...VERSIONS);
 globalThis.addEventListener("unload", () => {

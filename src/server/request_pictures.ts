@@ -24,6 +24,7 @@ export async function requestPicture(
     return await readPicture(name, file, { maxPixels });
   } catch (error) {
     const { message } = error as Error;
+    if (!message.startsWith("Cannot read")) throw error;
     if (error instanceof RangeError) throw new RequestError(413, message, {}, name);
     throw new RequestError(400, message, {}, name);
   }

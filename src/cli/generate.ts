@@ -15,6 +15,7 @@ import {
   type GenerationValues,
   limitsOf,
 } from "../pipeline/generation_parameters.ts";
+import { sideOf } from "../pipeline/components.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
@@ -143,8 +144,7 @@ function checkScale(
   { components }: VQDiffusionPipeline,
   { scale, pictures: { length: count } }: GenerateRequest,
 ): void {
-  const { transformer, vqvae } = components;
-  const side = transformer.config.sampleSize * vqvae.scaleFactor;
+  const side = sideOf(components);
   const most = Math.floor(Math.sqrt(MOST_ENLARGED_PIXELS / count) / side);
   if (scale <= Math.max(1, most)) return;
   throw new UsageError(

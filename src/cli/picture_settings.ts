@@ -183,7 +183,10 @@ function commonText({ prompt = "", seed, values, model }: PictureSettings, size:
     ["Model", modelName(model)],
     ["Denoising strength", strength],
     ...Object.entries(others).map(([name, value]) =>
-      [labelOf(name as ParameterName), value] as [string, unknown]
+      [labelOf(name as ParameterName), Array.isArray(value) ? value.join("-") : value] as [
+        string,
+        unknown,
+      ]
     ),
     ["Version", `vq-diffusion ${VERSION}`],
   ];

@@ -6,7 +6,7 @@ import { RowsCommand } from "./rows";
 import { ceilDiv, floats, smaller, splat } from "./simd";
 import { logSumExp, maxOf } from "./softmax";
 import { claim, Control } from "./threads";
-import { LOWEST, truncateRow, truncationScratch } from "./truncation";
+import { keepBest, LOWEST, truncateRow, truncationScratch } from "./truncation";
 
 /** u + scale · (c − u), minus its log-sum-exp. Vectors pass the ends of the rows. */
 export function guideRow(
@@ -48,6 +48,8 @@ export class PredictCommand {
   guidanceScale: f32;
   truncated: bool;
   truncationRate: f32;
+  /** Most classes that are kept; 0 for all. */
+  topK: i32;
 }
 
 /** Bytes of scratch: two rows with room for the vectors that pass their ends, and what truncation needs. */
@@ -72,6 +74,7 @@ export function predictStart(
       clampRow(scratch, columns, scratch);
     }
     if (command.truncated) truncateRow(scratch, columns, command.truncationRate, spare);
+    if (command.topK > 0) keepBest(scratch, columns, command.topK, spare);
     memory.copy(command.out + <usize> pixel * bytes, scratch, bytes);
   }
 }

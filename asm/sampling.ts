@@ -7,7 +7,7 @@ import { guideRow } from "./prediction";
 import { ceilDiv, floats, smaller, splat } from "./simd";
 import { logSumExp } from "./softmax";
 import { claim, Control } from "./threads";
-import { truncateRow, truncationScratch } from "./truncation";
+import { keepBest, truncateRow, truncationScratch } from "./truncation";
 
 /** log(1e-30): diffusers' logarithm of the zeros of a one-hot vector. */
 export const LOG_ZERO: f32 = -69.07755278982137;
@@ -136,6 +136,8 @@ export class SampleStepCommand {
   guidanceScale: f32;
   truncated: bool;
   truncationRate: f32;
+  /** Most classes that are kept; 0 for all. */
+  topK: i32;
 }
 
 /** Pixels of a chunk: those whose noise for one class shares a cache line. */
@@ -189,6 +191,7 @@ function predictPixel(command: SampleStepCommand, pixel: i32, out: usize, spare:
     memory.copy(out, from, floats(count));
   }
   if (command.truncated) truncateRow(out, count, command.truncationRate, spare);
+  if (command.topK > 0) keepBest(out, count, command.topK, spare);
 }
 
 /** Adds Gumbel noise to log p (outcomes, lanes); the best outcome of each lane, the first of equals. */

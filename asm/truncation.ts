@@ -1,4 +1,5 @@
-// Truncation of log p(x_0): the most probable classes stay until their sum passes the rate.
+// Truncation of log p(x_0): the most probable classes stay until their sum passes the rate, or a number
+// of them.
 //
 // Which classes stay depends on how the reference rounds: exp rounded to float32, sums in float64,
 // each partial sum rounded to float32 before it is compared with the rate. Partial sums grow, so it is
@@ -100,6 +101,37 @@ export function truncateRow(row: usize, count: i32, rate: f32, scratch: usize): 
     } while (kept < found && <f32> sum < rate);
   }
   dropBelow(row, count, threshold, equal);
+}
+
+/** Drops all but the `most` most probable classes of a row, of equals the first, as `truncateRow` does. */
+export function keepBest(row: usize, count: i32, most: i32, scratch: usize): void {
+  let threshold: f32 = -Infinity, equal = i32.MAX_VALUE;
+  if (most < count) {
+    const counts = scratch, candidates = scratch + <usize> BUCKETS * 8;
+    countBuckets(row, count, counts);
+    let before = 0, bucket = 0;
+    for (; bucket < BUCKETS - 1; bucket++) {
+      const inBucket = load<i32>(counts + floats(bucket));
+      if (before + inBucket >= most) break;
+      before += inBucket;
+    }
+    sortDescending(candidates, collectBucket(row, count, bucket, candidates));
+    const last = most - before - 1;
+    threshold = load<f32>(candidates + floats(last));
+    equal = 1;
+    while (equal <= last && load<f32>(candidates + floats(last - equal)) == threshold) equal++;
+  }
+  dropBelow(row, count, threshold, equal);
+}
+
+/** Counts the classes of each bucket. */
+function countBuckets(row: usize, count: i32, counts: usize): void {
+  memory.fill(counts, 0, floats(BUCKETS));
+  for (let i = 0; i < count; i++) {
+    const bucket = i32x4.extract_lane(bucketsOf(splat(load<f32>(row + floats(i)))), 0);
+    const at = counts + floats(bucket);
+    store<i32>(at, load<i32>(at) + 1);
+  }
 }
 
 /** Lowers what is below the threshold, and all but `equal` of what is equal to it, to the lowest. */

@@ -41,9 +41,11 @@ export const status = signal("");
 export const notes = signal<readonly string[]>([]);
 export const error = signal("");
 
-/** Parameters that are numbers, in the order of the form. */
+/** Parameters that are numbers and have a default, in the order of the form. */
 export const numbers = computed(() =>
-  info.value?.parameters.filter(({ type }) => type === "integer" || type === "number") ?? []
+  info.value?.parameters.filter(({ type, default: value }) =>
+    (type === "integer" || type === "number") && value !== undefined
+  ) ?? []
 );
 
 let store: PictureStore | undefined;

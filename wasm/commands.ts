@@ -259,6 +259,8 @@ const SampleStepCommand = {
   guidanceScale: float(44),
   truncated: bool(48),
   truncationRate: float(52),
+  /** Most classes that are kept; 0 for all. */
+  topK: int(56),
 } as const;
 
 /** `PredictCommand` of asm/prediction.ts: logProbs is (batch or, if guided, 2 · batch, pixels, columns), out is (batch, pixels, columns). */
@@ -272,6 +274,8 @@ const PredictCommand = {
   guidanceScale: float(24),
   truncated: bool(28),
   truncationRate: float(32),
+  /** Most classes that are kept; 0 for all. */
+  topK: int(36),
 } as const;
 
 /** `SharpenCommand` of asm/prediction.ts: logProbs and out are (batch, pixels, columns), best is (batch, pixels), weight is (1). */

@@ -152,16 +152,24 @@ export interface SampleStepOptions extends PosteriorOptions {
    * Scale s of classifier-free guidance. If given, `logProbs` holds the unconditional batch and then
    * the conditional one, and l = u + s (c − u), normalised again, takes their place.
    */
-  readonly guidanceScale?: number;
+  readonly guidanceScale?: number | undefined;
   /**
    * Keeps the most probable classes until their sum passes this rate; the others get probability
    * zero. If given, log p is then clamped at −70 from below. Not given: neither happens.
    */
-  readonly truncationRate?: number;
+  readonly truncationRate?: number | undefined;
+  /**
+   * Keeps at most so many classes, the most probable ones and of equals the first, as `truncationRate`
+   * does; of both the one that keeps fewer counts.
+   */
+  readonly topK?: number | undefined;
 }
 
 /** Options of {@linkcode Frame.predictStart}. */
-export type PredictStartOptions = Pick<SampleStepOptions, "guidanceScale" | "truncationRate">;
+export type PredictStartOptions = Pick<
+  SampleStepOptions,
+  "guidanceScale" | "truncationRate" | "topK"
+>;
 
 /** Options of {@linkcode GradientOperations.pack}. */
 export interface PackOptions {

@@ -31,6 +31,7 @@ import {
   IMAGES,
   posteriorInputs,
   predictStartInputs,
+  predictStartOptions,
   sharpenInputs,
 } from "./checked_inputs.ts";
 import type {
@@ -351,20 +352,13 @@ export class CheckedFrame<D extends Device> extends CheckedGradients<D> implemen
 
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void {
     this.checked("sampleStep", (args) => {
-      const { latents, guidanceScale, truncationRate } = options;
-      const copies = guidanceScale === undefined ? 1 : 2;
-      const inputs = posteriorInputs(args, logProbs, latents, options, copies);
+      const copies = options.guidanceScale === undefined ? 1 : 2;
+      const inputs = posteriorInputs(args, logProbs, options.latents, options, copies);
       args.expectColumns("logProbs", inputs.logProbs, this.#classes.mostSummed);
       const { batch, classes, pixels } = inputs;
       const noise = args.floats("noise", options.noise, [batch, classes, pixels]);
-      if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
-      if (truncationRate !== undefined) args.finite("truncationRate", truncationRate);
-      this.#kernels.sampleStep(this.#recorder, {
-        ...inputs,
-        noise,
-        ...(guidanceScale !== undefined && { guidanceScale }),
-        ...(truncationRate !== undefined && { truncationRate }),
-      });
+      const changes = predictStartOptions(args, options);
+      this.#kernels.sampleStep(this.#recorder, { ...inputs, noise, ...changes });
     });
   }
 

@@ -108,19 +108,23 @@ export function posteriorInputs<D extends Device>(
 export function predictStartInputs<D extends Device>(
   args: Arguments<D>,
   logProbs: Tensor,
-  { guidanceScale, truncationRate }: PredictStartOptions,
+  options: PredictStartOptions,
 ): PredictStartInputs<D> & { readonly batch: number } {
   const predictions = args.floats("logProbs", logProbs, ["batch", "pixels", "classes"]);
-  const batch = predictions.shape[0]! / (guidanceScale === undefined ? 1 : 2);
+  const batch = predictions.shape[0]! / (options.guidanceScale === undefined ? 1 : 2);
   args.expect(Number.isInteger(batch), "logProbs of twice the batch", predictions.shape);
+  return { logProbs: predictions, batch, ...predictStartOptions(args, options) };
+}
+
+/** How `predictStart` and `sampleStep` change a prediction, as far as it is given. */
+export function predictStartOptions<D extends Device>(
+  args: Arguments<D>,
+  { guidanceScale, truncationRate, topK }: PredictStartOptions,
+): PredictStartOptions {
   if (guidanceScale !== undefined) args.finite("guidanceScale", guidanceScale);
   if (truncationRate !== undefined) args.finite("truncationRate", truncationRate);
-  return {
-    logProbs: predictions,
-    batch,
-    ...(guidanceScale !== undefined && { guidanceScale }),
-    ...(truncationRate !== undefined && { truncationRate }),
-  };
+  if (topK !== undefined) args.natural("topK", topK);
+  return { guidanceScale, truncationRate, topK };
 }
 
 /** Arguments of `sharpen`. */

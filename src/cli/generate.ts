@@ -14,7 +14,9 @@ import {
   checkParameters,
   type GenerationValues,
   limitsOf,
+  unpromptedLimits,
 } from "../pipeline/generation_parameters.ts";
+import { sideOf } from "../pipeline/components.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
@@ -35,10 +37,12 @@ import { nameOutputs, type OutputPaths } from "./output_names.ts";
 import { withSettings } from "./picture_settings.ts";
 import { print, printMessage } from "./terminal.ts";
 
-/** Images, and the tokens (images · pixels) that they were decoded from. */
+/** Images, and the tokens (images · pixels) that they were decoded from, if they are to be saved. */
 interface Drawing {
   readonly images: RasterImage[];
-  readonly tokens: Int32Array;
+  /** Steps that were taken. */
+  readonly steps: number;
+  readonly tokens: Int32Array | undefined;
 }
 
 /** The parameters that all pictures of a run have in common. */
@@ -77,10 +81,11 @@ export async function generate(args: string[]): Promise<number> {
   checkScale(pipe, request);
   const { device } = pipe;
   say(describeDevice(device));
-  const notes = await notesOn(pipe, request.prompts, note);
+  noteWhatHasNoEffect(values, note);
+  const notes = await notesOn(pipe, request.prompts ?? [], note);
   const loaded = clock();
 
-  const { images, tokens } = await draw(pipe, given, request, values);
+  const { images, tokens, steps } = await draw(pipe, given, request, values);
   if (pipe.device !== device) say(describeDevice(pipe.device));
   const drawn = clock();
 
@@ -88,7 +93,7 @@ export async function generate(args: string[]): Promise<number> {
   const written = await write(images, given, run, paths, say);
   const seconds = { load: loaded, draw: drawn, write: clock() };
   if (given.json) print(jsonReport(run, written, seconds));
-  say(`${seedText(request.seeds)}, ${values.numInferenceSteps} steps, ${drawn.toFixed(1)} s`);
+  say(`${seedText(request.seeds)}, ${steps} steps, ${drawn.toFixed(1)} s`);
   return 0;
 }
 
@@ -122,9 +127,9 @@ async function load(
 function valuesOf(
   pipe: VQDiffusionPipeline,
   { parameters }: GenerateArguments,
-  { inherited }: GenerateRequest,
+  { prompts, inherited }: GenerateRequest,
 ): Values {
-  const limits = limitsOf(pipe);
+  const limits = prompts === undefined ? unpromptedLimits(limitsOf(pipe)) : limitsOf(pipe);
   const given = Object.entries(readParameters(parameters, limits))
     .filter(([, value]) => value !== undefined);
   const { seed: _, numImagesPerPrompt: __, ...values } = checkParameters(
@@ -143,8 +148,7 @@ function checkScale(
   { components }: VQDiffusionPipeline,
   { scale, pictures: { length: count } }: GenerateRequest,
 ): void {
-  const { transformer, vqvae } = components;
-  const side = transformer.config.sampleSize * vqvae.scaleFactor;
+  const side = sideOf(components);
   const most = Math.floor(Math.sqrt(MOST_ENLARGED_PIXELS / count) / side);
   if (scale <= Math.max(1, most)) return;
   throw new UsageError(
@@ -152,6 +156,15 @@ function checkScale(
       Math.max(1, most)
     } at most for ${count} of ${side} × ${side} pixels`,
   );
+}
+
+function noteWhatHasNoEffect(
+  { guidanceScale, guidanceInterval, negativePrompt }: Values,
+  note: Say,
+): void {
+  if (guidanceScale !== 1 || (guidanceInterval ?? negativePrompt) === undefined) return;
+  const option = negativePrompt === undefined ? "--guidance-interval" : "--negative";
+  note(`${option} has no effect, as there is no guidance; --guidance 2 or more gives some`);
 }
 
 async function notesOn(
@@ -173,21 +186,28 @@ function describeDevice({ name, reason }: DeviceInfo): string {
 
 async function draw(
   pipe: VQDiffusionPipeline,
-  { quiet }: GenerateArguments,
-  { prompts, pictures, seeds }: GenerateRequest,
+  { quiet, saveTokens }: GenerateArguments,
+  { prompts, start, pictures, seeds }: GenerateRequest,
   values: Values,
 ): Promise<Drawing> {
-  let tokens: Int32Array = new Int32Array();
-  const { images } = await pipe.generate(prompts, {
+  const options = {
     ...values,
+    ...start,
     seed: pictures.map(({ seed }) => seed),
     numImagesPerPrompt: seeds.length,
+  };
+  let tokens: Int32Array | undefined;
+  let steps = 0;
+  const { images } = await pipe.generate(prompts, {
+    ...options,
     progressBar: !quiet,
-    // After the first step and the last.
-    callbackSteps: Math.max(1, values.numInferenceSteps - 1),
-    callback: (_step, _timestep, latents) => void (tokens = latents),
+    onProgress: ({ step }) => void (steps = step),
+    ...(saveTokens && { callback: (_step, _timestep, latents) => void (tokens = latents) }),
   });
-  return { images, tokens };
+  if (!saveTokens || tokens !== undefined) return { images, tokens, steps };
+  // At strength 0 there are no steps to report them.
+  const { images: encoded } = await pipe.generate(prompts, { ...options, outputType: "tokens" });
+  return { images, tokens: Int32Array.from(encoded.flatMap((one) => [...one])), steps };
 }
 
 /**
@@ -202,7 +222,7 @@ async function write(
   paths: OutputPaths | undefined,
   say: Say,
 ): Promise<OutputPaths> {
-  const { pictures, prompts, seeds, scale } = run.request;
+  const { pictures, prompts = [], seeds, scale } = run.request;
   const shown = images.map((image) => enlarge(image, scale));
   const put = (path: string, bytes: Uint8Array, of = "") => {
     const final = writeWhole(path, bytes, overwrite);
@@ -217,13 +237,13 @@ async function write(
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);
-    else written.push(put(paths.images[i]!, png, prompts.length > 1 ? picture.prompt : ""));
+    else written.push(put(paths.images[i]!, png, prompts.length > 1 ? picture.prompt : undefined));
   }
   // A row for each prompt that has several pictures; else about as wide as it is high.
   const columns = prompts.length > 1 && seeds.length > 1 ? seeds.length : undefined;
   const sheet = paths?.sheet &&
     put(paths.sheet, await contactSheet(shown, { columns }).toPng());
-  const tokens = paths?.tokens && put(paths.tokens, tokensFile(run));
+  const tokens = paths?.tokens && run.tokens && put(paths.tokens, tokensFile(run, run.tokens));
   return { images: written, sheet, tokens };
 }
 

@@ -10,12 +10,14 @@ import {
   checkParameters,
   GENERATION_PARAMETERS,
   type GenerationParameters,
+  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
+import { INTERVAL_TEXTS, parseInterval } from "../pipeline/guidance_interval.ts";
+import { isSampler, SAMPLERS } from "../schedulers/samplers.ts";
 import { followingSeeds, parseSeed, SEEDS } from "../random/seed.ts";
 import {
   choiceOption,
@@ -26,6 +28,7 @@ import {
   UsageError,
   wrongValue,
 } from "./arguments.ts";
+import type { PicturePaths } from "./picture_files.ts";
 import { MAX_SCALE } from "./picture_settings.ts";
 import { type PromptSources, STANDARD_INPUT } from "./prompt_sources.ts";
 
@@ -42,6 +45,8 @@ const OPTIONS = {
   prompts: { type: "string" },
   from: { type: "string" },
   list: { type: "boolean" },
+  image: { type: "string" },
+  mask: { type: "string" },
   scale: { type: "string" },
   out: { type: "string", short: "o" },
   overwrite: { type: "boolean" },
@@ -56,15 +61,16 @@ const OPTIONS = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-const PARAMETER_OPTIONS: CommandOptions = Object.fromEntries(
-  PROMPT_PARAMETER_NAMES.map((name) => [SHORT_NAMES[name]!, { type: "string" }] as const),
+/** Names of the options of parameters, by the names of these. */
+export const PARAMETER_OPTIONS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(SHORT_NAMES).map(([name, short]) => [name, short.replaceAll("_", "-")]),
 );
 
-/** Parameters as they were written, by their short names. */
+/** Parameters as they were written, by the names of their options. */
 export type ParameterTexts = Readonly<Record<string, string | undefined>>;
 
 /** What is asked for, as far as the arguments alone tell it. */
-export interface GenerateArguments extends PromptSources {
+export interface GenerateArguments extends PromptSources, PicturePaths {
   /** Whether to list what the model can draw; then the prompts are what to look for. */
   readonly list: boolean;
   /** A picture to draw again. */
@@ -95,11 +101,15 @@ export interface GenerateArguments extends PromptSources {
  * @throws {UsageError} If an argument is wrong.
  */
 export function readGenerateArguments(args: readonly string[]): GenerateArguments | undefined {
-  const options = { ...PARAMETER_OPTIONS, ...OPTIONS };
-  const { values, positionals: prompts } = parseArguments(args, options, SHORT_NAMES);
+  const parameterOptions: CommandOptions = Object.fromEntries(
+    Object.values(PARAMETER_OPTIONS).map((name) => [name, { type: "string" }] as const),
+  );
+  const options = { ...parameterOptions, ...OPTIONS };
+  const { values, positionals: prompts } = parseArguments(args, options, PARAMETER_OPTIONS);
   if (values.help) return undefined;
-  const { prompts: promptsFile, from, list = false } = values;
-  if (prompts.length === 0 && promptsFile === undefined && from === undefined && !list) {
+  const { prompts: promptsFile, from, image, list = false } = values;
+  const isNothing = [promptsFile, from, image].every((one) => one === undefined);
+  if (prompts.length === 0 && isNothing && !list) {
     throw new UsageError(`Expected a prompt, such as "a red apple"`);
   }
   const parameters = values as ParameterTexts;
@@ -110,6 +120,8 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
     promptsFile,
     from,
     list,
+    image,
+    mask: values.mask,
     parameters,
     seeds,
     numImagesPerPrompt: Math.max(numImagesPerPrompt, seeds?.length ?? 1),
@@ -170,20 +182,39 @@ export function readParameters(
   limits: ParameterLimits,
 ): GenerationParameters {
   const read = (name: ParameterName) => {
-    const { shortName, type } = GENERATION_PARAMETERS[name];
-    const text = texts[shortName];
-    switch (type) {
+    const option = PARAMETER_OPTIONS[name]!;
+    const text = texts[option];
+    switch (GENERATION_PARAMETERS[name].type) {
       case "integer":
-        return integerOption(shortName, text, rangeOf(name, limits));
+        return integerOption(option, text, rangeOf(name, limits));
       case "number":
-        return numberOption(shortName, text, rangeOf(name, limits));
+        return numberOption(option, text, rangeOf(name, limits));
+      case "text":
+        return text;
+      case "sampler":
+        return readOption(option, text, (text) => isSampler(text) ? text : undefined, SAMPLERS);
+      case "interval":
+        return readOption(option, text, parseInterval, INTERVAL_TEXTS);
       case "seed": {
-        const seeds = seedsOption(shortName, text);
+        const seeds = seedsOption(option, text);
         return seeds?.length === 1 ? seeds[0] : seeds;
       }
     }
   };
-  return Object.fromEntries(PROMPT_PARAMETER_NAMES.map((name) => [name, read(name)]));
+  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
+}
+
+/** A value that `parse` makes of a text, or refuses as undefined. */
+function readOption<T>(
+  name: string,
+  text: string | undefined,
+  parse: (text: string) => T | undefined,
+  expected: string,
+): T | undefined {
+  if (text === undefined) return undefined;
+  const value = parse(text);
+  if (value === undefined) throw wrongValue(name, expected, text);
+  return value;
 }
 
 /** Seeds parted by commas, of which each may be a range. */

@@ -6,14 +6,40 @@
 
 import {
   GENERATION_PARAMETERS,
+  PARAMETER_NAMES,
   type ParameterName,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
+import { PARAMETER_OPTIONS } from "./generate_arguments.ts";
 
 /** What the command line takes in place of one seed. */
-const SEED_LISTS = `; a range (1-8)
-                       or a list (1,5,9) draws a picture with each`;
+const SEED_LISTS = "; a range (1-8) or a list (1,5,9) draws a picture with each";
+
+/** Where explanations begin, and where lines end. */
+const [COLUMN, WIDTH] = [23, 102];
+
+/** Values of options, by their kind. */
+const VALUES = {
+  integer: "n",
+  number: "x",
+  seed: "n",
+  text: "text",
+  sampler: "name",
+  interval: "x-x",
+} as const;
+
+/** What happens if an option is not given, where that is not the table's default. */
+const DEFAULTS: Readonly<Partial<Record<ParameterName, string>>> = {
+  seed: "random",
+  sampler: "the model's",
+  numInferenceSteps: "the model's, else 100",
+  guidanceScale: "the model's, else 5",
+  truncationRate: "the model's, else 1",
+  guidanceInterval: "0-1",
+  negativePrompt: "none",
+  topK: "all",
+  strength: "0.8; 1 with --mask",
+};
 
 /** The text. */
 export const GENERATE_HELP: string = `Draws pictures of prompts.
@@ -32,7 +58,10 @@ Prompts, one of these or several:
                        name or category
 
 Pictures:
-${PROMPT_PARAMETER_NAMES.map(helpLine).join("\n")}
+${PARAMETER_NAMES.map(helpLine).join("\n")}
+  --image <file>       Picture to start from, PNG or JPEG; its largest square is taken. Without a
+                       prompt it is varied
+  --mask <file>        What of it to repaint, in white; of the same size
   --scale <n>          Enlarge the pixels by a whole factor, for looking at small pictures
 
 Files:
@@ -53,16 +82,20 @@ Model and device:
   --version            Say the version
   --help               Say this
 
-A model may bring other defaults for steps, guidance and truncation, as the embedded one does; inspect
-shows them. Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and
-"--seed 3" alone draws the third again. Several pictures are shown together on a contact sheet, those
-of a prompt in a row. The settings are written into the PNG files.
+Where the default is the model's, inspect shows it. Samplers: leading (as diffusers), strided,
+fast:4 (of that speed), purity:2:1 (of that rule and weight, which may be left out).
+
+Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and "--seed 3" alone
+draws the third again. Several pictures are shown together on a contact sheet, those of a prompt in a
+row. The settings are written into the PNG files.
 
 Examples:
   deno task generate "a red apple on a blue background"
   deno task generate "a cat, flat style" --seed 1-9 --out cats/
   deno task generate "a crown" "a rocket" --truncation 0.86 --guidance 4 --scale 4
   deno task generate --from a-crown-5.png --steps 50
+  deno task generate "a green apple" --image apple.png --strength 0.6
+  deno task generate "a rocket" --image photo.jpg --mask sky.png
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 
@@ -72,10 +105,18 @@ HF_HUB_CACHE and HF_HUB_OFFLINE are heeded.
 
 /** The line of a parameter. */
 function helpLine(name: ParameterName): string {
-  const { shortName, type, help, default: value = "random" } = GENERATION_PARAMETERS[name];
+  const { type, help, default: value } = GENERATION_PARAMETERS[name];
   const { min, max } = rangeOf(name, {});
-  const option = `--${shortName} <${type === "number" ? "x" : "n"}>`;
+  const option = `  --${PARAMETER_OPTIONS[name]} <${VALUES[type]}>`;
   const range = max === undefined ? "" : `, ${min} to ${max}`;
   const more = type === "seed" ? SEED_LISTS : range;
-  return `  ${option.padEnd(20)} ${help}${more} (default: ${value})`;
+  const lines = wrapped(`${help}${more} (default: ${DEFAULTS[name] ?? value})`);
+  // A long option has a line of its own.
+  const first = option.length < COLUMN ? `${option.padEnd(COLUMN)}${lines.shift()}` : option;
+  return [first, ...lines.map((line) => " ".repeat(COLUMN) + line)].join("\n");
+}
+
+/** Lines of a text beside the options. */
+function wrapped(text: string): string[] {
+  return text.match(new RegExp(`\\S.{0,${WIDTH - COLUMN - 1}}(?=\\s|$)`, "g")) ?? [];
 }

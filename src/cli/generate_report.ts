@@ -26,8 +26,8 @@ export interface FinishedRun {
   readonly request: GenerateRequest;
   /** Parameters that all pictures have in common. */
   readonly values: SettingsValues;
-  /** Tokens (pictures · pixels). */
-  readonly tokens: Int32Array;
+  /** Tokens (pictures · pixels), if they are to be saved. */
+  readonly tokens: Int32Array | undefined;
   readonly device: DeviceInfo;
   readonly notes: readonly PromptNote[];
 }
@@ -38,7 +38,7 @@ export function jsonReport(
   paths: OutputPaths,
   seconds: RunTimes,
 ): string {
-  const { pictures, seeds, model, revision, dtype, scale } = request;
+  const { pictures, seeds, startNames, model, revision, dtype, scale } = request;
   return JSON.stringify({
     version: VERSION,
     files: pictures.map(({ prompt, seed }, i) => ({
@@ -49,7 +49,7 @@ export function jsonReport(
     sheet: paths.sheet,
     tokens: paths.tokens,
     seeds: seeds.map(String),
-    settings: { ...values, model, revision, dtype, scale },
+    settings: { ...values, ...startNames, model, revision, dtype, scale },
     device,
     notes: notes.map(({ message }) => message),
     seconds,
@@ -57,7 +57,7 @@ export function jsonReport(
 }
 
 /** What the images were made of, and how, as a file of JSON. */
-export function tokensFile({ request, values, tokens }: FinishedRun): Uint8Array {
+export function tokensFile({ request, values }: FinishedRun, tokens: Int32Array): Uint8Array {
   const { pictures } = request;
   const pixels = tokens.length / pictures.length;
   const images = pictures.map(({ prompt, seed }, i) => ({

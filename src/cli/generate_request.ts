@@ -4,18 +4,35 @@
  * @module
  */
 
+import { basename } from "node:path";
 import type { WeightDType } from "../base/dtypes.ts";
 import { followingSeeds, randomSeed } from "../random/seed.ts";
 import { UsageError } from "./arguments.ts";
-import { checkCount, type GenerateArguments, STANDARD_OUTPUT } from "./generate_arguments.ts";
+import {
+  checkCount,
+  type GenerateArguments,
+  readParameters,
+  STANDARD_OUTPUT,
+} from "./generate_arguments.ts";
+import type { PictureOptions } from "../pipeline/picture_options.ts";
 import type { PictureName } from "./output_names.ts";
-import { type PictureSettings, readSettings, type SettingsValues } from "./picture_settings.ts";
+import { readPictures } from "./picture_files.ts";
+import {
+  type PictureSettings,
+  readSettings,
+  type SettingsValues,
+  type StartNames,
+} from "./picture_settings.ts";
 import { readPrompts } from "./prompt_sources.ts";
 
 /** What to draw, with which model. */
 export interface GenerateRequest {
-  /** The prompts. */
-  readonly prompts: readonly string[];
+  /** The prompts; undefined for variations of a picture. */
+  readonly prompts: readonly string[] | undefined;
+  /** The picture to start from, and which part of it to repaint. */
+  readonly start: PictureOptions;
+  /** Names of their files. */
+  readonly startNames: StartNames;
   /** Seeds of the pictures of each prompt. */
   readonly seeds: readonly bigint[];
   /** All pictures, those of a prompt one after the other. */
@@ -37,11 +54,16 @@ export interface GenerateRequest {
  */
 export async function readRequest(args: GenerateArguments): Promise<GenerateRequest> {
   const picture = args.from === undefined ? undefined : await readPicture(args.from);
-  const given = await readPrompts(args);
-  const prompts = given.length > 0 || picture === undefined ? given : [picture.prompt];
-  checkCount(prompts.length * args.numImagesPerPrompt);
+  const prompts = await promptsOf(args, picture);
+  checkCount((prompts?.length ?? 1) * args.numImagesPerPrompt);
   const seeds = seedsOf(args, picture);
-  const pictures = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const pictures = (prompts ?? [undefined]).flatMap((prompt) =>
+    seeds.map((seed) => ({ prompt, seed }))
+  );
+  checkStart(args, picture);
+  const { strength = args.image === undefined ? undefined : picture?.values.strength } =
+    readParameters(args.parameters, {});
+  const start = await readPictures(args, strength);
   if (args.out === STANDARD_OUTPUT && pictures.length > 1) {
     throw new UsageError(`--out - takes one picture, got ${pictures.length}`);
   }
@@ -49,6 +71,11 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
   const { model, revision, dtype } = args.model === undefined && picture ? picture : args;
   return {
     prompts,
+    start,
+    startNames: {
+      image: args.image && basename(args.image),
+      mask: args.mask && basename(args.mask),
+    },
     seeds,
     pictures,
     inherited: picture?.values ?? {},
@@ -62,10 +89,30 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
 /** Settings of a picture; see {@linkcode PictureSettings}. */
 export function settingsOf(
   { prompt, seed }: PictureName,
-  { model, revision, dtype, scale }: GenerateRequest,
+  { model, revision, dtype, scale, startNames }: GenerateRequest,
   values: SettingsValues,
 ): PictureSettings {
-  return { prompt, seed, values, model, revision, dtype, scale };
+  return { prompt, seed, values, ...startNames, model, revision, dtype, scale };
+}
+
+/** The prompts that are given, or that of the picture; none if there is only a picture to start from. */
+async function promptsOf(
+  args: GenerateArguments,
+  picture: PictureSettings | undefined,
+): Promise<readonly string[] | undefined> {
+  const given = await readPrompts(args);
+  if (given.length > 0) return given;
+  return picture?.prompt === undefined ? undefined : [picture.prompt];
+}
+
+/** A picture that was drawn from others is drawn again from these. */
+function checkStart(args: GenerateArguments, picture: PictureSettings | undefined): void {
+  for (const name of ["image", "mask"] as const) {
+    if (picture?.[name] === undefined || args[name] !== undefined) continue;
+    throw new UsageError(
+      `${args.from} was drawn with --${name} ${picture[name]}, expected that picture as --${name}`,
+    );
+  }
 }
 
 /** One seed is followed by as many as there are pictures. */

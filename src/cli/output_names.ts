@@ -13,8 +13,8 @@ const NAME_LENGTH = 50;
 
 /** What makes a picture, and names it. */
 export interface PictureName {
-  /** What it shows. */
-  readonly prompt: string;
+  /** What it shows; undefined for a variation of another one. */
+  readonly prompt: string | undefined;
   /** What it was drawn with. */
   readonly seed: bigint;
 }
@@ -115,7 +115,7 @@ async function placeOf(
 }
 
 /** Letters and digits of a prompt, joined by hyphens: a name on every system. */
-function nameOf(prompt: string): string {
+function nameOf(prompt = "variation"): string {
   const words = prompt.normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
   const name = [...words.join("-")].slice(0, NAME_LENGTH).join("");
   return name.replace(/-$/, "") || "image";

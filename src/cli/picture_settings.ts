@@ -15,6 +15,7 @@ import {
 } from "../checkpoints/config.ts";
 import { readPngTexts, withPngTexts } from "../images/png_text.ts";
 import {
+  checkParameter,
   GENERATION_PARAMETERS,
   type GenerationParameters,
   PARAMETER_NAMES,
@@ -38,10 +39,18 @@ const NAMES: readonly ParameterName[] = PARAMETER_NAMES
 /** Parameters of a generation without its seed and number. */
 export type SettingsValues = Omit<GenerationParameters, "seed" | "numImagesPerPrompt">;
 
+/** Names of the files that a picture was drawn from. */
+export interface StartNames {
+  /** Of the picture to start from. */
+  readonly image: string | undefined;
+  /** Of its mask. */
+  readonly mask: string | undefined;
+}
+
 /** What a picture was drawn with. */
-export interface PictureSettings {
-  /** What it shows. */
-  readonly prompt: string;
+export interface PictureSettings extends StartNames {
+  /** What it shows; undefined for a variation of another one. */
+  readonly prompt: string | undefined;
   /** Seed of the picture alone. */
   readonly seed: bigint;
   /** The other parameters. */
@@ -96,9 +105,13 @@ export async function readSettings(
   const optional = (key: string) =>
     config.values[key] === undefined ? undefined : stringField(config, key);
   return {
-    prompt: stringField(config, "prompt"),
+    prompt: config.values["image"] === undefined
+      ? stringField(config, "prompt")
+      : optional("prompt"),
     seed: seedField(config),
     values: valuesOf(config),
+    image: optional("image"),
+    mask: optional("mask"),
     model: optional("model"),
     revision: optional("revision"),
     dtype: config.values["dtype"] === undefined
@@ -136,35 +149,56 @@ function seedField(config: Config): bigint {
 
 function valuesOf(config: Config): SettingsValues {
   const given = NAMES.filter((name) => config.values[name] !== undefined);
-  return Object.fromEntries(given.map((name) => {
-    const read = GENERATION_PARAMETERS[name].type === "integer" ? integerField : numberField;
-    return [name, read(config, name, rangeOf(name, {}))];
-  }));
+  const values = given.map((name) => [name, valueOf(config, name)]);
+  return Object.fromEntries(values);
 }
 
-/** `a red apple`, and below it `Steps: 100, Sampler: VQ-Diffusion, CFG scale: 1, Seed: 42, …`. */
-function commonText({ prompt, seed, values, model }: PictureSettings, size: Size): string {
-  const { numInferenceSteps, guidanceScale, ...others } = values;
+function valueOf(config: Config, name: ParameterName): unknown {
+  const range = rangeOf(name, {});
+  switch (GENERATION_PARAMETERS[name].type) {
+    case "integer":
+      return integerField(config, name, range);
+    case "number":
+      return numberField(config, name, range);
+    default: {
+      const value = config.values[name];
+      checkParameter({ task: `use ${config.description}`, name }, name, value, {});
+      return value;
+    }
+  }
+}
+
+/**
+ * `a red apple`, below it `Negative prompt: blue` if there is one, and below that `Steps: 100, Sampler:
+ * VQ-Diffusion, CFG scale: 1, Seed: 42, …`.
+ */
+function commonText({ prompt = "", seed, values, model }: PictureSettings, size: Size): string {
+  const { numInferenceSteps, sampler, guidanceScale, negativePrompt, strength, ...others } = values;
   const fields: [label: string, value: unknown][] = [
     ["Steps", numInferenceSteps],
-    ["Sampler", "VQ-Diffusion"],
+    ["Sampler", sampler === undefined ? "VQ-Diffusion" : `VQ-Diffusion ${sampler}`],
     ["CFG scale", guidanceScale],
     ["Seed", seed],
     ["Size", `${size.width}x${size.height}`],
     ["Model", modelName(model)],
+    ["Denoising strength", strength],
     ...Object.entries(others).map(([name, value]) =>
-      [labelOf(name as ParameterName), value] as [string, unknown]
+      [labelOf(name as ParameterName), Array.isArray(value) ? value.join("-") : value] as [
+        string,
+        unknown,
+      ]
     ),
     ["Version", `vq-diffusion ${VERSION}`],
   ];
   const line = fields.filter(([, value]) => value !== undefined)
     .map(([label, value]) => `${label}: ${quoted(String(value))}`);
-  return `${prompt}\n${line.join(", ")}`;
+  const negative = negativePrompt === undefined ? [] : [`Negative prompt: ${negativePrompt}`];
+  return [prompt, ...negative, line.join(", ")].join("\n");
 }
 
 function labelOf(name: ParameterName): string {
-  const { shortName } = GENERATION_PARAMETERS[name];
-  return shortName.charAt(0).toUpperCase() + shortName.slice(1);
+  const words = GENERATION_PARAMETERS[name].shortName.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The last part of a path, URL or id. */

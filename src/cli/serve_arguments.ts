@@ -5,6 +5,7 @@
  */
 
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
+import { MAX_PIXELS } from "../images/pixels.ts";
 import type { DeviceType } from "../backends/backend.ts";
 import {
   choiceOption,
@@ -63,7 +64,18 @@ const OPTIONS = {
   },
   "max-images": { value: "n", help: "Pictures of a request", default: 4 },
   "max-prompt": { value: "n", help: "Characters of a prompt", default: 500 },
-  "max-body": { value: "n", help: "Bytes of a request's body", default: 65536 },
+  "max-body": { value: "n", help: "Bytes of a request's body without pictures", default: 65536 },
+  "max-upload": {
+    value: "n",
+    help: "Bytes of a request's body with pictures",
+    default: 10_000_000,
+  },
+  "max-pixels": {
+    value: "n",
+    help: "Pixels of a picture in a request",
+    default: 2 ** 24,
+    max: MAX_PIXELS,
+  },
   "max-idle": {
     value: "n",
     help: "Seconds that a body may not come, or a stream not be read",
@@ -99,6 +111,8 @@ export interface ServeArguments {
   readonly maxImages: number;
   readonly maxPromptLength: number;
   readonly maxBodyBytes: number;
+  readonly maxUploadBytes: number;
+  readonly maxPixels: number;
   readonly maxIdleSeconds: number;
   readonly capacity: number;
   readonly capacityPerClient: number;
@@ -143,6 +157,8 @@ export function readServeArguments(args: readonly string[]): ServeArguments | un
     maxImages: integer(texts, "max-images"),
     maxPromptLength: integer(texts, "max-prompt"),
     maxBodyBytes: integer(texts, "max-body"),
+    maxUploadBytes: integer(texts, "max-upload"),
+    maxPixels: integer(texts, "max-pixels"),
     maxIdleSeconds: integer(texts, "max-idle"),
     capacity: integer(texts, "queue"),
     capacityPerClient: integer(texts, "queue-per-client"),

@@ -44,7 +44,9 @@ export interface TextRequest {
   readonly unprompted?: boolean | undefined;
   /** Embeddings in place of those of prompts, (prompts, length, columns). */
   readonly promptEmbeds?: PromptEmbeds | undefined;
-  /** Embeddings in place of the unconditional ones, (1 or prompts, length, columns). */
+  /** Texts in place of no prompt, for which an empty one stands: one, or one for each prompt. */
+  readonly negativePrompts?: readonly string[] | undefined;
+  /** Embeddings in place of those of `negativePrompts`, (1 or prompts, length, columns). */
   readonly negativePromptEmbeds?: PromptEmbeds | undefined;
   /** Images for each prompt: its embeddings are repeated as often. */
   readonly numImagesPerPrompt: number;
@@ -136,11 +138,23 @@ export function checkTextRequest(components: TextComponents, request: TextReques
     }
     return checkLength("negativePromptEmbeds", ownLength, length);
   }
+  const negatives = negativesOf(request);
+  if (negatives.some((text) => text !== "")) {
+    checkLength("negativePrompt", needsText("a negativePrompt"), length);
+  }
+  if (!negatives.includes("")) return;
   const { config } = needLearned(components);
   const unconditional = config.learnable
     ? config.length!
     : needsText("guidance by the empty prompt");
   checkLength("the unconditional embedding", unconditional, length);
+}
+
+/** Texts that guidance leads away from; an empty one is no prompt. */
+function negativesOf(
+  { guided, negativePrompts = [""], negativePromptEmbeds }: TextRequest,
+): readonly string[] {
+  return guided && negativePromptEmbeds === undefined ? negativePrompts : [];
 }
 
 function checkLength(name: string, length: number, expected: number): void {
@@ -162,23 +176,25 @@ export async function encodePrompt(
   request: TextRequest,
 ): Promise<TextConditioning> {
   const { prompts, promptEmbeds, negativePromptEmbeds, numImagesPerPrompt, guided } = request;
-  const learned = guided && negativePromptEmbeds === undefined
-    ? needLearned(components)
-    : undefined;
-  // The empty prompt is encoded with the others, as the first of them.
-  const emptyPrompts = learned !== undefined && !learned.learnable ? [""] : [];
+  const negatives = negativesOf(request);
+  const learned = negatives.includes("") ? needLearned(components).embeddings : undefined;
+  // They are encoded with the prompts, as the first; among them the empty one if nothing was learned.
+  const encodedNegatives = negatives.filter((text) => text !== "" || learned === undefined);
   const inPlace = promptEmbeds ?? learnedPrompt(components, request)?.embeddings;
-  const texts = inPlace === undefined ? [...emptyPrompts, ...prompts] : emptyPrompts;
+  const texts = [...encodedNegatives, ...inPlace === undefined ? prompts : []];
   const encoded = await encodeTexts(components, texts, request.signal);
+  const [empty] = learned === undefined ? [] : await readSequences(learned);
+  const ofNegatives = negatives.map((text) => {
+    return text === "" && empty !== undefined ? empty : encoded.shift()!;
+  });
 
-  const conditional = inPlace === undefined
-    ? encoded.slice(emptyPrompts.length)
-    : await readSequences(inPlace);
+  const conditional = inPlace === undefined ? encoded : await readSequences(inPlace);
   const copies = promptCount(request) * numImagesPerPrompt / conditional.length;
   const sequences = repeatEach(conditional, copies);
   if (guided) {
-    const given = negativePromptEmbeds ?? learned?.embeddings;
-    const unconditional = given === undefined ? encoded.slice(0, 1) : await readSequences(given);
+    const unconditional = negativePromptEmbeds === undefined
+      ? ofNegatives
+      : await readSequences(negativePromptEmbeds);
     const copies = sequences.length / unconditional.length;
     sequences.unshift(...repeatEach(unconditional, copies));
   }

@@ -6,7 +6,7 @@
 
 import { checkInteger, checkOptions, refuseType } from "../base/check.ts";
 import { isJpeg } from "./jpeg_segments.ts";
-import type { Pixels } from "./pixels.ts";
+import { MAX_PIXELS, type Pixels } from "./pixels.ts";
 import { isPng } from "./png_chunks.ts";
 
 /** Options of `RasterImage.decode`. */
@@ -18,7 +18,7 @@ export interface ImageDecodeOptions {
 const TASK = "read the picture";
 
 /** 67 megapixels: more than cameras have as a rule. */
-const MAX_PIXELS = 2 ** 26;
+const MOST_PIXELS = 2 ** 26;
 
 /** How files begin that people take for pictures, and that are not read. */
 const OTHERS: Readonly<Record<string, RegExp>> = {
@@ -39,8 +39,11 @@ const OTHERS: Readonly<Record<string, RegExp>> = {
  */
 export async function decodeImage(file: Uint8Array, options: ImageDecodeOptions): Promise<Pixels> {
   checkOptions(TASK, options, ["maxPixels"]);
-  const { maxPixels = MAX_PIXELS } = options;
-  checkInteger({ task: TASK, name: "maxPixels" }, maxPixels, { min: 1, max: 2 ** 28 });
+  const { maxPixels = MOST_PIXELS } = options;
+  checkInteger({ task: TASK, name: "maxPixels" }, maxPixels, {
+    min: 1,
+    max: MAX_PIXELS,
+  });
   if (!(file instanceof Uint8Array)) {
     refuseType({ task: TASK, name: "the file" }, file, "its bytes as a Uint8Array");
   }

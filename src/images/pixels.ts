@@ -13,3 +13,6 @@ export interface Pixels {
   /** Four bytes for each pixel. */
   readonly data: Uint8ClampedArray<ArrayBuffer>;
 }
+
+/** Images have at most this many pixels, so that their bytes fit into an array everywhere. */
+export const MAX_PIXELS: number = 2 ** 28;

@@ -6,11 +6,8 @@
 
 import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
 import type { ImageDecodeOptions } from "./decode_image.ts";
-import type { Pixels } from "./pixels.ts";
+import { MAX_PIXELS, type Pixels } from "./pixels.ts";
 import { resize, type ResizeOptions } from "./resize.ts";
-
-/** Pixels may be at most this many, so that their bytes fit into an array everywhere. */
-const MAX_PIXELS = 2 ** 28;
 
 /** Options of {@linkcode RasterImage.toJpeg}. */
 export interface JpegOptions {

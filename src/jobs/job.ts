@@ -6,11 +6,14 @@
 
 import type { RasterImage } from "../images/raster_image.ts";
 import type { GenerationValues } from "../pipeline/generation_parameters.ts";
+import type { PictureOptions } from "../pipeline/picture_options.ts";
 
 /** What a job is to draw. */
 export interface JobRequest {
-  /** What the pictures show. */
-  readonly prompt: string;
+  /** What the pictures show; undefined for variations of `picture`. */
+  readonly prompt: string | undefined;
+  /** The picture to start from and its mask, as small as they are drawn. Default: none. */
+  readonly picture?: PictureOptions | undefined;
   /** All parameters of the generation, the seed of the first picture included. */
   readonly values: GenerationValues & { readonly seed: bigint };
   /** Steps from one preview to the next; 0 for none. */

@@ -5,7 +5,7 @@
  */
 
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import type { Job, Preview } from "./job.ts";
+import { isOver, type Job, type Preview } from "./job.ts";
 import type { JobQueue } from "./queue.ts";
 
 /**
@@ -20,10 +20,11 @@ export async function runWorker(pipe: VQDiffusionPipeline, queue: JobQueue): Pro
 }
 
 async function draw(pipe: VQDiffusionPipeline, job: Job): Promise<void> {
-  const { signal, request: { prompt, values, previewSteps } } = job;
+  const { signal, request: { prompt, picture, values, previewSteps } } = job;
+  const options = { ...values, ...picture, signal };
   try {
     let preview: Preview | undefined;
-    for await (const event of pipe.stream(prompt, { ...values, signal })) {
+    for await (const event of pipe.stream(prompt, options)) {
       const { step, steps } = event;
       if (step === steps) {
         const images = await event.preview();
@@ -34,6 +35,11 @@ async function draw(pipe: VQDiffusionPipeline, job: Job): Promise<void> {
         }
         job.report({ status: "running", step, steps, preview });
       }
+    }
+    // At strength 0 there are no steps.
+    if (!isOver(job.state)) {
+      const { images } = await pipe.generate(prompt, options);
+      job.report({ status: "done", images });
     }
   } catch (error) {
     job.report({ status: "failed", error });

@@ -51,6 +51,13 @@ export interface PipelineParts extends TextComponents {
   readonly generationConfig?: GenerationConfig | undefined;
 }
 
+/** Side of the pictures that components draw, in pixels. */
+export function sideOf(
+  { transformer, vqvae }: Pick<PipelineComponents, "transformer" | "vqvae">,
+): number {
+  return transformer.config.sampleSize * vqvae.scaleFactor;
+}
+
 /** Who lends components for tasks. */
 export interface ComponentUser<C extends PipelineParts = PipelineParts> {
   /** Calls `task` with the components, and again with others if their device is lost. */

@@ -9,7 +9,7 @@ import { needComponent } from "../conditioning/needed_component.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
-import type { ComponentUser, PipelineParts } from "./components.ts";
+import { type ComponentUser, type PipelineParts, sideOf } from "./components.ts";
 import { hold } from "./held_tokens.ts";
 import type { InitialTokens, InitialTokensRequest, PictureStart } from "./starting_point.ts";
 import { inpaintingOf } from "./inpainting.ts";
@@ -41,15 +41,16 @@ export function startFromPicture(
   options: PictureOptions & { readonly strength?: number | undefined },
 ): PicturePlan {
   const { image, maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
-  const { scaleFactor, config } = needComponent(vqvae, "vqvae", "an image");
+  const autoencoder = needComponent(vqvae, "vqvae", "an image");
+  const { config } = autoencoder;
   if (config.inChannels !== 3) {
     throw new RangeError(
       `Cannot generate: the vqvae takes images of ${config.inChannels} channels, expected 3`,
     );
   }
   const { sampleSize } = transformer.config;
-  const side = sampleSize * scaleFactor;
-  const images = [image!].flat().map((one) => one.resize(side, side, { fit: "cover" }));
+  const side = sideOf({ transformer, vqvae: autoencoder });
+  const images = [image!].flat().map((one) => fitPicture(one, side));
   const inpainting = maskImage && inpaintingOf(images[0]!, maskImage, sampleSize);
   const start = Math.floor(scheduler.config.numTrainTimesteps * strength) - 1;
   const steps = stepsFrom(plan, start);
@@ -58,6 +59,11 @@ export function startFromPicture(
   const nothing = inpainting !== undefined && strength === 1;
   const timestep = nothing ? undefined : isWhole ? start : steps[0]?.timestep;
   return { plan: { ...plan, steps }, picture: { images, timestep, inpainting } };
+}
+
+/** The largest square in the middle of a picture, of another side. One that was fitted stays as it is. */
+export function fitPicture(picture: RasterImage, side: number): RasterImage {
+  return picture.resize(side, side, { fit: "cover" });
 }
 
 /** The steps of a plan from a timestep on: at least the last, unless there is no noise at all. */

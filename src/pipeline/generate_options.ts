@@ -30,6 +30,7 @@ import {
   PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
+  unpromptedLimits,
 } from "./generation_parameters.ts";
 
 /** Form of the images of a result. */
@@ -67,7 +68,7 @@ export interface StreamOptions extends GenerationParameters, PictureOptions {
    */
   readonly promptEmbeds?: PromptEmbeds | undefined;
   /**
-   * Embeddings in place of the unconditional ones, (1 or as many as prompts, length,
+   * Embeddings in place of those of a negative prompt, (1 or as many as prompts, length,
    * crossAttentionDim). Without guidance they are not used.
    */
   readonly negativePromptEmbeds?: PromptEmbeds | undefined;
@@ -112,13 +113,15 @@ export interface GenerateLimits extends ParameterLimits {
 }
 
 /** A generation with all arguments checked and filled in. */
-export interface GenerateRequest extends Omit<GenerationValues, "seed"> {
+export interface GenerateRequest extends Omit<GenerationValues, "seed" | "negativePrompt"> {
   /** The prompts; none if there are `promptEmbeds`. */
   readonly prompts: readonly string[];
   /** Whether the prompts are empty because there are none. */
   readonly unprompted: boolean;
   /** Embeddings in place of prompts. */
   readonly promptEmbeds: PromptEmbeds | undefined;
+  /** Texts in place of no prompt: one, or one for each prompt. */
+  readonly negativePrompts: readonly string[] | undefined;
   /** Embeddings in place of the unconditional ones. */
   readonly negativePromptEmbeds: PromptEmbeds | undefined;
   /** Images in all: prompts or their embeddings, times `numImagesPerPrompt`. */
@@ -202,12 +205,13 @@ export function checkGenerateOptions(
   const unprompted = prompt === undefined && promptEmbeds === undefined && image !== undefined;
   const empty = Array.isArray(image) ? image.map(() => "") : "";
   const prompts = checkPrompt(unprompted ? empty : prompt, promptEmbeds);
-  const defaults = { ...limits.defaults, ...(unprompted && { guidanceScale: 1 }) };
-  const { seed, ...values } = checkParameters(options, { ...limits, defaults });
+  const own = unprompted ? unpromptedLimits(limits) : limits;
+  const { seed, negativePrompt, ...values } = checkParameters(options, own);
   checkSignal(subject("signal"), signal);
   checkFunction(subject("onProgress"), options.onProgress);
   checkBoolean(subject("progressBar"), options.progressBar);
   const count = promptCount({ prompts, promptEmbeds });
+  const negativePrompts = checkNegativePrompt(negativePrompt, negativePromptEmbeds, count);
   checkPictureOptions(options, count);
   checkSize(count, values.numImagesPerPrompt, limits);
   const batch = count * values.numImagesPerPrompt;
@@ -216,6 +220,7 @@ export function checkGenerateOptions(
     prompts,
     unprompted,
     promptEmbeds,
+    negativePrompts,
     negativePromptEmbeds,
     batch,
     latents: checkLatents(options.latents, batch, limits),
@@ -245,6 +250,25 @@ function checkPrompt(
   const other = prompt.findIndex((text) => typeof text !== "string");
   if (other >= 0) refuseType(subject(`prompt[${other}]`), prompt[other], "a string");
   return [...prompt];
+}
+
+function checkNegativePrompt(
+  given: GenerationValues["negativePrompt"],
+  embeds: PromptEmbeds | undefined,
+  count: number,
+): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  if (embeds !== undefined) {
+    throw new TypeError(
+      "Cannot generate: negativePrompt and negativePromptEmbeds are both given, expected one of them",
+    );
+  }
+  if (typeof given === "string") return [given];
+  if (given.length !== 1 && given.length !== count) {
+    const expected = count === 1 ? "1" : `1 or ${count}, one for each prompt`;
+    refuseRange(subject("negativePrompt.length"), given.length, expected);
+  }
+  return [...given];
 }
 
 /** One stream for all images, or one for each. */

@@ -10,6 +10,7 @@ import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
 import type { GenerationRequest } from "./generation_request.ts";
+import { isInside } from "./guidance_interval.ts";
 import type { InitialTokens } from "./starting_point.ts";
 import { type HeldTokens, hold } from "./held_tokens.ts";
 import { type NoisePosition, NoiseSource } from "./noise_source.ts";
@@ -111,10 +112,14 @@ class Generation implements Disposable {
 
   async #stepTo(components: PipelineParts, done: number): Promise<DenoisingRun> {
     const { signal, plan } = this.#request;
-    const run = await this.#runOn(components);
+    let run = await this.#runOn(components);
     while (run.done < done) {
       signal?.throwIfAborted();
       const index = run.done;
+      if (run.guided !== this.#isGuided(index)) {
+        await this.#remember(run);
+        run = await this.#begin(components);
+      }
       const running = run.step(plan.steps[index]!, this.#noise.take(index), { signal });
       try {
         // While the device computes, the noise of the next step is drawn here.
@@ -128,16 +133,32 @@ class Generation implements Disposable {
     return run;
   }
 
-  /** The run on these components; a new one begins where the tokens are known. */
+  /** The run on these components. */
   async #runOn(components: PipelineParts): Promise<DenoisingRun> {
     this.#request.signal?.throwIfAborted();
     if (this.#run?.components === components) return this.#run;
-    this.#run?.[Symbol.dispose]();
     this.#noise.rewind(this.#known.position);
-    const run = new DenoisingRun(components, this.#request, this.#held, this.#conditioning);
+    return await this.#begin(components);
+  }
+
+  /** Begins a run where the tokens are known. */
+  async #begin(components: PipelineParts): Promise<DenoisingRun> {
+    const { tokens, done } = this.#known;
+    // Its memory is free before the other one takes any.
+    this.#run?.[Symbol.dispose]();
+    const conditioning = this.#conditioning;
+    const options = { held: this.#held, conditioning, guided: this.#isGuided(done) };
+    const run = new DenoisingRun(components, this.#request, options);
     this.#run = run;
-    await run.begin(this.#known.tokens, this.#known.done, { signal: this.#request.signal });
+    await run.begin(tokens, done, { signal: this.#request.signal });
     return run;
+  }
+
+  #isGuided(index: number): boolean {
+    const { guidanceScale, guidanceInterval, plan, scheduler } = this.#request;
+    const step = plan.steps[index];
+    if (guidanceScale === undefined || step === undefined) return false;
+    return isInside(guidanceInterval, step.timestep, scheduler.config.numTrainTimesteps);
   }
 
   async #remember(run: DenoisingRun): Promise<void> {
@@ -148,11 +169,23 @@ class Generation implements Disposable {
   }
 }
 
-/** The steps as they are recorded on the device of some components. */
+/** What a run is like. */
+interface RunKind {
+  /** Tokens that no step changes. */
+  readonly held: HeldTokens | undefined;
+  /** Embeddings of the prompts, and with guidance in any step those of no prompt before them. */
+  readonly conditioning: TextConditioning;
+  /** Whether its steps are guided. */
+  readonly guided: boolean;
+}
+
+/** Steps as they are recorded on the device of some components: either guided or not. */
 class DenoisingRun implements Disposable {
   readonly components: PipelineParts;
   /** Tokens (images, pixels), replaced by every step. */
   readonly tokens: Tensor<"i32">;
+  /** Whether its steps are guided. */
+  readonly guided: boolean;
   /** Tokens that no step changes. */
   readonly #held: HeldTokens | undefined;
   readonly #frames: DisposableStack;
@@ -163,18 +196,23 @@ class DenoisingRun implements Disposable {
 
   constructor(
     components: PipelineParts,
-    { batch, pixels, scheduler, plan, guidanceScale, truncationRate }: GenerationRequest,
-    held: HeldTokens | undefined,
-    conditioning: TextConditioning,
+    request: GenerationRequest,
+    { held, conditioning, guided }: RunKind,
   ) {
+    const { batch, pixels, scheduler, plan, truncationRate, topK } = request;
+    const guidanceScale = guided ? request.guidanceScale : undefined;
     const { transformer } = components;
     this.components = components;
+    this.guided = guided;
     this.#held = held;
     using frames = new DisposableStack();
     // What all steps share is computed once, on a frame of its own.
     const shared = frames.use(transformer.backend.frame());
-    const encoderHiddenStates = shared.empty(conditioning.shape, "f32");
-    encoderHiddenStates.write(conditioning.data);
+    const { shape: [, length, columns], data } = conditioning;
+    const sequences = guided ? 2 * batch : batch;
+    const encoderHiddenStates = shared.empty([sequences, length, columns], "f32");
+    // The conditional ones are the last.
+    encoderHiddenStates.write(data.subarray(data.length - sequences * length * columns));
     const context = transformer.recordContext(shared, encoderHiddenStates);
     this.#prepare = (options) => shared.run(options);
 
@@ -182,7 +220,7 @@ class DenoisingRun implements Disposable {
     const sample = frame.empty([batch, pixels], "i32");
     const timestep = frame.empty([1], "i32");
     const logProbs = transformer.record(frame, { sample, context, timestep });
-    const inputs = { plan, logProbs, tokens: sample, guidanceScale, truncationRate };
+    const inputs = { plan, logProbs, tokens: sample, guidanceScale, truncationRate, topK };
     this.#step = scheduler.recordStep(frame, inputs);
     this.tokens = sample;
     this.#timestep = timestep;

@@ -13,7 +13,6 @@ import {
   checkParameter,
   GENERATION_PARAMETERS,
   type GenerationParameters,
-  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
   rangeOf,
@@ -27,13 +26,13 @@ export const GENERATION_CONFIG_FILE = "generation_config.json";
  * then these, then the defaults of diffusers.
  */
 export interface GenerationConfig
-  extends Omit<GenerationParameters, "seed" | "numImagesPerPrompt"> {
+  extends Pick<GenerationParameters, "numInferenceSteps" | "guidanceScale" | "truncationRate"> {
   /** All fields of the file as they stand there, also those that are not known, to be saved again. */
   readonly json?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The parameters that are a model's to say. */
-const NAMES = PARAMETER_NAMES.filter((name) => name !== "seed" && name !== "numImagesPerPrompt");
+const NAMES = ["numInferenceSteps", "guidanceScale", "truncationRate"] as const;
 
 /**
  * Reads the file of a folder.

@@ -6,8 +6,10 @@
  * @module
  */
 
-import { checkInteger, checkNumber, type Range, type Subject } from "../base/check.ts";
+import { checkInteger, checkNumber, type Range, refuseType, type Subject } from "../base/check.ts";
 import type { Seed } from "../random/seed.ts";
+import { checkSampler, stepsOfSampler } from "../schedulers/samplers.ts";
+import { checkInterval, type GuidanceInterval } from "./guidance_interval.ts";
 
 /**
  * Parameters of a generation, by the names of diffusers' `__call__`. A model's `generation_config.json`
@@ -18,10 +20,27 @@ export interface GenerationParameters {
   readonly seed?: Seed | readonly Seed[] | undefined;
   /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
+  /**
+   * Sampler in place of the pipeline's scheduler: `"leading"`, `"strided"`, `"fast:4"` (with that speed;
+   * steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight). Default: the model's.
+   */
+  readonly sampler?: string | undefined;
   /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
   readonly guidanceScale?: number | undefined;
+  /**
+   * Guidance at the steps only whose share of the noise, (t + 1) / T, is above the first number and at most
+   * the second; the others ask the network once instead of twice. Default: at all steps.
+   */
+  readonly guidanceInterval?: GuidanceInterval | undefined;
+  /**
+   * What guidance leads away from, in place of what the model has learned for no prompt; an empty text
+   * stands for that. An array has one for each prompt. Default: none.
+   */
+  readonly negativePrompt?: string | readonly string[] | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;
+  /** Keeps at most so many tokens, the most probable ones. Default: all. */
+  readonly topK?: number | undefined;
   /** Images for each prompt. Default 1. */
   readonly numImagesPerPrompt?: number | undefined;
   /**
@@ -35,7 +54,13 @@ export interface GenerationParameters {
 export type ParameterName = keyof GenerationParameters;
 
 /** Parameters without a default of their own. */
-type OpenParameter = "seed" | "strength";
+type OpenParameter =
+  | "seed"
+  | "sampler"
+  | "guidanceInterval"
+  | "negativePrompt"
+  | "topK"
+  | "strength";
 
 /** The values of a generation: what is not given is filled in, as far as there are defaults. */
 export type GenerationValues =
@@ -54,10 +79,10 @@ export interface ParameterLimits {
 
 /** What there is to know about a parameter. */
 export interface GenerationParameter {
-  /** Name on the command line (`--steps`) and in HTTP requests (`steps`). */
+  /** Name in HTTP requests (`top_k`) and, with hyphens, on the command line (`--top-k`). */
   readonly shortName: string;
-  /** What its values are; seeds are whole numbers of 64 bits. */
-  readonly type: "integer" | "number" | "seed";
+  /** What its values are; seeds are whole numbers of 64 bits, intervals two shares. */
+  readonly type: "integer" | "number" | "seed" | "text" | "sampler" | "interval";
   /** The values that fit. */
   readonly range: (limits: ParameterLimits) => Range;
   /** The default of diffusers; undefined if there is none. */
@@ -83,6 +108,14 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     default: 100,
     help: "Denoising steps",
   },
+  sampler: {
+    shortName: "sampler",
+    type: "sampler",
+    range: () => ({}),
+    // The scheduler that the model comes with.
+    default: undefined,
+    help: "How steps are taken",
+  },
   guidanceScale: {
     shortName: "guidance",
     type: "number",
@@ -90,12 +123,33 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     default: 5,
     help: "How closely to follow the prompt; 1 is no guidance",
   },
+  guidanceInterval: {
+    shortName: "guidance_interval",
+    type: "interval",
+    range: () => ({ min: 0, max: 1 }),
+    default: undefined,
+    help: "Guide only at these shares of the noise",
+  },
+  negativePrompt: {
+    shortName: "negative",
+    type: "text",
+    range: () => ({}),
+    default: undefined,
+    help: "What not to draw, where there is guidance",
+  },
   truncationRate: {
     shortName: "truncation",
     type: "number",
     range: () => ({ min: 0, max: 1 }),
     default: 1,
     help: "Keep the likeliest tokens up to this sum of probabilities",
+  },
+  topK: {
+    shortName: "top_k",
+    type: "integer",
+    range: () => ({ min: 1 }),
+    default: undefined,
+    help: "Keep at most so many tokens, the likeliest ones",
   },
   numImagesPerPrompt: {
     shortName: "images",
@@ -118,11 +172,6 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
 export const PARAMETER_NAMES: readonly ParameterName[] = Object.keys(
   GENERATION_PARAMETERS,
 ) as ParameterName[];
-
-/** Names of those that need nothing beside a prompt. */
-export const PROMPT_PARAMETER_NAMES: readonly ParameterName[] = PARAMETER_NAMES.filter(
-  (name) => name !== "strength",
-);
 
 /** Names in the library by short names. */
 export const LONG_NAMES: Readonly<Record<string, string>> = Object.fromEntries(
@@ -151,6 +200,11 @@ export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
   return { numTrainTimesteps: scheduler.config.numTrainTimesteps, defaults };
 }
 
+/** What parameters depend on where there is no prompt: guidance would have nothing to follow. */
+export function unpromptedLimits<L extends ParameterLimits>(limits: L): L {
+  return { ...limits, defaults: { ...limits.defaults, guidanceScale: 1 } };
+}
+
 /** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */
 export function rangeOf(name: ParameterName, limits: ParameterLimits): Range {
   const range = GENERATION_PARAMETERS[name].range(limits);
@@ -161,21 +215,27 @@ export function rangeOf(name: ParameterName, limits: ParameterLimits): Range {
 
 /**
  * Checks the parameters of a generation, and fills in those that are not given: a model's default comes
- * first, then that of diffusers.
+ * first, then that of diffusers. A sampler may say how many steps there are.
  *
- * @throws {TypeError} If one is not a number.
+ * @throws {TypeError} If one is of the wrong type.
  * @throws {RangeError} If one is out of range.
  */
 export function checkParameters(
   given: GenerationParameters,
   limits: ParameterLimits,
 ): GenerationValues {
-  const values = PARAMETER_NAMES.map((name) => {
-    const value = given[name];
-    if (value === undefined) return [name, defaultOf(name, limits)];
-    checkParameter({ task: "generate", name }, name, value, limits);
-    return [name, value];
-  });
+  for (const name of PARAMETER_NAMES) {
+    checkParameter({ task: "generate", name }, name, given[name], limits);
+  }
+  const { numTrainTimesteps } = limits;
+  const numInferenceSteps = given.sampler === undefined || numTrainTimesteps === undefined
+    ? undefined
+    : stepsOfSampler(given.sampler, numTrainTimesteps);
+  const own = {
+    ...limits,
+    defaults: { ...limits.defaults, ...numInferenceSteps && { numInferenceSteps } },
+  };
+  const values = PARAMETER_NAMES.map((name) => [name, given[name] ?? defaultOf(name, own)]);
   return Object.fromEntries(values) as GenerationValues;
 }
 
@@ -183,7 +243,7 @@ export function checkParameters(
  * Checks a parameter. Undefined passes.
  *
  * @param subject What it is called where it is given.
- * @throws {TypeError} If it is not a number.
+ * @throws {TypeError} If it is of the wrong type.
  * @throws {RangeError} If it is out of range.
  */
 export function checkParameter(
@@ -198,8 +258,22 @@ export function checkParameter(
       return checkInteger(subject, value, range);
     case "number":
       return checkNumber(subject, value, range);
+    case "text":
+      return checkTexts(subject, value);
+    case "sampler":
+      return checkSampler(subject, value);
+    case "interval":
+      return checkInterval(subject, value);
     case "seed":
   }
+}
+
+function checkTexts(subject: Subject, value: unknown): void {
+  const isText = (one: unknown) => one === undefined || typeof one === "string";
+  if (isText(value) || Array.isArray(value) && value.every((one) => typeof one === "string")) {
+    return;
+  }
+  refuseType(subject, value, "a string or an array of strings");
 }
 
 function defaultOf(name: ParameterName, limits: ParameterLimits): number | undefined {

@@ -5,9 +5,11 @@
  */
 
 import { checkTextRequest, type TextRequest } from "../conditioning/text.ts";
+import { namedScheduler } from "../schedulers/samplers.ts";
 import type { PipelineParts } from "./components.ts";
 import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
 import { limitsOf } from "./generation_parameters.ts";
+import { type GuidanceInterval, isInside } from "./guidance_interval.ts";
 import type { InitialTokensRequest } from "./starting_point.ts";
 
 /** What a generation starts from. */
@@ -16,8 +18,12 @@ export interface GenerationRequest extends InitialTokensRequest {
   readonly text: TextRequest;
   /** Scale of the guidance; undefined for none. */
   readonly guidanceScale: number | undefined;
+  /** Where there is guidance; undefined for all steps. */
+  readonly guidanceInterval: GuidanceInterval | undefined;
   /** Sum of probabilities up to which classes are kept. */
   readonly truncationRate: number;
+  /** Most classes that are kept; undefined for all. */
+  readonly topK: number | undefined;
 }
 
 /**
@@ -32,20 +38,25 @@ export function generationRequest(
   prompt: string | readonly string[] | undefined,
   options: StreamOptions,
 ): GenerationRequest {
-  const { transformer, scheduler } = components;
+  const { transformer } = components;
   const { sampleSize, crossAttentionDim } = transformer.config;
   const pixels = sampleSize ** 2;
-  const { numVecClasses } = scheduler.config;
+  const { numVecClasses, numTrainTimesteps } = components.scheduler.config;
   const limits = { ...limitsOf({ components }), numVecClasses, pixels, crossAttentionDim };
   const request = checkGenerateOptions(prompt, options, limits);
-  const { batch, numInferenceSteps, truncationRate, generator, signal } = request;
+  const { batch, numInferenceSteps, truncationRate, topK, generator, signal } = request;
+  const { sampler, guidanceInterval, latents } = request;
+  const scheduler = sampler === undefined
+    ? components.scheduler
+    : namedScheduler(sampler, components.scheduler.config);
+  const plan = scheduler.plan(numInferenceSteps, { pixels });
   // From here on there is no guidance where there is no scale.
-  const guidanceScale = scheduler.guides(request.guidanceScale) ? request.guidanceScale : undefined;
-  const text = { ...request, guided: guidanceScale !== undefined };
+  const guided = scheduler.guides(request.guidanceScale) &&
+    plan.steps.some(({ timestep }) => isInside(guidanceInterval, timestep, numTrainTimesteps));
+  const guidanceScale = guided ? request.guidanceScale : undefined;
+  const text = { ...request, guided };
   checkTextRequest(components, text);
   signal?.throwIfAborted();
-  const plan = scheduler.plan(numInferenceSteps, { pixels });
-  const { latents } = request;
   return {
     text,
     latents,
@@ -55,7 +66,9 @@ export function generationRequest(
     scheduler,
     plan,
     guidanceScale,
+    guidanceInterval,
     truncationRate,
+    topK,
     generator,
     signal,
   };

@@ -37,6 +37,8 @@ export interface StepInputs {
   readonly guidanceScale?: number | undefined;
   /** Sum of probabilities up to which classes are kept. Default: all, as they are. */
   readonly truncationRate?: number | undefined;
+  /** Most classes that are kept, the most probable ones. Default: all. */
+  readonly topK?: number | undefined;
 }
 
 /** A step that was recorded on a frame, to be run as often as wanted. */

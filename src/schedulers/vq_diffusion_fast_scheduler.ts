@@ -126,11 +126,8 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
    */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate } = inputs;
-    const predicted = frame.predictStart(logProbs, {
-      ...(guidanceScale !== undefined && { guidanceScale }),
-      ...(truncationRate !== undefined && { truncationRate }),
-    });
+    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
+    const predicted = frame.predictStart(logProbs, { guidanceScale, truncationRate, topK });
     return this.ordinary.recordStep(frame, { plan, logProbs: predicted, tokens });
   }
 

@@ -227,14 +227,11 @@ export class VQDiffusionPurityScheduler extends MicrosoftScheduler {
 
   /** Records what the device does: a class drawn for every token, and the greatest log p of each. */
   #recordDrawing(frame: Frame, inputs: StepInputs): Drawing {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate } = inputs;
+    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
     const [batch, pixels] = tokens.shape as [number, number];
     const noise = frame.empty([batch, this.maskClass + 1, pixels], "f32");
     const weight = frame.empty([1], "f32");
-    const predicted = frame.predictStart(logProbs, {
-      ...(guidanceScale !== undefined && { guidanceScale }),
-      ...(truncationRate !== undefined && { truncationRate }),
-    });
+    const predicted = frame.predictStart(logProbs, { guidanceScale, truncationRate, topK });
     const best = this.priorRule === 2 ? frame.rowMax(predicted) : undefined;
     const isSharpened = best !== undefined && this.priorWeight > 0;
     const drawnFrom = isSharpened ? frame.sharpen(predicted, best, weight) : predicted;

@@ -237,7 +237,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
    */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate } = inputs;
+    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
     const [batch, pixels] = tokens.shape as [number, number];
     const noise = frame.empty([batch, this.config.numVecClasses, pixels], "f32");
     const { schedule, row } = recordSchedule(frame, plan);
@@ -246,8 +246,9 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       noise,
       schedule,
       row,
-      ...(guidanceScale !== undefined && { guidanceScale }),
-      ...(truncationRate !== undefined && { truncationRate }),
+      guidanceScale,
+      truncationRate,
+      topK,
     });
     return {
       write: (step, values) => {

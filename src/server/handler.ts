@@ -5,13 +5,21 @@
  */
 
 import { checkFunction, checkInteger, checkOptions, refuseType } from "../base/check.ts";
+import { MAX_PIXELS } from "../images/pixels.ts";
+import { sideOf } from "../pipeline/components.ts";
 import { checkParameters, limitsOf } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { eventStream, type SendEvent } from "./event_stream.ts";
-import { type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
+import { checkJob, type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
 import { type Place, Places } from "./places.ts";
 import { RequestError } from "./request_error.ts";
-import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import {
+  readParameters,
+  type RequestLimits,
+  type RequestParameters,
+  requestRanges,
+} from "./request_parameters.ts";
+import { picturesOf } from "./request_pictures.ts";
 import { type LoadPipeline, SharedPipeline } from "./shared_pipeline.ts";
 
 /** Options of {@linkcode createHandler}. */
@@ -24,8 +32,12 @@ export interface HandlerOptions {
   readonly maxImages?: number | undefined;
   /** Longest prompt, in UTF-16 code units. Default 500; the model sees 75 tokens at most. */
   readonly maxPromptLength?: number | undefined;
-  /** Longest body, in bytes. Default 16384. */
+  /** Longest body without pictures, in bytes. Default 16384. */
   readonly maxBodyBytes?: number | undefined;
+  /** Longest body with pictures, in bytes. Default 10 million. */
+  readonly maxUploadBytes?: number | undefined;
+  /** Most pixels of a picture in a request; each takes 4 bytes, and more while it is read. Default 2²⁴. */
+  readonly maxPixels?: number | undefined;
   /** Most generations at once; requests beyond get status 503. Default 2. */
   readonly maxConcurrent?: number | undefined;
   /** Origin whose pages may use the answers: `"*"` for all. Default: none but the handler's own. */
@@ -66,6 +78,8 @@ const OPTIONS: Readonly<Record<keyof HandlerOptions, true>> = {
   maxImages: true,
   maxPromptLength: true,
   maxBodyBytes: true,
+  maxUploadBytes: true,
+  maxPixels: true,
   maxConcurrent: true,
   allowOrigin: true,
   onError: true,
@@ -77,15 +91,23 @@ const DEFAULTS: Limits = {
   maxImages: 4,
   maxPromptLength: 500,
   maxBodyBytes: 16384,
+  maxUploadBytes: 10_000_000,
+  maxPixels: 2 ** 24,
   maxConcurrent: 2,
 };
+
+/** The greatest limits. */
+const MOST: Readonly<Partial<Limits>> = { maxPixels: MAX_PIXELS };
 
 /** Status of an answer that nobody waits for; the client closed the request. */
 const CLIENT_CLOSED = 499;
 
 /**
- * Makes a handler that answers GET and POST requests with images. The parameters are those of the query
- * or of a JSON body: `prompt`, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
+ * Makes a handler that answers GET and POST requests with images. The parameters are those of the query,
+ * of a JSON body or of a form: `prompt`, and if wanted `seed`, `steps`, `sampler`, `guidance`,
+ * `guidance_interval`, `negative`, `truncation`, `top_k`, `images`. A form (`multipart/form-data`) may hold
+ * a picture to start from, `image`, what of it is repainted, `mask`, and `strength`; with a picture the
+ * prompt may be missing.
  *
  * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed, of which
  * the first image is drawn, and the next ones of the next. What a request leaves open is as the model's
@@ -163,6 +185,8 @@ class Handler<Environment> {
       maxImages: limit("maxImages", options),
       maxPromptLength: limit("maxPromptLength", options),
       maxBodyBytes: limit("maxBodyBytes", options),
+      maxUploadBytes: limit("maxUploadBytes", options),
+      maxPixels: limit("maxPixels", options),
       maxConcurrent: limit("maxConcurrent", options),
     };
     this.#places = new Places(this.#limits.maxConcurrent);
@@ -208,7 +232,7 @@ class Handler<Environment> {
     const { signal, release } = await this.#takePlace(context);
     try {
       const pipe = await this.#pipeline.get(environment);
-      const job = jobOf(parameters, { ...limitsOf(pipe), ranges: requestRanges(this.#limits) });
+      const job = await this.#job(pipe, parameters);
       const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
       const either = AbortSignal.any([request.signal, signal]);
       // The place of a stream is given back when it ends.
@@ -220,6 +244,18 @@ class Handler<Environment> {
       release();
       throw error;
     }
+  }
+
+  /** The generation that is asked for, with all that depends on the model checked. */
+  async #job(pipe: VQDiffusionPipeline, parameters: RequestParameters): Promise<Job> {
+    const limits = { ...limitsOf(pipe), ranges: requestRanges(this.#limits) };
+    const job = jobOf(parameters, limits);
+    const { maxPixels } = this.#limits;
+    const { strength } = job.values;
+    const side = sideOf(pipe.components);
+    const picture = await picturesOf(parameters.files, { maxPixels, side, strength });
+    checkJob(pipe, { ...job, picture });
+    return { ...job, picture };
   }
 
   /** Takes one of the places for generations. As long as it is held, the request is kept alive. */
@@ -298,6 +334,6 @@ function preflight(): Response {
  * @throws {RangeError} If it is no whole number from 1 on.
  */
 function limit(name: keyof Limits, options: HandlerOptions): number {
-  checkInteger({ task: TASK, name }, options[name], { min: 1 });
+  checkInteger({ task: TASK, name }, options[name], { min: 1, max: MOST[name] });
   return options[name] ?? DEFAULTS[name];
 }

@@ -11,16 +11,21 @@ import {
   checkParameters,
   type GenerationValues,
   type ParameterLimits,
+  unpromptedLimits,
 } from "../pipeline/generation_parameters.ts";
+import type { PictureOptions } from "../pipeline/picture_options.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { randomSeed } from "../random/seed.ts";
 import type { SendEvent } from "./event_stream.ts";
+import { asRequestError } from "./request_error.ts";
 import { generationParameters, type RequestParameters } from "./request_parameters.ts";
 
 /** A generation with all parameters filled in. */
 export interface Job {
-  /** What to draw. */
-  readonly prompt: string;
+  /** What to draw; undefined for variations of a picture. */
+  readonly prompt: string | undefined;
+  /** The picture to start from and its mask. Default: none. */
+  readonly picture?: PictureOptions | undefined;
   /** Parameters of the generation. */
   readonly values: GenerationValues & { readonly seed: bigint };
   /** Steps from one preview to the next; 0 for none. */
@@ -36,13 +41,28 @@ export interface Job {
  * @throws {RequestError} If it asks for more than the model has.
  */
 export function jobOf(
-  { prompt, previews, values }: RequestParameters,
+  { prompt, previews, values }: Omit<RequestParameters, "files">,
   limits: ParameterLimits,
 ): Job {
   const parameters = generationParameters(values, limits);
   const { seed = randomSeed() } = parameters;
   const repeatable = parameters.seed !== undefined;
-  return { prompt, previews, values: { ...checkParameters(parameters, limits), seed }, repeatable };
+  const own = prompt === undefined ? unpromptedLimits(limits) : limits;
+  return { prompt, previews, values: { ...checkParameters(parameters, own), seed }, repeatable };
+}
+
+/**
+ * Checks what depends on several parameters, as the pipeline does.
+ *
+ * @throws {RequestError} If the pipeline would refuse it.
+ */
+export function checkJob(
+  pipe: VQDiffusionPipeline,
+  { prompt, picture, values }: Pick<Job, "prompt" | "picture" | "values">,
+): void {
+  // It checks all arguments when it is called, and does nothing before it is asked for an event.
+  const events = asRequestError(() => pipe.stream(prompt, { ...values, ...picture }));
+  events.return();
 }
 
 /** Draws the images as one PNG file. */
@@ -51,7 +71,7 @@ export async function pngResponse(
   job: Job,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { images } = await pipe.generate(job.prompt, { ...job.values, signal });
+  const { images } = await pipe.generate(job.prompt, { ...job.values, ...job.picture, signal });
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
@@ -70,8 +90,9 @@ export async function sendEvents(
   signal: AbortSignal,
   send: SendEvent,
 ): Promise<void> {
-  let images: RasterImage[] = [];
-  for await (const event of pipe.stream(job.prompt, { ...job.values, signal })) {
+  const options = { ...job.values, ...job.picture, signal };
+  let images: readonly RasterImage[] | undefined;
+  for await (const event of pipe.stream(job.prompt, options)) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
@@ -80,6 +101,8 @@ export async function sendEvents(
       : undefined;
     send("step", { step, steps, timestep, previews });
   }
+  // At strength 0 there are no steps.
+  images ??= (await pipe.generate(job.prompt, options)).images;
   send("result", { seed: `${job.values.seed}`, images: await base64Files(images) });
 }
 

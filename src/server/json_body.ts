@@ -1,18 +1,11 @@
 /**
- * The bodies of requests.
+ * Bodies of JSON.
  *
  * @module
  */
 
+import { type BodyLimits, readBody } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
-
-/** What bodies may be at most. */
-export interface BodyLimits {
-  /** Bytes of the body. */
-  readonly maxBodyBytes: number;
-  /** Seconds from one part of it to the next. Default: any. */
-  readonly maxIdleSeconds?: number | undefined;
-}
 
 /**
  * Reads the body of a request, an object of JSON. An empty one is an object without fields.
@@ -39,51 +32,4 @@ export async function readJsonBody(
     throw new RequestError(400, "The body is no JSON object");
   }
   return values as Record<string, unknown>;
-}
-
-async function readBody(
-  request: Request,
-  { maxBodyBytes, maxIdleSeconds }: BodyLimits,
-): Promise<Uint8Array> {
-  const tooLarge = () => new RequestError(413, `The body is longer than ${maxBodyBytes} bytes`);
-  if (Number(request.headers.get("content-length")) > maxBodyBytes) throw tooLarge();
-  const reader = request.body?.getReader();
-  if (!reader) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for (;;) {
-      const { done, value } = await within(maxIdleSeconds, reader.read());
-      if (done) break;
-      chunks.push(value);
-      length += value.length;
-      if (length > maxBodyBytes) throw tooLarge();
-    }
-  } catch (error) {
-    // Nobody waits for the rest, nor for what comes of leaving it.
-    reader.cancel().catch(() => {});
-    if (error instanceof RequestError) throw error;
-    throw new RequestError(400, "The body broke off");
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
-}
-
-/** What a promise gives, if it does so in time. */
-async function within<T>(seconds: number | undefined, promise: Promise<T>): Promise<T> {
-  if (seconds === undefined) return await promise;
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    late.reject(new RequestError(408, `Nothing of the body came for ${seconds} s`));
-  }, seconds * 1000);
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -22,3 +22,19 @@ export class RequestError extends Error {
     super(message);
   }
 }
+
+/**
+ * Calls a function of the library with what a client gave.
+ *
+ * @throws {RequestError} If the function refuses it.
+ */
+export function asRequestError<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const isRefusal = error instanceof RangeError || error instanceof TypeError;
+    if (!isRefusal || !error.message.startsWith("Cannot")) throw error;
+    const message = error.message.replace(/^Cannot generate: /, "").replace("maskImage", "mask");
+    throw new RequestError(400, message);
+  }
+}

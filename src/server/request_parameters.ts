@@ -1,5 +1,5 @@
 /**
- * What a request asks for, read from its query or its JSON body, and checked.
+ * What a request asks for, read from its query and its body, JSON or a form, and checked.
  *
  * @module
  */
@@ -8,14 +8,23 @@ import { formatRange, nearestOption, type Range } from "../base/check.ts";
 import {
   GENERATION_PARAMETERS,
   type GenerationParameters,
+  PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
+import {
+  type GuidanceInterval,
+  INTERVAL_TEXTS,
+  isInterval,
+  parseInterval,
+} from "../pipeline/guidance_interval.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
-import { type BodyLimits, readJsonBody } from "./json_body.ts";
+import { isSampler, SAMPLERS } from "../schedulers/samplers.ts";
+import { type FormBody, hasFormBody, readFormBody } from "./form_body.ts";
+import { readJsonBody } from "./json_body.ts";
+import type { BodyLimits } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
 /** What requests may ask for at most. */
@@ -26,30 +35,52 @@ export interface RequestLimits {
   readonly maxImages: number;
   /** UTF-16 code units of the prompt. */
   readonly maxPromptLength: number;
-  /** Bytes of the body. */
+  /** Bytes of a body without pictures. */
   readonly maxBodyBytes: number;
+  /** Bytes of a body with pictures. */
+  readonly maxUploadBytes: number;
+  /** Pixels of a picture. */
+  readonly maxPixels: number;
 }
 
 /** What a request asks for. */
 export interface RequestParameters {
-  /** What to draw. */
-  readonly prompt: string;
+  /** What to draw; undefined for variations of a picture. */
+  readonly prompt: string | undefined;
+  /** Files of the picture to start from and of its mask, if they are given. */
+  readonly files: PictureFiles;
   /** Steps from one preview to the next; 0 for none. */
   readonly previews: number;
   /** All values as they were given: {@linkcode generationParameters} reads those of the generation. */
   readonly values: RequestValues;
 }
 
+/** Files of pictures, of which nothing is known. */
+export interface PictureFiles {
+  /** The picture to start from. */
+  readonly image?: Uint8Array | undefined;
+  /** Which part of it to repaint. */
+  readonly mask?: Uint8Array | undefined;
+}
+
 /** Values of a request by the names of its parameters. */
 export type RequestValues = Readonly<Record<string, unknown>>;
 
-const NAMES = ["prompt", ...PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!), "previews"];
+/** Parameters that are files. */
+const FILES = ["image", "mask"] as const;
 
-/** Parameters that a query gives as text; a number would not be exact enough for a seed. */
-const TEXTS = new Set([
+const NAMES = [
   "prompt",
+  ...PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!),
+  ...FILES,
+  "previews",
+];
+
+/** Parameters that queries and forms give as numbers; one would not be exact enough for a seed. */
+const NUMBERS = new Set([
+  "previews",
   ...Object.values(GENERATION_PARAMETERS)
-    .filter(({ type }) => type === "seed")
+    .filter(({ type }) => type === "integer" || type === "number")
     .map(({ shortName }) => shortName),
 ]);
 
@@ -71,20 +102,54 @@ export async function readParameters(
   request: Request,
   limits: RequestLimits & BodyLimits,
 ): Promise<RequestParameters> {
-  const values = { ...queryValues(request), ...await bodyValues(request, limits) };
-  const unknown = Object.keys(values).find((name) => !NAMES.includes(name));
-  if (unknown !== undefined) {
-    const near = nearestOption(unknown, NAMES, SHORT_NAMES);
-    const advice = near === undefined ? `expected ${NAMES.join(", ")}` : `did you mean ${near}?`;
-    throw new RequestError(
-      400,
-      `Unknown parameter ${JSON.stringify(unknown.slice(0, 50))}, ${advice}`,
-    );
+  const { body, uploads } = await readValues(request, limits);
+  const values = { ...textValues(new URL(request.url).searchParams), ...body };
+  checkNames([...Object.keys(values), ...Object.keys(uploads)]);
+  const files = filesOf(values, uploads);
+  const isVariation = files.image !== undefined && (values["prompt"] ?? "") === "";
+  const prompt = isVariation ? undefined : promptOf(values["prompt"], limits.maxPromptLength);
+  if (values["negative"] !== undefined) {
+    textOf("negative", values["negative"], limits.maxPromptLength);
   }
-  const prompt = promptOf(values["prompt"], limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
-  return { prompt, previews, values };
+  return { prompt, files, previews, values };
+}
+
+/** Reads the body of a POST. */
+async function readValues(
+  request: Request,
+  limits: RequestLimits & BodyLimits,
+): Promise<{ readonly body: RequestValues; readonly uploads: FormBody["files"] }> {
+  if (request.method !== "POST") return { body: {}, uploads: {} };
+  if (!hasFormBody(request)) return { body: await readJsonBody(request, limits), uploads: {} };
+  const form = await readFormBody(request, { ...limits, maxBodyBytes: limits.maxUploadBytes });
+  return { body: textValues(Object.entries(form.fields)), uploads: form.files };
+}
+
+function checkNames(given: readonly string[]): void {
+  const unknown = given.find((name) => !NAMES.includes(name));
+  if (unknown === undefined) return;
+  const near = nearestOption(unknown, NAMES, SHORT_NAMES);
+  const advice = near === undefined ? `expected ${NAMES.join(", ")}` : `did you mean ${near}?`;
+  throw new RequestError(
+    400,
+    `Unknown parameter ${JSON.stringify(unknown.slice(0, 50))}, ${advice}`,
+  );
+}
+
+/** The pictures of a form. */
+function filesOf(values: RequestValues, files: FormBody["files"]): PictureFiles {
+  for (const name of FILES) {
+    if (values[name] === undefined) continue;
+    refuse(name, "a file in a body of multipart/form-data", values[name]);
+  }
+  const given = Object.entries(files).map(([name, list]) => {
+    if (!FILES.some((file) => file === name)) refuse(name, "no file", list[0]!.fileName);
+    if (list.length > 1) throw new RequestError(400, `${name} is given twice`, {}, name);
+    return [name, list[0]!.bytes] as const;
+  });
+  return Object.fromEntries(given);
 }
 
 /**
@@ -100,25 +165,31 @@ export function generationParameters(
   const read = (name: ParameterName) => {
     const { shortName, type } = GENERATION_PARAMETERS[name];
     const value = values[shortName];
-    if (type === "seed") return seedOf(shortName, value);
-    return numberOf(shortName, value, type === "integer", rangeOf(name, limits));
+    switch (type) {
+      case "seed":
+        return seedOf(shortName, value);
+      case "text":
+        return value === undefined ? undefined : textOf(shortName, value, Infinity);
+      case "sampler":
+        return samplerOf(shortName, value);
+      case "interval":
+        return intervalOf(shortName, value);
+      default:
+        return numberOf(shortName, value, type === "integer", rangeOf(name, limits));
+    }
   };
-  return Object.fromEntries(PROMPT_PARAMETER_NAMES.map((name) => [name, read(name)]));
+  return Object.fromEntries(PARAMETER_NAMES.map((name) => [name, read(name)]));
 }
 
-function queryValues(request: Request): Record<string, unknown> {
+/** Values of what gives them as texts: a query, or a form. */
+function textValues(texts: Iterable<readonly [string, string]>): Record<string, unknown> {
   const values: Record<string, unknown> = Object.create(null);
-  for (const [name, text] of new URL(request.url).searchParams) {
+  for (const [name, text] of texts) {
     if (name in values) throw new RequestError(400, `The parameter ${name} is given twice`);
-    // Beside text, a query can mean numbers only.
-    const isNumber = !TEXTS.has(name) && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+    const isNumber = NUMBERS.has(name) && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
     values[name] = isNumber ? Number(text) : text;
   }
   return values;
-}
-
-async function bodyValues(request: Request, limits: BodyLimits): Promise<RequestValues> {
-  return request.method === "POST" ? await readJsonBody(request, limits) : {};
 }
 
 /**
@@ -127,16 +198,34 @@ async function bodyValues(request: Request, limits: BodyLimits): Promise<Request
  * @throws {RequestError} If it is missing, no text or too long.
  */
 export function promptOf(value: unknown, maxLength: number): string {
-  if (typeof value !== "string") refuse("prompt", "a text", value);
+  return textOf("prompt", value, maxLength);
+}
+
+function textOf(name: string, value: unknown, maxLength: number): string {
+  if (typeof value !== "string") refuse(name, "a text", value);
   if (value.length > maxLength) {
     throw new RequestError(
       400,
-      `prompt is ${value.length} characters long, expected at most ${maxLength}`,
+      `${name} is ${value.length} characters long, expected at most ${maxLength}`,
       {},
-      "prompt",
+      name,
     );
   }
   return value;
+}
+
+function samplerOf(name: string, value: unknown): string | undefined {
+  if (value === undefined || typeof value === "string" && isSampler(value)) return value;
+  return refuse(name, SAMPLERS, value);
+}
+
+/** An interval as text, or as an array of JSON. */
+function intervalOf(name: string, value: unknown): GuidanceInterval | undefined {
+  if (value === undefined) return undefined;
+  const interval = typeof value === "string" ? parseInterval(value) : value;
+  const isRight = Array.isArray(interval) &&
+    isInterval(interval.map((one) => typeof one === "number" ? one : NaN));
+  return isRight ? interval as unknown as GuidanceInterval : refuse(name, INTERVAL_TEXTS, value);
 }
 
 function seedOf(name: string, value: unknown): bigint | undefined {

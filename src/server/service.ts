@@ -10,10 +10,11 @@ import { requestId } from "npm:hono@4.13.19/request-id";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import { runWorker } from "../jobs/worker.ts";
+import { sideOf } from "../pipeline/components.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
-import { jobOf } from "./job.ts";
+import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { readJsonBody } from "./json_body.ts";
 import { Metrics } from "./metrics.ts";
@@ -28,6 +29,7 @@ import { checkModel, readOpenAIRequest, type ServedModel } from "./openai/reques
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import { picturesOf } from "./request_pictures.ts";
 import { serviceInfo } from "./service_info.ts";
 import { textStream } from "./text_stream.ts";
 
@@ -89,13 +91,9 @@ export class Service {
 
   /** Starts to serve a pipeline, which stays the caller's. */
   constructor(pipe: VQDiffusionPipeline, options: ServiceOptions) {
-    const { transformer, vqvae } = pipe.components;
     this.#pipe = pipe;
     this.#options = options;
-    this.#model = {
-      id: options.modelId,
-      side: transformer.config.sampleSize * vqvae.scaleFactor,
-    };
+    this.#model = { id: options.modelId, side: sideOf(pipe.components) };
     this.#tokens = new TokenCheck(options.tokens);
     this.queue = new JobQueue(options.queue);
     this.finished = runWorker(pipe, this.queue);
@@ -201,12 +199,19 @@ export class Service {
     const { limits, maxIdleSeconds } = this.#options;
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
     const { prompt, values, previews } = jobOf(parameters, this.#limits());
+    const { strength } = values;
+    const picture = await picturesOf(parameters.files, {
+      ...limits,
+      side: this.#model.side,
+      strength,
+    });
+    checkJob(this.#pipe, { prompt, picture, values });
     // It is not asked for a picture.
     if (raw.method === "HEAD") {
       return new Response(null, { headers: { "content-type": "image/png" } });
     }
-    const notes = (await this.#pipe.promptNotes(prompt)).map(({ message }) => message);
-    const job = this.#submit(context, { prompt, values, previewSteps: previews });
+    const notes = (await this.#pipe.promptNotes(prompt ?? [])).map(({ message }) => message);
+    const job = this.#submit(context, { prompt, picture, values, previewSteps: previews });
     if (!/\btext\/event-stream\b/.test(raw.headers.get("accept") ?? "")) {
       return await pngAnswer(job);
     }

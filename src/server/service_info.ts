@@ -8,8 +8,8 @@ import { VERSION } from "../base/version.ts";
 import {
   checkParameters,
   GENERATION_PARAMETERS,
+  PARAMETER_NAMES,
   type ParameterLimits,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
@@ -27,7 +27,7 @@ export async function serviceInfo(
   { maxPromptLength }: RequestLimits,
 ): Promise<Record<string, unknown>> {
   const defaults = checkParameters({}, limits);
-  const parameters = PROMPT_PARAMETER_NAMES.map((name) => {
+  const parameters = PARAMETER_NAMES.map((name) => {
     const { shortName, type, help } = GENERATION_PARAMETERS[name];
     const { min, max } = rangeOf(name, limits);
     const finite = (bound: number | undefined) => Number.isFinite(bound) ? bound : undefined;

@@ -1,6 +1,7 @@
 // The oracle itself, on values worked out by hand: the other backends are compared with it.
 
 import { assertEquals } from "@std/assert";
+import type { PredictStartOptions } from "../../src/backends/backend.ts";
 import { computed, floats, ints } from "./naive/arrays.ts";
 import { activated, hold, widen } from "./naive/linear.ts";
 import { conv2d } from "./naive/convolution.ts";
@@ -137,12 +138,24 @@ Deno.test("guide() extrapolates from the unconditional and normalises", () => {
 
 Deno.test("truncate() keeps up to the class that reaches the rate", () => {
   const logs = Float32Array.from([0.1, 0.5, 0.15, 0.25], Math.log);
-  const kept = (rate: number) => [...truncate(logs, 4, rate)].map((value) => value > -Infinity);
+  const kept = (rate: number) =>
+    [...truncate(logs, 4, { truncationRate: rate })].map((value) => value > -Infinity);
   assertEquals(kept(0), [false, true, false, false]);
   assertEquals(kept(0.4), [false, true, false, false]);
   assertEquals(kept(0.6), [false, true, false, true]);
   assertEquals(kept(0.86), [false, true, true, true]);
   assertEquals(kept(0.95), [true, true, true, true]);
+});
+
+Deno.test("truncate() keeps no more than the best classes, of equals the first", () => {
+  const logs = Float32Array.from([0.2, 0.4, 0.2, 0.2], Math.log);
+  const kept = (options: PredictStartOptions) =>
+    [...truncate(logs, 4, options)].map((value) => value > -Infinity);
+  assertEquals(kept({ topK: 1 }), [false, true, false, false]);
+  assertEquals(kept({ topK: 3 }), [true, true, true, false]);
+  assertEquals(kept({ topK: 9 }), [true, true, true, true]);
+  assertEquals(kept({ topK: 3, truncationRate: 0.5 }), [true, true, false, false]);
+  assertEquals(kept({ topK: 1, truncationRate: 0.5 }), [false, true, false, false]);
 });
 
 // A step of two classes and a mask: kept 0.8, replaced by each 0.05, masked 0.1; the steps before it

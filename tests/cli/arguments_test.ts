@@ -7,6 +7,7 @@ import {
   UsageError,
 } from "../../src/cli/arguments.ts";
 import { readGenerateArguments, readParameters } from "../../src/cli/generate_arguments.ts";
+import { PARAMETER_NAMES } from "../../src/pipeline/generation_parameters.ts";
 import { readRequest } from "../../src/cli/generate_request.ts";
 
 const OPTIONS = { size: { type: "string" }, loud: { type: "boolean" } } as const;
@@ -67,14 +68,8 @@ Deno.test("parseArguments() names the option that an unknown one is nearest to",
 
 Deno.test("readGenerateArguments() leaves parameters open that are not given, except the seed", () => {
   const first = readGenerateArguments(["a"])!;
-  const { seed, ...others } = readParameters(first.parameters, {});
-  assertEquals([seed, ...Object.values(others)], [
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  const values = Object.values(readParameters(first.parameters, {}));
+  assertEquals(values, PARAMETER_NAMES.map(() => undefined));
   assertEquals([first.numImagesPerPrompt, first.seeds, first.device], [1, undefined, "auto"]);
 });
 
@@ -101,14 +96,20 @@ Deno.test("readRequest() gives each picture of a prompt a seed", async () => {
 
 Deno.test("readGenerateArguments() takes all parameters by their short names", () => {
   const numbers = ["--steps", "9", "--guidance", "-1", "--truncation", "0.5", "--images", "3"];
-  const args = ["a", "b", "--seed", "7", ...numbers];
+  const others = ["--top-k", "4", "--strength", "0.3", "--sampler", "fast:2", "--negative", "c"];
+  const args = ["a", "b", "--seed", "7", ...numbers, ...others, "--guidance-interval", "0-.5"];
   const { parameters, seeds, numImagesPerPrompt } = readGenerateArguments(args)!;
   assertEquals(readParameters(parameters, { numTrainTimesteps: 9 }), {
     seed: 7n,
     numInferenceSteps: 9,
+    sampler: "fast:2",
     guidanceScale: -1,
+    guidanceInterval: [0, 0.5],
+    negativePrompt: "c",
     truncationRate: 0.5,
+    topK: 4,
     numImagesPerPrompt: 3,
+    strength: 0.3,
   });
   assertEquals([seeds, numImagesPerPrompt], [[7n], 3]);
   assertThrows(

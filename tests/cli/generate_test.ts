@@ -258,8 +258,10 @@ Deno.test("generate --help tells the options and gives examples", async () => {
   }
   const version = await runTask("generate", ["--version"], { cwd: folder.path });
   assertMatch(version.stdout, /^vq-diffusion \d+\.\d+\.\d+ \(Deno .+\)\n$/);
-  assertMatch(stdout, /^ {2}--steps <n> +Denoising steps \(default: 100\)$/m);
-  assertMatch(stdout, /^ {2}--truncation <x> .*, 0 to 1 \(default: 1\)$/m);
+  assertMatch(stdout, /^ {2}--steps <n> +Denoising steps \(default: the model's, else 100\)$/m);
+  assertMatch(stdout, /^ {2}--strength <x> .*, 0 to 1 \(default: 0\.8; 1 with --mask\)$/m);
+  // Beside the examples all lines fit into a terminal of some width.
+  assertEquals(stdout.split("\n").filter((line) => line.length > 104), []);
 });
 
 /** All files of a folder by their paths. */

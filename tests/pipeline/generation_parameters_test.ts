@@ -8,7 +8,6 @@ import {
   type GenerationParameters,
   PARAMETER_NAMES,
   type ParameterName,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
 } from "../../src/pipeline/generation_parameters.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
@@ -23,8 +22,12 @@ Deno.test("checkParameters() takes what is given, then the model's default, then
   const diffusers = {
     seed: undefined,
     numInferenceSteps: 100,
+    sampler: undefined,
     guidanceScale: 5,
+    guidanceInterval: undefined,
+    negativePrompt: undefined,
     truncationRate: 1,
+    topK: undefined,
     numImagesPerPrompt: 1,
     strength: undefined,
   };
@@ -63,6 +66,10 @@ Deno.test("the documentation of the parameters has the defaults of the table", (
   // What takes the place of a default: of the comment, and of the tables of people.
   const open: Partial<Record<ParameterName, [comment: string, cell: string]>> = {
     seed: ["a random seed", "random"],
+    sampler: ["the model's", "the model's"],
+    guidanceInterval: ["at all steps", "all steps"],
+    negativePrompt: ["none", "none"],
+    topK: ["all", "all"],
     strength: ["0.8, or 1 with a mask", "0.8 or 1"],
   };
   for (const name of PARAMETER_NAMES) {
@@ -71,7 +78,7 @@ Deno.test("the documentation of the parameters has the defaults of the table", (
     assertMatch(comment ?? "", new RegExp(`Default:? ${open[name]?.[0] ?? value}\\b`));
     const row = new RegExp(`^\\| \`${name}\`.*$`, "m").exec(readme)?.[0] ?? "";
     const cells = row.split("|").map((cell) => cell.trim());
-    const option = PROMPT_PARAMETER_NAMES.includes(name) ? `\`--${shortName}\`` : "";
+    const option = `\`--${shortName.replaceAll("_", "-")}\``;
     assertEquals(cells.slice(3, 5), [option, `${open[name]?.[1] ?? value}`], name);
   }
 });

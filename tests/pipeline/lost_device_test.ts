@@ -81,6 +81,26 @@ for (const generator of ["TorchGenerator", "a generator of one's own"]) {
 }
 
 Deno.test({
+  name:
+    "VQDiffusionPipeline.generate() goes on with Wasm when the GPU is lost where guidance begins",
+  ignore,
+  fn: async () => {
+    // Leading steps at the timesteps 9 … 0, of which those from 5 on are guided: the fifth is the first.
+    const options = { seed: 4, guidanceInterval: [0, 0.06], negativePrompt: "a dog" } as const;
+    const expected = await onWasm(options);
+    await using gpu = await onGpu();
+    const onProgress = ({ step }: { step: number }) => {
+      if (step === 4) gpu.device.destroy();
+    };
+    assertEquals(
+      await gpu.pipe.generate(PROMPTS, { ...OPTIONS, ...options, onProgress }),
+      expected,
+    );
+    assertEquals(gpu.pipe.device.type, "wasm");
+  },
+});
+
+Deno.test({
   name: "VQDiffusionPipeline.stream() goes on with Wasm when the GPU is lost",
   ignore,
   fn: async () => {

@@ -95,7 +95,7 @@ for (const path of goldenCases("scheduler")) {
       const given = floats(data, batch!, classes!, pixels!);
       const rows = computed([batch!, pixels!, classes!], (y) => transpose(given, y));
       const truncated = floats(
-        truncate(rows, classes!, Number(rate)),
+        truncate(rows, classes!, { truncationRate: Number(rate) }),
         ...[batch!, pixels!, classes!],
       );
       const kept = computed(given.shape, (y) => transpose(truncated, y));

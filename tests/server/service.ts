@@ -5,6 +5,16 @@ import { type LogRecord, Service, type ServiceOptions } from "../../src/server/s
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
 import { pausingPipeline } from "./support.ts";
 
+/** Limits of the service. */
+export const LIMITS = {
+  maxSteps: 100,
+  maxImages: 4,
+  maxPromptLength: 100,
+  maxBodyBytes: 1000,
+  maxUploadBytes: 20_000,
+  maxPixels: 10_000,
+};
+
 /** Loads the tiny model, on one thread. */
 export async function loadTiny(): Promise<VQDiffusionPipeline> {
   return await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
@@ -28,7 +38,7 @@ export async function startService({ pausing = false, ...options }: TestOptions 
   const log: LogRecord[] = [];
   const service = new Service(pausing ? pipeline : pipe, {
     modelId: "tiny",
-    limits: { maxSteps: 100, maxImages: 4, maxPromptLength: 100, maxBodyBytes: 1000 },
+    limits: LIMITS,
     maxIdleSeconds: 1000,
     queue: { capacity: 8, capacityPerClient: 4 },
     log: (record) => log.push(record),

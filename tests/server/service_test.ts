@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { contactSheet } from "../../src/images/contact_sheet.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
-import { loadTiny, post, startService, until } from "./service.ts";
+import { LIMITS, loadTiny, post, startService, until } from "./service.ts";
 import { parseEvents } from "./support.ts";
 
 const EVENTS = { headers: { accept: "text/event-stream" } };
@@ -210,8 +210,9 @@ Deno.test("Service refuses bodies that are too long, of another type, or stop co
 
 Deno.test("Service logs requests, jobs and faults, and no prompts", async () => {
   await using server = await startService();
-  server.pipe.stream = () => {
-    throw new Error("Secret path");
+  server.pipe.stream = async function* () {
+    await Promise.reject(new Error("Secret path"));
+    yield* [];
   };
   const answer = await server.ask("/generate?prompt=aardvark");
   assertEquals(await answer.json(), { error: "The picture could not be drawn" });
@@ -249,7 +250,7 @@ Deno.test("Service counts requests by route, jobs and pictures for Prometheus", 
 Deno.test("Service tells the device, the parameters and their ranges", async () => {
   await using pipe = await loadTiny();
   await using server = await startService({
-    limits: { maxSteps: 9, maxImages: 2, maxPromptLength: 50, maxBodyBytes: 1000 },
+    limits: { ...LIMITS, maxSteps: 9, maxImages: 2, maxPromptLength: 50 },
   });
   const info = await (await server.ask("/info")).json();
   assertEquals([info.model, info.maxPromptLength], ["tiny", 50]);

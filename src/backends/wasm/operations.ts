@@ -273,7 +273,7 @@ export function rowMax(recorder: Recorder, x: FloatTensor, y: FloatTensor): void
 /** Records the guided and truncated prediction into y (batch, pixels, classes − 1). */
 export function predictStart(
   recorder: Recorder,
-  { logProbs, guidanceScale, truncationRate }: PredictStartInputs<WasmDevice>,
+  { logProbs, guidanceScale, truncationRate, topK }: PredictStartInputs<WasmDevice>,
   y: FloatTensor,
 ): void {
   recorder.push("predictStart", {
@@ -285,6 +285,7 @@ export function predictStart(
     guidanceScale: guidanceScale ?? 1,
     truncated: truncationRate !== undefined,
     truncationRate: truncationRate ?? 1,
+    topK: Math.min(topK ?? 0, columnsOf(y)),
   });
 }
 
@@ -319,7 +320,7 @@ export function posterior(
 
 /** Records a denoising step of `latents`. */
 export function sampleStep(recorder: Recorder, inputs: SampleStepInputs<WasmDevice>): void {
-  const { guidanceScale, truncationRate } = inputs;
+  const { guidanceScale, truncationRate, topK } = inputs;
   recorder.push("sampleStep", {
     logProbs: inputs.logProbs,
     latents: inputs.latents,
@@ -334,6 +335,7 @@ export function sampleStep(recorder: Recorder, inputs: SampleStepInputs<WasmDevi
     guidanceScale: guidanceScale ?? 1,
     truncated: truncationRate !== undefined,
     truncationRate: truncationRate ?? 1,
+    topK: Math.min(topK ?? 0, inputs.classes),
   });
 }
 

@@ -6,8 +6,8 @@
 
 import type { JobRequest } from "../../jobs/job.ts";
 import {
+  PARAMETER_NAMES,
   type ParameterLimits,
-  PROMPT_PARAMETER_NAMES,
   rangeOf,
   SHORT_NAMES,
 } from "../../pipeline/generation_parameters.ts";
@@ -95,7 +95,7 @@ export function readOpenAIRequest(
 
 /** The fields that are parameters of a generation, by their short names. */
 function valuesOf(given: RequestValues): RequestValues {
-  const names = PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!);
+  const names = PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!);
   return Object.fromEntries(Object.entries(given).filter(([name]) => names.includes(name)));
 }
 

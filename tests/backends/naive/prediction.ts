@@ -9,13 +9,15 @@ import { guide, truncate } from "./sampling.ts";
 
 /** Clamp, guidance, clamp, truncation: (batch, pixels, classes − 1). */
 export function predictStart(
-  { logProbs, guidanceScale, truncationRate }: PredictStartInputs<Naive>,
+  { logProbs, guidanceScale, ...kept }: PredictStartInputs<Naive>,
   y: Floats,
 ): void {
   const columns = columnsOf(logProbs);
   let p = clamped(logProbs.values);
   if (guidanceScale !== undefined) p = clamped(guide(p, columns, guidanceScale));
-  if (truncationRate !== undefined) p = clamped(truncate(p, columns, truncationRate));
+  if (kept.truncationRate !== undefined || kept.topK !== undefined) {
+    p = clamped(truncate(p, columns, kept));
+  }
   store(y, p);
 }
 

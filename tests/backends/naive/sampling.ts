@@ -1,7 +1,7 @@
 // The denoising step, written to be read: float64 inside, rounded to float32 when stored.
 // Rows are pixels: log p(x0) is (batch · pixels, classes − 1).
 
-import { SCHEDULE_COLUMNS } from "../../../src/backends/backend.ts";
+import { type PredictStartOptions, SCHEDULE_COLUMNS } from "../../../src/backends/backend.ts";
 import type { PosteriorInputs, SampleStepInputs } from "../../../src/backends/recording.ts";
 import { computed, type Floats, type Naive, store } from "./arrays.ts";
 import { logSumExp, mapRows } from "./rows.ts";
@@ -16,12 +16,12 @@ export function sampleStep(inputs: SampleStepInputs<Naive>): void {
 
 /** The logits that the tokens of t − 1 maximise: (batch · pixels, classes or classes − 1). */
 export function noisedLogits(inputs: SampleStepInputs<Naive>): Float64Array[] {
-  const { latents, noise, classes, pixels, guidanceScale, truncationRate } = inputs;
+  const { latents, noise, classes, pixels, guidanceScale } = inputs;
   const isLast = inputs.row.values[0] === 0;
   let p = inputs.logProbs.values;
   if (guidanceScale !== undefined) p = guide(p, classes - 1, guidanceScale);
-  if (truncationRate !== undefined) {
-    p = truncate(p, classes - 1, truncationRate).map((value) => Math.max(value, -70));
+  if (inputs.truncationRate !== undefined || inputs.topK !== undefined) {
+    p = truncate(p, classes - 1, inputs).map((value) => Math.max(value, -70));
   }
   if (!isLast) {
     const logProbs = { values: p, shape: [latents.values.length, classes - 1] };
@@ -51,15 +51,19 @@ export function guide(logProbs: Float32Array, columns: number, scale: number): F
 }
 
 /**
- * −∞ for all but the most probable classes, up to the one whose partial sum reaches the rate. The
- * partial sums are rounded to float32, as in the reference, where that decides at rate 1.
+ * −∞ for all but the most probable classes, up to the one whose partial sum reaches the rate, and no more
+ * than `topK`. The partial sums are rounded to float32, as in the reference, where that decides at rate 1.
  */
-export function truncate(logProbs: Float32Array, columns: number, rate: number): Float32Array {
+export function truncate(
+  logProbs: Float32Array,
+  columns: number,
+  { truncationRate: rate = Infinity, topK = Infinity }: PredictStartOptions,
+): Float32Array {
   return mapRows(logProbs, columns, (row) => {
     const order = Array.from(row.keys()).sort((a, b) => row[b]! - row[a]! || a - b);
     const out = new Float64Array(columns).fill(-Infinity);
     let partialSum = 0;
-    for (const k of order) {
+    for (const k of order.slice(0, topK)) {
       out[k] = row[k]!;
       partialSum += Math.fround(Math.exp(row[k]!));
       if (Math.fround(partialSum) >= Math.fround(rate)) break;

@@ -21,10 +21,7 @@ export function testPrediction(name: string, makeBackend: MakeBackend): void {
     for (const [batch, pixels, classes] of SHAPES) {
       for (const guidanceScale of [undefined, 0.5, 5]) {
         for (const truncationRate of [undefined, 0.5, 0.86]) {
-          const options = {
-            ...(guidanceScale !== undefined && { guidanceScale }),
-            ...(truncationRate !== undefined && { truncationRate }),
-          };
+          const options = { guidanceScale, truncationRate };
           const images = (guidanceScale === undefined ? 1 : 2) * batch;
           await compare(
             backend,
@@ -37,6 +34,29 @@ export function testPrediction(name: string, makeBackend: MakeBackend): void {
         }
       }
     }
+  });
+
+  Deno.test(`${name}: Frame.predictStart() keeps no more than the best classes`, async () => {
+    await using backend = await makeBackend();
+    for (const [batch, pixels, classes] of SHAPES) {
+      for (const topK of [1, 5, 100]) {
+        for (const options of [{ topK }, { topK, truncationRate: 0.86 }]) {
+          await compare(
+            backend,
+            `${batch} × ${pixels} of ${classes}, ${JSON.stringify(options)}`,
+            (t) => t.frame.predictStart(predictions(t, batch, pixels, classes), options),
+            // The log-softmax before it; a class too many or too few would be off by far more.
+            { absolute: 1e-4 },
+          );
+        }
+      }
+    }
+    const equals = [-2, -1, -2, -2];
+    const { data } = await result(
+      backend,
+      (t) => t.frame.predictStart(t.tensor(equals, 1, 1, 4), { topK: 3 }),
+    );
+    assertEquals([...data], [-2, -1, -2, -70]);
   });
 
   Deno.test(`${name}: Frame.predictStart() clamps what it guides by first`, async () => {
@@ -109,6 +129,7 @@ export const PREDICTION_REFUSALS: Refusals = {
     (t, f) => f.predictStart(t.floats(3, 2, 8), { guidanceScale: 5 }),
     (t, f) => f.predictStart(t.floats(2, 2, 8), { guidanceScale: NaN }),
     (t, f) => f.predictStart(t.floats(2, 2, 8), { truncationRate: Infinity }),
+    (t, f) => f.predictStart(t.floats(2, 2, 8), { topK: 0 }),
   ],
   rowMax: [
     (t, f) => f.rowMax(t.floats(8)),

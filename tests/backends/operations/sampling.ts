@@ -1,7 +1,7 @@
 // Tests of Frame.posterior() and Frame.sampleStep().
 
 import { assert, assertEquals } from "@std/assert";
-import type { Backend, Tensor } from "../../../src/backends/backend.ts";
+import type { Backend, PredictStartOptions, Tensor } from "../../../src/backends/backend.ts";
 import type { SampleStepInputs } from "../../../src/backends/recording.ts";
 import { noiseSchedules, scheduleRows } from "../../../src/schedulers/noise_schedules.ts";
 import { computed, floats, ints, type Naive } from "../naive/arrays.ts";
@@ -38,8 +38,7 @@ export function testSampling(name: string, makeBackend: MakeBackend): void {
       for (const row of [0, 1, 37, TIMESTEPS - 1]) {
         for (const guidanceScale of [undefined, 5]) {
           for (const truncationRate of [undefined, 0.5, 0.86, 1]) {
-            const step = new Step(sizes, row, guidanceScale, truncationRate);
-            await compareStep(backend, step);
+            await compareStep(backend, new Step(sizes, row, { guidanceScale, truncationRate }));
           }
         }
       }
@@ -49,8 +48,34 @@ export function testSampling(name: string, makeBackend: MakeBackend): void {
   Deno.test(`${name}: Frame.sampleStep() keeps the best class at any truncation rate`, async () => {
     await using backend = await makeBackend();
     for (const rate of [0, 1e-6]) {
-      await compareStep(backend, new Step([2, 16, 33], 0, undefined, rate));
+      await compareStep(backend, new Step([2, 16, 33], 0, { truncationRate: rate }));
     }
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() keeps no more than the best classes`, async () => {
+    await using backend = await makeBackend();
+    for (const sizes of SHAPES) {
+      for (const row of [0, 37]) {
+        for (const topK of [1, 2, 40, 2 ** 40]) {
+          for (const truncationRate of [undefined, 0.86]) {
+            await compareStep(backend, new Step(sizes, row, { topK, truncationRate }));
+          }
+          await compareStep(backend, new Step(sizes, row, { topK, guidanceScale: 5 }));
+        }
+      }
+    }
+  });
+
+  Deno.test(`${name}: Frame.sampleStep() keeps the first of equals`, async () => {
+    await using backend = await makeBackend();
+    const step = new Step([1, 1, 300], 0, { topK: 130 });
+    step.logProbs.fill(-Math.log(299));
+    // The 131st class would win, and after it the 130th.
+    step.noise.fill(0.5);
+    step.noise[130] = 0.999;
+    step.noise[129] = 0.9;
+    const { data } = await result(backend, (t) => step.record(t));
+    assertEquals([...data], [129]);
   });
 
   Deno.test(`${name}: Frame.sampleStep() takes the first of equals`, async () => {
@@ -86,12 +111,11 @@ class Step {
   constructor(
     [batch, pixels, classes]: readonly [number, number, number],
     readonly row: number,
-    readonly guidanceScale?: number,
-    readonly truncationRate?: number,
+    readonly options: PredictStartOptions = {},
   ) {
     [this.batch, this.pixels, this.classes] = [batch, pixels, classes];
     const random = new Random(classes + row);
-    const rows = (guidanceScale === undefined ? 1 : 2) * batch * pixels;
+    const rows = (options.guidanceScale === undefined ? 1 : 2) * batch * pixels;
     const logits = random.floats(rows * (classes - 1), -4, 4);
     const sharpness = (i: number) => 1 + Math.floor(i / (classes - 1)) % 5;
     const sharp = floats(logits.map((value, i) => value * sharpness(i)), rows, classes - 1);
@@ -109,8 +133,8 @@ class Step {
   }
 
   get label(): string {
-    return `${this.batch} × ${this.pixels} of ${this.classes} at ${this.row}, ` +
-      `guidance ${this.guidanceScale}, truncation ${this.truncationRate}`;
+    const options = JSON.stringify(this.options);
+    return `${this.batch} × ${this.pixels} of ${this.classes} at ${this.row}, ${options}`;
   }
 
   inputs(t: Trial) {
@@ -129,7 +153,7 @@ class Step {
 
   /** The arguments of the naive functions. */
   get naive(): SampleStepInputs<Naive> {
-    const { batch, pixels, classes, guidanceScale, truncationRate } = this;
+    const { batch, pixels, classes, options } = this;
     const rows = this.logProbs.length / (classes - 1);
     return {
       logProbs: floats(this.logProbs, rows, classes - 1),
@@ -139,8 +163,7 @@ class Step {
       row: ints([this.row], 1),
       lastRow: TIMESTEPS,
       ...{ batch, pixels, classes },
-      ...(guidanceScale !== undefined && { guidanceScale }),
-      ...(truncationRate !== undefined && { truncationRate }),
+      ...options,
     };
   }
 
@@ -149,8 +172,7 @@ class Step {
     t.frame.sampleStep(logProbs, {
       ...inputs,
       noise: t.tensor(this.noise, this.batch, this.classes, this.pixels),
-      ...(this.guidanceScale !== undefined && { guidanceScale: this.guidanceScale }),
-      ...(this.truncationRate !== undefined && { truncationRate: this.truncationRate }),
+      ...this.options,
     });
     return inputs.latents;
   }
@@ -211,5 +233,7 @@ export const SAMPLING_REFUSALS: Refusals = {
     (t, f) => f.sampleStep(t.floats(2, 3, 8), stepInputs(t)),
     (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), noise: t.floats(1, 8, 3) }),
     (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), schedule: t.floats(6, 5) }),
+    (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), topK: 0 }),
+    (t, f) => f.sampleStep(t.floats(1, 3, 8), { ...stepInputs(t), topK: 1.5 }),
   ],
 };

@@ -65,6 +65,7 @@ function predictStartKernel({ guided, truncated }: PredictionVariant): Kernel {
       bound0: "u32",
       bound1: "u32",
       bound2: "u32",
+      topK: "u32",
     },
     body: () => `
 ${guided || truncated ? PIXEL_REDUCTIONS : ""}
@@ -90,16 +91,25 @@ ${rowMain(THREADS)}
 /** Records the guided and truncated prediction into y (batch, pixels, classes − 1). */
 export function predictStart(
   recorder: Recorder,
-  { logProbs, guidanceScale, truncationRate }: PredictStartInputs<WebGpuDevice>,
+  { logProbs, guidanceScale, truncationRate, topK }: PredictStartInputs<WebGpuDevice>,
   y: FloatTensor,
 ): void {
-  const rows = rowsOf(y);
-  const [guided, truncated] = [guidanceScale !== undefined, truncationRate !== undefined];
-  const [bound0, bound1, bound2] = truncationBound(truncationRate ?? 1);
+  const [rows, columns] = [rowsOf(y), columnsOf(y)];
+  const guided = guidanceScale !== undefined;
+  const truncated = truncationRate !== undefined || topK !== undefined;
+  const [bound0, bound1, bound2] = truncationBound(truncationRate ?? Infinity);
   recorder.dispatch(
     predictStartKernel({ guided, truncated }),
     { logProbs, values: y },
-    { rows, columns: columnsOf(y), guidanceScale: guidanceScale ?? 1, bound0, bound1, bound2 },
+    {
+      rows,
+      columns,
+      guidanceScale: guidanceScale ?? 1,
+      bound0,
+      bound1,
+      bound2,
+      topK: Math.min(topK ?? columns, columns),
+    },
     linearWorkgroups(rows),
   );
 }

@@ -91,6 +91,7 @@ function sampleStepKernel({ guided, truncated }: StepVariant): Kernel {
       bound0: "u32",
       bound1: "u32",
       bound2: "u32",
+      topK: "u32",
     },
     body: () => `
 ${POSTERIOR}
@@ -174,11 +175,12 @@ export function sampleStep(
   inputs: SampleStepInputs<WebGpuDevice>,
 ): void {
   const { logProbs, latents, schedule, row, noise } = inputs;
-  const { guidanceScale, truncationRate, pixels, classes, lastRow } = inputs;
+  const { guidanceScale, truncationRate, topK, pixels, classes, lastRow } = inputs;
   const rows = latents.size;
   const columns = classes - 1;
-  const [guided, truncated] = [guidanceScale !== undefined, truncationRate !== undefined];
-  const [bound0, bound1, bound2] = truncationBound(truncationRate ?? 1);
+  const guided = guidanceScale !== undefined;
+  const truncated = truncationRate !== undefined || topK !== undefined;
+  const [bound0, bound1, bound2] = truncationBound(truncationRate ?? Infinity);
   using _scope = recorder.scope();
   const values = guided || truncated ? recorder.result([rows, columns]) : undefined;
   recorder.dispatch(
@@ -193,6 +195,7 @@ export function sampleStep(
       bound0,
       bound1,
       bound2,
+      topK: Math.min(topK ?? columns, columns),
     },
     linearWorkgroups(rows),
   );

@@ -1,7 +1,8 @@
 /**
  * Truncation of log p(x_0), as WGSL that the kernels of sampling and prediction share.
  *
- * It keeps the most probable classes up to the one whose partial sum reaches the rate. Instead of
+ * It keeps the most probable classes up to the one whose partial sum reaches the rate, but no more than
+ * a number of them. Instead of
  * sorting, the least probable class to keep is found digit by digit: four times, the classes that
  * begin with the digits found so far are counted and summed by their next eight bits, and the lowest
  * bin is taken that the partial sum of all above it does not exclude. Sums are integers, so that they
@@ -20,7 +21,7 @@ const BINS = THREADS;
 
 /**
  * `truncate(thread, start, bound)` replaces improbable classes of `values` by −70 and raises the
- * others to it. Needs `PIXEL_REDUCTIONS` of posterior.ts.
+ * others to it. Needs `PIXEL_REDUCTIONS` of posterior.ts and the parameters `columns` and `topK`.
  */
 export const TRUNCATE = `
 // Larger for larger floats.
@@ -36,9 +37,9 @@ fn less(a: vec3u, b: vec3u) -> bool {
   if (a.y != b.y) { return a.y < b.y; }
   return a.z < b.z;
 }
-// Whether the rate leaves room for a class when classes of this sum and number are more probable.
+// Whether there is room for a class when classes of this sum and number are more probable.
 fn hasRoom(before: vec4u, bound: vec3u) -> bool {
-  return before.w == 0u || less(carried(before.xyz), bound);
+  return before.w == 0u || (before.w < params.topK && less(carried(before.xyz), bound));
 }
 var<workgroup> binCounts: array<atomic<u32>, ${BINS}>;
 var<workgroup> binDigits: array<atomic<u32>, ${3 * BINS}>;
@@ -69,7 +70,7 @@ fn sumAbove(thread: u32, own: vec4u) -> vec4u {
   }
   return total_values[thread] - own;
 }
-// Index of the first of some equals that the rate leaves no room for.
+// Index of the first of some equals that there is no room for.
 fn cutEquals(start: u32, key: u32, before: vec4u, members: u32, bound: vec3u) -> u32 {
   let step = vec4u(digits(preciseExp(ofKey(key))), 1u);
   var sum = before + step;

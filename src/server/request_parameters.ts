@@ -27,6 +27,9 @@ import { readJsonBody } from "./json_body.ts";
 import type { BodyLimits } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
+/** Longest side that pictures are enlarged to. */
+export const MOST_SIDE = 1024;
+
 /** What requests may ask for at most. */
 export interface RequestLimits {
   /** Denoising steps. */
@@ -108,9 +111,7 @@ export async function readParameters(
   const files = filesOf(values, uploads);
   const isVariation = files.image !== undefined && (values["prompt"] ?? "") === "";
   const prompt = isVariation ? undefined : promptOf(values["prompt"], limits.maxPromptLength);
-  if (values["negative"] !== undefined) {
-    textOf("negative", values["negative"], limits.maxPromptLength);
-  }
+  checkNegative(values, limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
   return { prompt, files, previews, values };
@@ -199,6 +200,15 @@ function textValues(texts: Iterable<readonly [string, string]>): Record<string, 
  */
 export function promptOf(value: unknown, maxLength: number): string {
   return textOf("prompt", value, maxLength);
+}
+
+/**
+ * Checks the negative prompt, if there is one.
+ *
+ * @throws {RequestError} If it is no text, or too long.
+ */
+export function checkNegative({ negative }: RequestValues, maxLength: number): void {
+  if (negative !== undefined) textOf("negative", negative, maxLength);
 }
 
 function textOf(name: string, value: unknown, maxLength: number): string {

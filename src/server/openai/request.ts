@@ -14,29 +14,21 @@ import {
 import { jobOf } from "../job.ts";
 import { RequestError } from "../request_error.ts";
 import {
+  checkNegative,
+  MOST_SIDE,
   numberOf,
   promptOf,
   refuse,
   type RequestLimits,
   type RequestValues,
 } from "../request_parameters.ts";
+import type { ServedModel } from "../routes.ts";
 
 /** Names of models that clients have built in; they stand for the one that is served. */
 const OTHER_NAMES = /^(dall-e|gpt-image|chatgpt-image)-/;
 
 /** The most previews of a stream, as OpenAI has it. */
 const MOST_PARTIAL_IMAGES = 3;
-
-/** Longest side that pictures are enlarged to. */
-const MOST_SIDE = 1024;
-
-/** What is served. */
-export interface ServedModel {
-  /** Its name in requests. */
-  readonly id: string;
-  /** Side of its pictures, in pixels. */
-  readonly side: number;
-}
 
 /** What pictures are encoded as. */
 export type OutputFormat =
@@ -54,42 +46,64 @@ export interface OpenAIRequest {
   readonly scale: number;
   /** What pictures are encoded as. */
   readonly format: OutputFormat;
+  /** What the names of its events begin with. */
+  readonly events: "image_generation" | "image_edit";
+}
+
+/** What requests may ask for. */
+export interface OpenAILimits {
+  readonly request: RequestLimits;
+  readonly parameters: ParameterLimits;
 }
 
 /**
- * Reads a request. Fields that it may have beside OpenAI's are those of the table of parameters, such as
- * `seed`, `steps` and `guidance`; others are ignored.
+ * Reads a request for pictures of a prompt.
  *
  * @throws {RequestError} If a field is wrong, or asks for what there is not.
  */
 export function readOpenAIRequest(
   body: RequestValues,
   model: ServedModel,
-  limits: { readonly request: RequestLimits; readonly parameters: ParameterLimits },
+  limits: OpenAILimits,
+): OpenAIRequest {
+  const prompt = promptOf(body["prompt"] ?? undefined, limits.request.maxPromptLength);
+  return readImagesRequest(body, prompt, model, limits);
+}
+
+/**
+ * Reads what all requests have in common. Fields that they may have beside OpenAI's are those of the table
+ * of parameters, such as `seed`, `steps` and `guidance`; others are ignored.
+ *
+ * @param prompt Undefined for variations.
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export function readImagesRequest(
+  body: RequestValues,
+  prompt: string | undefined,
+  model: ServedModel,
+  { request, parameters }: OpenAILimits,
 ): OpenAIRequest {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
   checkModel(given["model"], model);
   const format = formatOf(given);
-  const prompt = promptOf(given["prompt"], limits.request.maxPromptLength);
-  const images = numberOf("n", given["n"], true, rangeOf("numImagesPerPrompt", limits.parameters));
+  const images = numberOf("n", given["n"], true, rangeOf("numImagesPerPrompt", parameters));
   const { stream = false } = given;
   if (typeof stream !== "boolean") refuse("stream", "true or false", stream);
   const range = { min: 0, max: MOST_PARTIAL_IMAGES };
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
-  const values = { ...valuesOf(given), images };
-  const job = jobOf({ prompt, previews: 0, values }, limits.parameters);
+  const own = { ...valuesOf(given), images };
+  checkNegative(own, request.maxPromptLength);
+  const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
+  const previewSteps = partialImages === 0
+    ? 0
+    : Math.max(1, Math.floor(values.numInferenceSteps / (partialImages + 1)));
   return {
-    job: {
-      prompt,
-      values: job.values,
-      previewSteps: partialImages === 0
-        ? 0
-        : Math.max(1, Math.floor(job.values.numInferenceSteps / (partialImages + 1))),
-    },
+    job: { prompt, values, previewSteps },
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),
     format,
+    events: "image_generation",
   };
 }
 

@@ -4,17 +4,22 @@
 
 import { useSignal } from "npm:@preact/signals@2.11.4";
 import type { JSX } from "npm:preact@11.2.0";
-import type { Info, Parameter } from "./api.ts";
+import type { Info } from "./api.ts";
+import { browserDevice, loading } from "./browser.ts";
+import { StartPictureField } from "./editor.tsx";
+import { Field } from "./fields.tsx";
 import {
+  choosePlace,
+  common,
   drawing,
   info,
   isSeedRandom,
-  numbers,
+  others,
+  place,
   prompt,
   seed,
   submit,
   useToken,
-  values,
 } from "./state.ts";
 
 /** Prompts that are proposed at a time. */
@@ -45,14 +50,22 @@ export function Form(): JSX.Element {
         />
       </label>
       {info.value && info.value.names.length > 0 && <Proposals {...info.value} />}
-      <SeedField />
-      <div class="fields">
-        {numbers.value.map((parameter) => <NumberField key={parameter.name} {...parameter} />)}
-      </div>
       <button type="submit" class="main" disabled={info.value === undefined}>
         {drawing.value ? "Add to the queue" : "Draw"}
       </button>
       <p class="quiet">Ctrl+Enter draws, Escape stops.</p>
+      <SeedField />
+      <div class="fields">
+        {common.value.map((parameter) => <Field key={parameter.name} {...parameter} />)}
+      </div>
+      <StartPictureField />
+      <details>
+        <summary>More settings</summary>
+        <div class="fields">
+          {others.value.map((parameter) => <Field key={parameter.name} {...parameter} />)}
+        </div>
+      </details>
+      {info.value?.browser && <PlaceField />}
     </form>
   );
 }
@@ -113,26 +126,36 @@ function SeedField(): JSX.Element {
   );
 }
 
-function NumberField({ name, type, help, min, max }: Parameter): JSX.Element {
+/** Where pictures are drawn. */
+function PlaceField(): JSX.Element {
+  const { device } = info.value!;
+  const own = browserDevice.value;
+  const ownText = loading.value ||
+    (own ? `${own.name} (${own.reason})` : "It loads the model when it first draws");
+  const places = [
+    ["server", "On the server", `${device.name} (${device.reason})`],
+    ["browser", "In this browser", ownText],
+  ] as const;
   return (
-    <label>
-      {name[0]!.toUpperCase() + name.slice(1)}
-      <input
-        name={name}
-        type="number"
-        required
-        min={min ?? ""}
-        max={max ?? ""}
-        step={type === "integer" ? 1 : "any"}
-        value={values.value[name] ?? ""}
-        onInput={({ currentTarget }) => {
-          const { valueAsNumber } = currentTarget;
-          if (Number.isNaN(valueAsNumber)) return;
-          values.value = { ...values.value, [name]: valueAsNumber };
-        }}
-      />
-      <small>{help}</small>
-    </label>
+    <fieldset>
+      <legend>Draw</legend>
+      {places.map(([value, label, text]) => (
+        <label key={value} class="inline">
+          <input
+            name="place"
+            type="radio"
+            value={value}
+            checked={place.value === value}
+            onChange={() => choosePlace(value)}
+          />
+          <span>
+            {label}
+            <br />
+            <small>{text}</small>
+          </span>
+        </label>
+      ))}
+    </fieldset>
   );
 }
 

@@ -14,8 +14,10 @@ import {
   removePicture,
   removeTask,
   reuse,
+  startFrom,
   status,
   stop,
+  titleOf,
   waiting,
 } from "./state.ts";
 import type { Picture } from "./store.ts";
@@ -35,11 +37,12 @@ export function Progress(): JSX.Element {
 
 function Current(): JSX.Element {
   const { settings, text, step, steps, previews } = drawing.value!;
-  const count = settings.values["images"] ?? 1;
+  const count = Number(settings.values["images"] ?? 1);
+  const title = titleOf(settings);
   return (
     <>
       <div class="row apart">
-        <h2>{settings.prompt}</h2>
+        <h2>{title}</h2>
         <button type="button" onClick={stop}>Stop</button>
       </div>
       <progress aria-label="Progress" value={step} max={steps} />
@@ -47,7 +50,7 @@ function Current(): JSX.Element {
       <div class="pictures">
         {Array.from({ length: count }, (_, i) =>
           previews[i]
-            ? <img key={i} src={previews[i]} alt={`Preview of ${settings.prompt}`} />
+            ? <PngImage key={i} png={previews[i]} alt={`Preview of ${title}`} />
             : <div key={i} class="placeholder" />)}
       </div>
     </>
@@ -60,7 +63,7 @@ function Newest(): JSX.Element | null {
   if (!picture) return null;
   return (
     <div class="pictures">
-      <PngImage {...picture} />
+      <PngImage png={picture.png} alt={titleOf(picture.settings)} />
     </div>
   );
 }
@@ -73,11 +76,15 @@ function Waiting(): JSX.Element {
         {!drawing.value && <button type="button" onClick={drawAll}>Go on</button>}
       </div>
       <ol>
-        {waiting.value.map(({ id, settings: { prompt } }) => (
+        {waiting.value.map(({ id, settings }) => (
           <li key={id}>
             <div class="row apart">
-              <span>{prompt}</span>
-              <button type="button" aria-label={`Remove ${prompt}`} onClick={() => removeTask(id)}>
+              <span>{titleOf(settings)}</span>
+              <button
+                type="button"
+                aria-label={`Remove ${titleOf(settings)}`}
+                onClick={() => removeTask(id)}
+              >
                 Remove
               </button>
             </div>
@@ -108,8 +115,9 @@ export function Gallery(): JSX.Element {
 }
 
 function Entry(picture: Picture): JSX.Element {
-  const { id, settings: { prompt, seed, values } } = picture;
-  const url = usePng(picture);
+  const { id, settings: { seed, values } } = picture;
+  const prompt = titleOf(picture.settings);
+  const url = usePng(picture.png);
   const name = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60);
   const details = Object.entries(values).filter(([key]) => key !== "images")
     .map(([key, value]) => `${key} ${value}`).join(", ");
@@ -132,6 +140,13 @@ function Entry(picture: Picture): JSX.Element {
         <button type="button" aria-label={`Keep the seed ${seed}`} onClick={() => keepSeed(seed)}>
           Seed
         </button>
+        <button
+          type="button"
+          aria-label={`Start from ${prompt}`}
+          onClick={() => startFrom(picture.png)}
+        >
+          Edit
+        </button>
         <a
           class="button"
           href={url}
@@ -148,12 +163,12 @@ function Entry(picture: Picture): JSX.Element {
   );
 }
 
-function PngImage(picture: Picture): JSX.Element {
-  return <img src={usePng(picture)} alt={picture.settings.prompt} />;
+function PngImage({ png, alt }: { readonly png: Blob; readonly alt: string }): JSX.Element {
+  return <img src={usePng(png)} alt={alt} />;
 }
 
 /** A URL of a picture, as long as it is shown. */
-function usePng({ png }: Picture): string {
+function usePng(png: Blob): string {
   const url = useMemo(() => URL.createObjectURL(png), [png]);
   useEffect(() => () => URL.revokeObjectURL(url), [url]);
   return url;

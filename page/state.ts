@@ -2,6 +2,9 @@
 
 import { computed, signal } from "npm:@preact/signals@2.11.4";
 import { AnswerError, draw, type DrawEvent, fetchInfo, type Info, type Settings } from "./api.ts";
+import { drawInBrowser } from "./browser.ts";
+import { readPicture, withSettings } from "./settings.ts";
+import { startPicture, startPictureOf, useStartPicture } from "./start_picture.ts";
 import { openStore, type Picture, type PictureStore } from "./store.ts";
 
 /** Previews of a drawing, about. */
@@ -9,6 +12,12 @@ const PREVIEWS = 10;
 
 /** Where the bearer token is kept until the window is closed. */
 const TOKEN_KEY = "vq-diffusion-token";
+
+/** Where the choice is kept of what draws. */
+const PLACE_KEY = "vq-diffusion-place";
+
+/** What draws: the server, or this browser. */
+export type Place = "server" | "browser";
 
 /** Pictures that wait to be drawn. */
 export interface Task {
@@ -22,17 +31,19 @@ export interface Drawing extends Task {
   readonly text: string;
   readonly step: number;
   readonly steps: number;
-  /** Newest previews, as URLs. */
-  readonly previews: readonly string[];
+  /** Newest previews. */
+  readonly previews: readonly Blob[];
 }
 
 export const info = signal<Info | undefined>(undefined);
 export const token = signal(sessionStorage.getItem(TOKEN_KEY) ?? "");
+/** Whether this browser is to draw, if it can. */
+const wantsBrowser = signal(localStorage.getItem(PLACE_KEY) === "browser");
 export const needsToken = signal(false);
 export const prompt = signal("");
 export const seed = signal("");
 export const isSeedRandom = signal(true);
-export const values = signal<Readonly<Record<string, number>>>({});
+export const values = signal<Settings["values"]>({});
 export const waiting = signal<readonly Task[]>([]);
 export const drawing = signal<Drawing | undefined>(undefined);
 export const pictures = signal<readonly Picture[]>([]);
@@ -41,11 +52,26 @@ export const status = signal("");
 export const notes = signal<readonly string[]>([]);
 export const error = signal("");
 
-/** Parameters that are numbers and have a default, in the order of the form. */
-export const numbers = computed(() =>
-  info.value?.parameters.filter(({ type, default: value }) =>
-    (type === "integer" || type === "number") && value !== undefined
+/** What draws. */
+export const place = computed<Place>(() =>
+  wantsBrowser.value && info.value?.browser ? "browser" : "server"
+);
+
+/** Parameters that have a default, in the order of the form. */
+export const common = computed(() =>
+  info.value?.parameters.filter(({ default: value }) => value !== undefined) ?? []
+);
+
+/** Parameters that may be left out; the seed and the picture's strength have fields of their own. */
+export const others = computed(() =>
+  info.value?.parameters.filter(({ name, type, default: value }) =>
+    value === undefined && type !== "seed" && name !== "strength"
   ) ?? []
+);
+
+/** Defaults by the names of the parameters. */
+const defaults = computed<Settings["values"]>(() =>
+  Object.fromEntries(common.value.map(({ name, default: value }) => [name, value!]))
 );
 
 let store: PictureStore | undefined;
@@ -76,23 +102,38 @@ async function loadInfo(): Promise<void> {
     error.value = "";
     info.value = await fetchInfo(token.value);
     needsToken.value = false;
-    values.value = Object.fromEntries(
-      numbers.value.map(({ name, default: value }) => [name, value!]),
-    );
+    values.value = defaults.value;
   } catch (reason) {
     needsToken.value = reason instanceof AnswerError && reason.status === 401;
     if (!needsToken.value || token.value !== "") error.value = messageOf(reason);
   }
 }
 
-/** Puts what the form says into the queue. */
-export function submit(): void {
-  if (prompt.value.trim() === "") return;
-  const settings: Settings = {
-    prompt: prompt.value.trim(),
-    seed: isSeedRandom.value || seed.value.trim() === "" ? undefined : seed.value.trim(),
-    values: values.value,
+/** Chooses what draws from now on. */
+export function choosePlace(chosen: Place): void {
+  wantsBrowser.value = chosen === "browser";
+  localStorage.setItem(PLACE_KEY, chosen);
+}
+
+/** Sets the value of a parameter, or leaves it to the model. */
+export function setValue(name: string, value: number | string | undefined): void {
+  const { [name]: _, ...rest } = values.value;
+  values.value = value === undefined ? rest : { ...rest, [name]: value };
+}
+
+/** Puts what the form says into the queue. Without a prompt, a picture is varied. */
+export async function submit(): Promise<void> {
+  const text = prompt.value.trim();
+  if (text === "" && startPicture.value === undefined) return;
+  const { strength: _, ...rest } = values.value;
+  const own = seed.value.trim();
+  const given = {
+    prompt: text,
+    seed: isSeedRandom.value || own === "" ? undefined : own,
+    values: startPicture.value ? values.value : rest,
   };
+  const picture = await startPictureOf();
+  const settings: Settings = picture ? { ...given, picture } : given;
   waiting.value = [...waiting.value, { id: nextId++, settings }];
   if (drawing.value === undefined) drawAll();
 }
@@ -108,11 +149,35 @@ export function removeTask(id: number): void {
 }
 
 /** Brings the settings of a picture back into the form. */
-export function reuse({ settings }: Picture): void {
-  prompt.value = settings.prompt;
-  values.value = { ...values.value, ...settings.values, images: 1 };
-  keepSeed(settings.seed);
+export async function reuse({ settings }: Picture): Promise<void> {
+  fill(settings);
+  await startFrom(settings.picture?.image, settings.picture?.mask);
   status.value = "The settings of the picture are in the form";
+}
+
+/** Takes a file of a picture: its settings, if it was drawn here or by the command line, else the picture. */
+export async function takeFile(file: File): Promise<void> {
+  error.value = "";
+  try {
+    const settings = await readPicture(file, info.value?.parameters ?? []);
+    if (settings === undefined) return await startFrom(file);
+    fill(settings);
+    status.value = `The settings of ${file.name} are in the form`;
+  } catch (reason) {
+    error.value = messageOf(reason);
+  }
+}
+
+/** Takes a picture to start from, and the part of it to repaint; undefined for none. */
+export async function startFrom(file: Blob | undefined, mask?: Blob): Promise<void> {
+  error.value = "";
+  await useStartPicture(file, mask).catch((reason) => error.value = messageOf(reason));
+}
+
+function fill(settings: Settings): void {
+  prompt.value = settings.prompt;
+  values.value = { ...defaults.value, ...settings.values, images: 1 };
+  if (settings.seed !== undefined) keepSeed(settings.seed);
 }
 
 /** Puts a seed into the form, to be drawn with from now on. */
@@ -131,8 +196,8 @@ export async function removePicture(id: number): Promise<void> {
 export async function drawAll(): Promise<void> {
   for (let task = waiting.value[0]; task; task = waiting.value[0]) {
     waiting.value = waiting.value.slice(1);
-    drawing.value = { ...task, text: "Asking the server", step: 0, steps: 1, previews: [] };
-    status.value = `Drawing ${task.settings.prompt}`;
+    drawing.value = { ...task, text: "Preparing", step: 0, steps: 1, previews: [] };
+    status.value = `Drawing ${titleOf(task.settings)}`;
     notes.value = [];
     error.value = "";
     stopDrawing = new AbortController();
@@ -172,15 +237,19 @@ async function drawPatiently({ settings }: Task, signal: AbortSignal): Promise<v
 }
 
 async function drawOne(settings: Settings, signal: AbortSignal): Promise<void> {
-  const previews = Math.max(1, Math.floor((settings.values["steps"] ?? 100) / PREVIEWS));
+  const previews = Math.max(1, Math.floor(Number(settings.values["steps"] ?? 100) / PREVIEWS));
+  const options = { token: token.value, previews, signal };
+  const events = place.value === "browser" && info.value
+    ? drawInBrowser(settings, options, info.value)
+    : draw(settings, options);
   let begin = performance.now();
   let isDrawn = false;
-  for await (const event of draw(settings, { token: token.value, previews, signal })) {
+  for await (const event of events) {
     if (event.name === "started") begin = performance.now();
     if (event.name === "result") isDrawn = true;
     await take(event, settings, begin);
   }
-  if (!isDrawn) throw new Error("The server broke off");
+  if (!isDrawn) throw new Error("The drawing broke off");
 }
 
 async function take(event: DrawEvent, settings: Settings, begin: number): Promise<void> {
@@ -203,7 +272,7 @@ async function take(event: DrawEvent, settings: Settings, begin: number): Promis
         text: `Step ${step} of ${steps}, ${about(left)} left`,
         step,
         steps,
-        ...(previews && { previews: previews.map((file) => `data:image/png;base64,${file}`) }),
+        ...(previews && { previews }),
       });
       break;
     }
@@ -216,16 +285,16 @@ async function take(event: DrawEvent, settings: Settings, begin: number): Promis
 }
 
 async function keep(
-  { images, seeds }: { readonly images: readonly string[]; readonly seeds: readonly string[] },
+  { images, seeds }: { readonly images: readonly Blob[]; readonly seeds: readonly string[] },
   settings: Settings,
 ): Promise<void> {
   for (const [i, file] of images.entries()) {
-    const bytes = Uint8Array.from(atob(file), (character) => character.charCodeAt(0));
+    const own = { ...settings, seed: seeds[i]! };
     const id = Math.max(Date.now(), (pictures.value[0]?.id ?? 0) + 1);
     const picture: Picture = {
       id,
-      settings: { ...settings, seed: seeds[i]! },
-      png: new Blob([bytes], { type: "image/png" }),
+      settings: own,
+      png: await withSettings(file, own, info.value!),
     };
     pictures.value = [picture, ...pictures.value];
     await store?.add(picture).catch((reason) => {
@@ -233,9 +302,14 @@ async function keep(
     });
   }
   if (isSeedRandom.value) seed.value = seeds[0]!;
-  status.value = `${settings.prompt} is drawn, ${
+  status.value = `${titleOf(settings)} is drawn, ${
     seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds.join(", ")}`
   }`;
+}
+
+/** What pictures show, for people. */
+export function titleOf({ prompt }: Settings): string {
+  return prompt || "a variation";
 }
 
 function report(news: Partial<Drawing>): void {

@@ -10,11 +10,17 @@ const FILES: Readonly<Record<string, readonly [source: string, type: string]>> =
   "/icon.svg": ["page/icon.svg", "image/svg+xml"],
 };
 
-/** Bundles the program of the page. */
-async function bundle(): Promise<string> {
+/** Programs, by their paths on the server. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  "/page.js": "page/main.tsx",
+  "/drawer.js": "page/drawer.ts",
+};
+
+/** Bundles a program of the page. */
+async function bundle(source: string): Promise<string> {
   const options = ["--quiet", "--platform", "browser", "--minify"];
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", ...options, "page/main.tsx"],
+    args: ["bundle", ...options, source],
     cwd: ROOT,
   }).output();
   if (!success) throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
@@ -27,7 +33,9 @@ async function makeModule(): Promise<string> {
   for (const [path, [source, type]] of Object.entries(FILES)) {
     files[path] = { type, text: await Deno.readTextFile(new URL(source, ROOT)) };
   }
-  files["/page.js"] = { type: "text/javascript; charset=utf-8", text: await bundle() };
+  for (const [path, source] of Object.entries(PROGRAMS)) {
+    files[path] = { type: "text/javascript; charset=utf-8", text: await bundle(source) };
+  }
   const entries = Object.entries(files).map(([path, file]) => {
     return `  ${JSON.stringify(path)}: ${JSON.stringify(file)},\n`;
   });

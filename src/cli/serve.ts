@@ -4,8 +4,11 @@
  * @module
  */
 
+import { openFolder } from "../checkpoints/folders.ts";
+import { MissingFileError } from "../files/paths.ts";
+import { embeddedModel } from "../pipeline/session.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import { type LogRecord, Service } from "../server/service.ts";
+import { type BrowserParts, type LogRecord, Service } from "../server/service.ts";
 import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
@@ -15,6 +18,9 @@ import { print, printLog } from "./terminal.ts";
 
 /** Name of the embedded model in requests. */
 const EMBEDDED_ID = "vq-diffusion";
+
+/** Where `deno task bundle` puts the library for browsers. */
+const LIBRARY = new URL("../../out/browser/", import.meta.url);
 
 /**
  * Runs the command, until it is interrupted.
@@ -34,7 +40,7 @@ export async function serve(args: string[]): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   interrupt.signal.addEventListener("abort", () => stopped.resolve());
   await using pipe = await load(given, interrupt.signal);
-  const service = serviceOf(pipe, given, tokens);
+  const service = serviceOf(pipe, given, tokens, await browserParts(given));
   const server = listen(service, given);
   await stopped.promise;
   print("Stopping: pictures that are being drawn are finished");
@@ -60,10 +66,32 @@ async function load(
   });
 }
 
+/** What the page draws with by itself, if the library was bundled for it. */
+async function browserParts(
+  { model, revision, dtype }: ServeArguments,
+): Promise<BrowserParts | undefined> {
+  if (LIBRARY.protocol !== "file:") return undefined;
+  try {
+    return {
+      library: await openFolder(LIBRARY),
+      model: await openFolder(model ?? embeddedModel(), {
+        ...(model !== undefined && hubOptions()),
+        revision,
+      }),
+      // The embedded model is computed in float32, though it is stored as int8.
+      dtype: dtype ?? (model === undefined ? "fp32" : undefined),
+    };
+  } catch (error) {
+    if (error instanceof MissingFileError) return undefined;
+    throw error;
+  }
+}
+
 function serviceOf(
   pipe: VQDiffusionPipeline,
   { model, quiet, allowOrigin, maxIdleSeconds, ...limits }: ServeArguments,
   tokens: readonly string[] | undefined,
+  browser: BrowserParts | undefined,
 ): Service {
   const { capacity, capacityPerClient } = limits;
   return new Service(pipe, {
@@ -73,6 +101,7 @@ function serviceOf(
     queue: { capacity, capacityPerClient },
     tokens,
     allowOrigin,
+    browser,
     log: (record) => {
       if (!quiet || record.level === "error") printLog(logLine(record));
     },

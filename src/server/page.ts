@@ -6,10 +6,14 @@
 
 import { PAGE_FILES } from "./page_files.ts";
 
-/** The page may load its own files, ask its own server, show pictures it has made, and nothing else. */
+/**
+ * The page may load its own files, ask its own server, show pictures it has made, compute, and nothing
+ * else: kernels are compiled, and threads come from a script without a file.
+ */
 const POLICY = [
   "default-src 'none'",
-  "script-src 'self'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self' blob:",
   "style-src 'self'",
   "img-src 'self' blob: data:",
   "connect-src 'self'",
@@ -18,7 +22,8 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-const HEADERS = {
+/** Headers of all that the page loads. */
+export const PAGE_HEADERS = {
   "content-security-policy": POLICY,
   "cache-control": "no-cache",
   "cross-origin-embedder-policy": "require-corp",
@@ -34,5 +39,5 @@ export const PAGE_PATHS: readonly string[] = Object.keys(PAGE_FILES);
 /** Answers with a file of the page. */
 export function pageAnswer(path: string): Response {
   const { type, text } = PAGE_FILES[path]!;
-  return new Response(text, { headers: { ...HEADERS, "content-type": type } });
+  return new Response(text, { headers: { ...PAGE_HEADERS, "content-type": type } });
 }

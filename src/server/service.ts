@@ -7,6 +7,8 @@
 import { Hono } from "npm:hono@4.13.19";
 import { cors } from "npm:hono@4.13.19/cors";
 import { requestId } from "npm:hono@4.13.19/request-id";
+import type { WeightDType } from "../base/dtypes.ts";
+import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import { runWorker } from "../jobs/worker.ts";
@@ -21,6 +23,7 @@ import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { Metrics } from "./metrics.ts";
 import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
 import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
+import { FolderFiles } from "./folder_files.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
@@ -45,6 +48,16 @@ export interface LogRecord {
   readonly [field: string]: unknown;
 }
 
+/** What a page needs to draw by itself. */
+export interface BrowserParts {
+  /** The library as `deno task bundle` makes it for browsers. */
+  readonly library: ModelFolder;
+  /** The model. */
+  readonly model: ModelFolder;
+  /** How its weights are held. Default: as they are stored. */
+  readonly dtype?: WeightDType | undefined;
+}
+
 /** Options of {@linkcode Service}. */
 export interface ServiceOptions {
   /** Name of the model in requests. */
@@ -57,6 +70,8 @@ export interface ServiceOptions {
   readonly queue: JobQueueLimits;
   /** Bearer tokens, one of which each request has to bring. Default: none is needed. */
   readonly tokens?: readonly string[] | undefined;
+  /** What the page draws with by itself. Default: it does not. */
+  readonly browser?: BrowserParts | undefined;
   /** Origin whose pages may use the answers, `"*"` for all. Default: none but its own. */
   readonly allowOrigin?: string | undefined;
   /** Takes what is to be logged. */
@@ -122,6 +137,11 @@ export class Service {
     for (const path of PAGE_PATHS) {
       this.#add(path, { GET: () => pageAnswer(path) }, { open: true });
     }
+    const { browser } = this.#options;
+    if (browser !== undefined) {
+      this.#addFiles("/lib", browser.library, { open: true });
+      this.#addFiles("/model", browser.model);
+    }
     this.#add("/healthz", { GET: () => this.#health() }, { open: true });
     this.#add("/metrics", {
       GET: () =>
@@ -154,6 +174,13 @@ export class Service {
     });
   }
 
+  /** Adds the files of a folder. */
+  #addFiles(path: string, folder: ModelFolder, access: { readonly open?: boolean } = {}): void {
+    const files = new FolderFiles(folder);
+    const GET = ({ req }: Call) => files.answer(req.param("path")!, req.raw);
+    this.#add(`${path}/:path{.+}`, { GET }, access);
+  }
+
   async #admit(context: Call): Promise<void> {
     if (this.#options.allowOrigin === undefined) refuseOtherSites(context.req.raw);
     const client = await this.#tokens.clientOf(context.req.raw);
@@ -166,7 +193,14 @@ export class Service {
   }
 
   async #info(): Promise<Record<string, unknown>> {
-    return await serviceInfo(this.#pipe, this.#model, this.#limits(), this.#options.limits);
+    const { limits, browser } = this.#options;
+    return await serviceInfo(
+      this.#pipe,
+      this.#model,
+      this.#limits(),
+      limits,
+      browser,
+    );
   }
 
   /** What the model and the service allow. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { WeightDType } from "../base/dtypes.ts";
 import { VERSION } from "../base/version.ts";
 import {
   checkParameters,
@@ -19,12 +20,15 @@ import type { ServedModel } from "./routes.ts";
 /**
  * The model and its device, the parameters of requests with their ranges and defaults, and the names of
  * what the model can draw, if it knows them.
+ *
+ * @param browser How the page holds weights that draws by itself; undefined if it cannot.
  */
 export async function serviceInfo(
   pipe: VQDiffusionPipeline,
   { id, side }: ServedModel,
   limits: ParameterLimits,
   { maxPromptLength }: RequestLimits,
+  browser: { readonly dtype?: WeightDType | undefined } | undefined,
 ): Promise<Record<string, unknown>> {
   const defaults = checkParameters({}, limits);
   const parameters = PARAMETER_NAMES.map((name) => {
@@ -33,6 +37,7 @@ export async function serviceInfo(
     const finite = (bound: number | undefined) => Number.isFinite(bound) ? bound : undefined;
     return {
       name: shortName,
+      option: name,
       type,
       help,
       min: finite(min),
@@ -45,6 +50,7 @@ export async function serviceInfo(
     version: VERSION,
     model: id,
     device: pipe.device,
+    browser: browser && { dtype: browser.dtype },
     width: side,
     height: side,
     maxPromptLength,

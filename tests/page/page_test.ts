@@ -1,8 +1,11 @@
 // The page of `deno task serve` in Chromium.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { findBrowser, visit } from "../browser/browsers.ts";
+import { openDiskFolder } from "../../src/files/disk_folder.ts";
+import { bundle, findBrowser, visit } from "../browser/browsers.ts";
+import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
 import { startService } from "../server/service.ts";
+import { temporaryFolder } from "../temporary_folder.ts";
 
 const chromium = findBrowser("chromium");
 
@@ -17,6 +20,8 @@ interface Visit {
   readonly unnamed: string[];
   readonly kept: string[];
   readonly form: Record<string, string>;
+  readonly same: boolean[];
+  readonly changed: boolean[];
   readonly isRandom: boolean;
   readonly isSame: boolean;
   readonly download: string;
@@ -28,7 +33,11 @@ interface Visit {
 }
 
 /** Opens the page of a service, with the visitor in it, and waits for what it has seen. */
-async function visitPage(server: Awaited<ReturnType<typeof startService>>, hash = "") {
+async function visitPage(
+  server: Awaited<ReturnType<typeof startService>>,
+  hash = "",
+  browser = chromium,
+) {
   const result = Promise.withResolvers<Visit>();
   const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
   await using front = Deno.serve(options, async (request) => {
@@ -58,7 +67,7 @@ async function visitPage(server: Awaited<ReturnType<typeof startService>>, hash 
     }
   });
   const url = new URL(`http://127.0.0.1:${front.addr.port}/${hash}`);
-  return await visit(chromium!, url, result.promise);
+  return await visit(browser!, url, result.promise);
 }
 
 Deno.test({
@@ -96,6 +105,31 @@ Deno.test({
     assertEquals(outcomes, ["cancelled", "done", "done", "done"]);
   },
 });
+
+for (const browser of [chromium, findBrowser("firefox")]) {
+  Deno.test({
+    name: `page/main.tsx draws by itself what the server draws, in ${browser?.name ?? "a browser"}`,
+    ignore: browser === undefined,
+    async fn() {
+      await using folder = await temporaryFolder();
+      await bundle(folder.path);
+      await using server = await startService({
+        browser: {
+          library: await openDiskFolder(folder.path),
+          model: folderOf(tinyFiles()),
+        },
+      });
+      const seen = await visitPage(server, "#browser", browser);
+      assertEquals(seen.error, undefined);
+      assertMatch(seen.header, /^Model tiny, drawn in this browser by: Wasm, /);
+      assertEquals(seen.same, [true, true]);
+      assertEquals(seen.form, { steps: "3", seed: "7" });
+      // What was not painted is as it was.
+      assertEquals(seen.changed, [true, false]);
+      assertEquals([seen.violations, seen.unnamed], [[], []]);
+    },
+  });
+}
 
 Deno.test({
   name: "page/main.tsx asks for a token if the server wants one",

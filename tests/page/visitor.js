@@ -52,7 +52,7 @@ async function pixels(image) {
 
 /** Controls without a name for those who do not see them. */
 function unnamed() {
-  return all("button, a, input, textarea, progress, img").filter((control) => {
+  return all("button, a, input, textarea, summary, progress, img").filter((control) => {
     const name = control.ariaLabel || control.alt || control.textContent ||
       control.labels?.[0]?.textContent;
     return !name?.trim();
@@ -159,8 +159,77 @@ async function withToken() {
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });
 }
 
+/** The file of the newest picture, as the page keeps it. */
+async function newestFile() {
+  const resultOf = (request) =>
+    new Promise((resolve, reject) => {
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+  const database = await resultOf(indexedDB.open("vq-diffusion"));
+  const pictures = await resultOf(
+    database.transaction("pictures").objectStore("pictures").getAll(),
+  );
+  return new File([pictures.at(-1).png], "drawn.png", { type: "image/png" });
+}
+
+function drop(target, file) {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(file);
+  target.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+}
+
+/** Draws by itself and on the server, from nothing and into a half of a picture. */
+async function inBrowser() {
+  await until(() => one("form [name=steps]"));
+  const drawOn = async (place) => {
+    one(`[name=place][value=${place}]`).click();
+    await until(() => one(`[name=place][value=${place}]`).checked);
+    const count = entries().length;
+    press("Enter", true);
+    await until(() => entries().length > count && !one("progress"));
+    return await pixels(one(".gallery img"));
+  };
+  one("[name=random]").click();
+  await until(() => !one("[name=seed]").disabled);
+  write("seed", "7");
+  write("steps", "3");
+  write("prompt", "a cat");
+  const own = await drawOn("browser");
+  const header = text("header p");
+  const fromServer = await drawOn("server");
+  // The picture has its settings in it; on its own field it is the one to start from.
+  write("prompt", "a dog");
+  write("steps", "4");
+  drop(document.body, await newestFile());
+  await until(() => values().prompt === "a cat");
+  const { steps, seed } = values();
+  drop(one("[data-start]"), await newestFile());
+  await until(() => one(".editor canvas"));
+  [...all("[data-start] button")].find(({ textContent }) => textContent === "Left half").click();
+  await until(() => one("[data-start] p").textContent.startsWith("What is painted"));
+  write("prompt", "a cow");
+  write("seed", "8");
+  const half = await drawOn("browser");
+  const sameHalf = half === await drawOn("server");
+  const [before, after] = [own, half].map((text) => text.split(","));
+  const side = Math.sqrt(before.length / 4);
+  const differs = (x) =>
+    before.some((value, i) => Math.floor(i / 4) % side === x && value !== after[i]);
+  const result = {
+    header,
+    same: [own === fromServer, sameHalf],
+    form: { steps, seed },
+    changed: [differs(0), differs(side - 1)],
+    unnamed: unnamed(),
+    violations,
+  };
+  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+}
+
 try {
   if (location.hash === "#token") await withToken();
+  else if (location.hash === "#browser") await inBrowser();
   else await (stage === "first" ? first() : second());
 } catch (error) {
   await fetch("/result", {

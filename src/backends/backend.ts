@@ -18,6 +18,7 @@ import type {
   DataOf,
   DeviceInfo,
   DType,
+  FrameOptions,
   HeldMemory,
   HostArray,
   MemoryUse,
@@ -31,6 +32,7 @@ export type {
   DeviceInfo,
   DeviceType,
   DType,
+  FrameOptions,
   HeldMemory,
   HostArray,
   MemoryUse,
@@ -355,16 +357,6 @@ export interface Frame extends GradientOperations, Disposable {
    * `logProbs` is (batch or, with guidance, 2 · batch, pixels, classes − 1).
    */
   sampleStep(logProbs: Tensor, options: SampleStepOptions): void;
-}
-
-/** How the operations of a frame are computed. */
-export interface FrameOptions {
-  /**
-   * Whether results in float32 have the same bits on every CPU and in every runtime: no multiplication is
-   * fused with an addition, which not all can do, and which is faster where they can. A GPU, and layers
-   * whose weights are held as int8, compute as always.
-   */
-  readonly portable?: boolean | undefined;
 }
 
 /** A device that models run on. Made by `createBackend`. */

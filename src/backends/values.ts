@@ -60,6 +60,16 @@ export const SCHEDULE_COLUMNS = [
   "logCumprodCt",
 ] as const;
 
+/** How the operations of a frame are computed. */
+export interface FrameOptions {
+  /**
+   * Whether results in float32 have the same bits on every CPU and in every runtime: no multiplication is
+   * fused with an addition, which not all can do, and which is faster where they can. A GPU, and layers
+   * whose weights are held as int8, compute as always.
+   */
+  readonly portable?: boolean | undefined;
+}
+
 /** Options of `Frame.run`. */
 export interface RunOptions {
   /** Stops the run between two operations. */

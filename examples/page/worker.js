@@ -1,6 +1,7 @@
 // The Web Worker of the page: loads the model with the first request, and draws one picture after the other.
 
-// What `deno task bundle` makes; with npm and a bundler it is "@vq-diffusion/vq-diffusion".
+// With npm and a bundler it is "@vq-diffusion/vq-diffusion".
+// @ts-ignore: `deno task bundle` makes it
 import { VQDiffusionPipeline } from "./lib/mod.js";
 
 /** Steps between two previews. */

@@ -35,6 +35,7 @@ export function asRequestError<T>(call: () => T): T {
     const isRefusal = error instanceof RangeError || error instanceof TypeError;
     if (!isRefusal || !error.message.startsWith("Cannot")) throw error;
     const message = error.message.replace(/^Cannot generate: /, "").replace("maskImage", "mask");
-    throw new RequestError(400, message);
+    const [, name] = /^(\w+) (?:is|has) /.exec(message) ?? [];
+    throw new RequestError(400, message, {}, name);
   }
 }

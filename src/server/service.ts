@@ -14,6 +14,7 @@ import { sideOf } from "../pipeline/components.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
+import { hasFormBody } from "./form_body.ts";
 import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { readJsonBody } from "./json_body.ts";
@@ -197,6 +198,8 @@ export class Service {
   async #generate(context: Context<Environment>): Promise<Response> {
     const { raw } = context.req;
     const { limits, maxIdleSeconds } = this.#options;
+    // Pictures for which there is no place are not read.
+    if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
     const { prompt, values, previews } = jobOf(parameters, this.#limits());
     const { strength } = values;
@@ -223,6 +226,7 @@ export class Service {
     const { limits: request, maxIdleSeconds } = this.#options;
     const body = await readJsonBody(context.req.raw, { ...request, maxIdleSeconds });
     const given = readOpenAIRequest(body, this.#model, { request, parameters: this.#limits() });
+    checkJob(this.#pipe, given.job);
     const job = this.#submit(context, given.job);
     const headers = rateLimitHeaders(this.queue, context.get("client"));
     if (!given.stream) return Response.json(await imagesAnswer(job, given), { headers });

@@ -18,6 +18,7 @@ import {
 } from "../pipeline/generation_parameters.ts";
 import { sideOf } from "../pipeline/components.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
+import { withSettings } from "../pipeline/picture_settings.ts";
 import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import {
@@ -35,7 +36,6 @@ import { LoadDisplay } from "./load_display.ts";
 import { explained } from "./model_source.ts";
 import { writeToStandardOutput, writeWhole } from "./output_files.ts";
 import { nameOutputs, type OutputPaths } from "./output_names.ts";
-import { withSettings } from "./picture_settings.ts";
 import { print, printMessage } from "./terminal.ts";
 
 /** Images, and the tokens (images · pixels) that they were decoded from, if they are to be saved. */

@@ -17,6 +17,7 @@ import {
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
 import { INTERVAL_TEXTS, parseInterval } from "../pipeline/guidance_interval.ts";
+import { MAX_SCALE } from "../pipeline/picture_settings.ts";
 import { isSampler, SAMPLERS } from "../schedulers/samplers.ts";
 import { followingSeeds, parseSeed, SEEDS } from "../random/seed.ts";
 import {
@@ -29,7 +30,6 @@ import {
   wrongValue,
 } from "./arguments.ts";
 import type { PicturePaths } from "./picture_files.ts";
-import { MAX_SCALE } from "./picture_settings.ts";
 import { type PromptSources, STANDARD_INPUT } from "./prompt_sources.ts";
 
 /** The path that stands for the standard output. */

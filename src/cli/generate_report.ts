@@ -9,7 +9,7 @@ import { VERSION } from "../base/version.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { GenerateRequest } from "./generate_request.ts";
 import type { OutputPaths } from "./output_names.ts";
-import type { SettingsValues } from "./picture_settings.ts";
+import type { SettingsValues } from "../pipeline/picture_settings.ts";
 
 /** Seconds that the parts of a run took. */
 export interface RunTimes {

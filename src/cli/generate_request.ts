@@ -6,6 +6,13 @@
 
 import { basename } from "node:path";
 import type { WeightDType } from "../base/dtypes.ts";
+import type { PictureOptions } from "../pipeline/picture_options.ts";
+import {
+  type PictureSettings,
+  readSettings,
+  type SettingsValues,
+  type StartNames,
+} from "../pipeline/picture_settings.ts";
 import { followingSeeds, randomSeed } from "../random/seed.ts";
 import { UsageError } from "./arguments.ts";
 import {
@@ -14,15 +21,8 @@ import {
   readParameters,
   STANDARD_OUTPUT,
 } from "./generate_arguments.ts";
-import type { PictureOptions } from "../pipeline/picture_options.ts";
 import type { PictureName } from "./output_names.ts";
 import { readPictures } from "./picture_files.ts";
-import {
-  type PictureSettings,
-  readSettings,
-  type SettingsValues,
-  type StartNames,
-} from "./picture_settings.ts";
 import { readPrompts } from "./prompt_sources.ts";
 
 /** What to draw, with which model. */

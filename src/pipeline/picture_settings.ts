@@ -21,7 +21,7 @@ import {
   PARAMETER_NAMES,
   type ParameterName,
   rangeOf,
-} from "../pipeline/generation_parameters.ts";
+} from "./generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
 
 /** The most that pixels are enlarged. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Context, Hono } from "npm:hono@4.13.19";
+import { Hono } from "npm:hono@4.13.19";
 import { cors } from "npm:hono@4.13.19/cors";
 import { requestId } from "npm:hono@4.13.19/request-id";
 import type { Job, JobRequest } from "../jobs/job.ts";
@@ -17,20 +17,14 @@ import { refuseOtherSites, TokenCheck } from "./access.ts";
 import { hasFormBody } from "./form_body.ts";
 import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
-import { readJsonBody } from "./json_body.ts";
 import { Metrics } from "./metrics.ts";
-import {
-  errorBody,
-  imageEvents,
-  imagesAnswer,
-  modelEntry,
-  rateLimitHeaders,
-} from "./openai/answers.ts";
-import { checkModel, readOpenAIRequest, type ServedModel } from "./openai/request.ts";
+import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
+import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
 import { picturesOf } from "./request_pictures.ts";
+import type { Answer, Call, Desk, Environment, ServedModel } from "./routes.ts";
 import { serviceInfo } from "./service_info.ts";
 import { textStream } from "./text_stream.ts";
 
@@ -68,14 +62,6 @@ export interface ServiceOptions {
   readonly log: (record: LogRecord) => void;
 }
 
-/** What is known of a request beside itself. */
-interface Environment {
-  readonly Bindings: { readonly address: string };
-  readonly Variables: { client: string; requestId: string };
-}
-
-type Answer = (context: Context<Environment>) => Response | Promise<Response>;
-
 /** A server of pictures, from requests to responses. */
 export class Service {
   /** Jobs that wait and run. */
@@ -87,7 +73,6 @@ export class Service {
   readonly #model: ServedModel;
   readonly #metrics = new Metrics();
   readonly #tokens: TokenCheck;
-  readonly #created: number = Math.floor(Date.now() / 1000);
   readonly #app = new Hono<Environment>();
 
   /** Starts to serve a pipeline, which stays the caller's. */
@@ -144,18 +129,11 @@ export class Service {
         }),
     });
     this.#add("/info", { GET: async () => Response.json(await this.#info()) });
-    const generate = (context: Context<Environment>) => this.#generate(context);
+    const generate = (context: Call) => this.#generate(context);
     this.#add("/generate", { GET: generate, POST: generate });
-    this.#add("/v1/models", {
-      GET: () => Response.json({ object: "list", data: [modelEntry(this.#model, this.#created)] }),
-    });
-    this.#add("/v1/models/:id{.+}", {
-      GET: (context) => {
-        checkModel(context.req.param("id"), this.#model);
-        return Response.json(modelEntry(this.#model, this.#created));
-      },
-    });
-    this.#add("/v1/images/generations", { POST: (context) => this.#openAI(context) });
+    for (const [path, answers] of Object.entries(openAIRoutes(this.#desk()))) {
+      this.#add(path, answers);
+    }
   }
 
   /** Adds a path. What is not open needs a token, if there are such. */
@@ -175,7 +153,7 @@ export class Service {
     });
   }
 
-  async #admit(context: Context<Environment>): Promise<void> {
+  async #admit(context: Call): Promise<void> {
     if (this.#options.allowOrigin === undefined) refuseOtherSites(context.req.raw);
     const client = await this.#tokens.clientOf(context.req.raw);
     context.set("client", client ?? context.env.address);
@@ -195,7 +173,7 @@ export class Service {
     return { ...limitsOf(this.#pipe), ranges: requestRanges(this.#options.limits) };
   }
 
-  async #generate(context: Context<Environment>): Promise<Response> {
+  async #generate(context: Call): Promise<Response> {
     const { raw } = context.req;
     const { limits, maxIdleSeconds } = this.#options;
     // Pictures for which there is no place are not read.
@@ -222,20 +200,22 @@ export class Service {
     return this.#stream(job, jobEvents(job, this.queue, notes, describe));
   }
 
-  async #openAI(context: Context<Environment>): Promise<Response> {
-    const { limits: request, maxIdleSeconds } = this.#options;
-    const body = await readJsonBody(context.req.raw, { ...request, maxIdleSeconds });
-    const given = readOpenAIRequest(body, this.#model, { request, parameters: this.#limits() });
-    checkJob(this.#pipe, given.job);
-    const job = this.#submit(context, given.job);
-    const headers = rateLimitHeaders(this.queue, context.get("client"));
-    if (!given.stream) return Response.json(await imagesAnswer(job, given), { headers });
-    const describe = (error: unknown) => this.#describe(error, context);
-    return this.#stream(job, imageEvents(job, given, describe), headers);
+  /** What the service does for its APIs. */
+  #desk(): Desk {
+    return {
+      pipe: this.#pipe,
+      queue: this.queue,
+      model: this.#model,
+      limits: { ...this.#options.limits, maxIdleSeconds: this.#options.maxIdleSeconds },
+      parameterLimits: () => this.#limits(),
+      submit: (call, request) => this.#submit(call, request),
+      stream: (job, texts, headers) => this.#stream(job, texts, headers),
+      describe: (call, error) => this.#describe(error, call),
+    };
   }
 
   /** Queues a job, which is given up when its client goes away. */
-  #submit(context: Context<Environment>, request: JobRequest): Job {
+  #submit(context: Call, request: JobRequest): Job {
     const { signal } = context.req.raw;
     signal.throwIfAborted();
     const client = context.get("client");
@@ -281,9 +261,9 @@ export class Service {
   }
 
   /** An error in the form that clients of the path expect. */
-  #refusal({ req, env, get }: Context<Environment>, error: RequestError): Response {
+  #refusal({ req, env, get }: Call, error: RequestError): Response {
     if (req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED });
-    const isOpenAI = req.path.startsWith("/v1/");
+    const isOpenAI = req.path.startsWith(OPENAI_PATH);
     const headers: Record<string, string> = { "cache-control": "no-store", ...error.headers };
     if (error.status === 429 && isOpenAI) {
       Object.assign(headers, rateLimitHeaders(this.queue, get("client") ?? env.address));
@@ -293,7 +273,7 @@ export class Service {
   }
 
   /** What the client is to know: faults of its own, that it is to come again, and that there are others. */
-  #describe(error: unknown, context: Context<Environment>): RequestError {
+  #describe(error: unknown, context: Call): RequestError {
     if (error instanceof RequestError) return error;
     if (error instanceof QueueFullError) {
       return new RequestError(429, error.message, { "retry-after": `${error.retryAfter}` });
@@ -306,7 +286,7 @@ export class Service {
     return new RequestError(500, "The picture could not be drawn");
   }
 
-  #note({ req, res, env, get }: Context<Environment>, milliseconds: number): void {
+  #note({ req, res, env, get }: Call, milliseconds: number): void {
     const { method } = req.raw;
     const route = req.routePath === "*" || req.routePath === "/*" ? "none" : req.routePath;
     this.#metrics.countRequest(method, route, res.status);

@@ -13,8 +13,8 @@ import {
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import type { ServedModel } from "./openai/request.ts";
 import type { RequestLimits } from "./request_parameters.ts";
+import type { ServedModel } from "./routes.ts";
 
 /**
  * The model and its device, the parameters of requests with their ranges and defaults, and the names of

@@ -12,7 +12,8 @@ import { followingSeeds } from "../../random/seed.ts";
 import { base64Files, type Describe, imagesOf } from "../job_answers.ts";
 import type { RequestError } from "../request_error.ts";
 import { eventText } from "../text_stream.ts";
-import type { OpenAIRequest, ServedModel } from "./request.ts";
+import type { ServedModel } from "../routes.ts";
+import type { OpenAIRequest } from "./request.ts";
 
 /** What pictures are like, beside their pixels. */
 const KIND = { background: "opaque", quality: "auto" } as const;

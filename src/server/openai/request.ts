@@ -20,6 +20,7 @@ import {
   type RequestLimits,
   type RequestValues,
 } from "../request_parameters.ts";
+import type { ServedModel } from "../routes.ts";
 
 /** Names of models that clients have built in; they stand for the one that is served. */
 const OTHER_NAMES = /^(dall-e|gpt-image|chatgpt-image)-/;
@@ -29,14 +30,6 @@ const MOST_PARTIAL_IMAGES = 3;
 
 /** Longest side that pictures are enlarged to. */
 const MOST_SIDE = 1024;
-
-/** What is served. */
-export interface ServedModel {
-  /** Its name in requests. */
-  readonly id: string;
-  /** Side of its pictures, in pixels. */
-  readonly side: number;
-}
 
 /** What pictures are encoded as. */
 export type OutputFormat =

@@ -27,6 +27,9 @@ import { readJsonBody } from "./json_body.ts";
 import type { BodyLimits } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
+/** Longest side that pictures are enlarged to. */
+export const MOST_SIDE = 1024;
+
 /** What requests may ask for at most. */
 export interface RequestLimits {
   /** Denoising steps. */

@@ -35,15 +35,18 @@ export async function imagesAnswer(
   };
 }
 
-/** The events of a stream: `image_generation.partial_image`, and `….completed` for each picture. */
+/**
+ * The events of a stream: `image_generation.partial_image`, and `….completed` for each picture; if one was
+ * brought, they are those of `image_edit`.
+ */
 export async function* imageEvents(
   job: Job,
   request: OpenAIRequest,
   describe: Describe,
 ): AsyncGenerator<string, void, void> {
   const event = (type: string, image: RasterImage, fields: Record<string, unknown>) =>
-    eventText(type, {
-      type,
+    eventText(`${request.events}.${type}`, {
+      type: `${request.events}.${type}`,
       ...fields,
       created_at: seconds(),
       size: sizeOf(image, request),
@@ -58,7 +61,7 @@ export async function* imageEvents(
       if (previews === request.partialImages) continue;
       for (const [i, b64_json] of (await filesOf(shown.images, request)).entries()) {
         const fields = { b64_json, partial_image_index: previews, image_index: i };
-        yield event("image_generation.partial_image", shown.images[i]!, fields);
+        yield event("partial_image", shown.images[i]!, fields);
       }
       previews++;
     }
@@ -66,7 +69,7 @@ export async function* imageEvents(
       const seeds = followingSeeds(job.request.values.seed, state.images.length);
       for (const [i, b64_json] of (await filesOf(state.images, request)).entries()) {
         const fields = { b64_json, image_index: i, seed: `${seeds[i]}` };
-        yield event("image_generation.completed", state.images[i]!, fields);
+        yield event("completed", state.images[i]!, fields);
       }
     }
     if (state.status === "failed") yield eventText("error", errorBody(describe(state.error)));

@@ -14,6 +14,7 @@ import {
 import { jobOf } from "../job.ts";
 import { RequestError } from "../request_error.ts";
 import {
+  MOST_SIDE,
   numberOf,
   promptOf,
   refuse,
@@ -27,9 +28,6 @@ const OTHER_NAMES = /^(dall-e|gpt-image|chatgpt-image)-/;
 
 /** The most previews of a stream, as OpenAI has it. */
 const MOST_PARTIAL_IMAGES = 3;
-
-/** Longest side that pictures are enlarged to. */
-const MOST_SIDE = 1024;
 
 /** What pictures are encoded as. */
 export type OutputFormat =
@@ -47,42 +45,65 @@ export interface OpenAIRequest {
   readonly scale: number;
   /** What pictures are encoded as. */
   readonly format: OutputFormat;
+  /** What the names of its events begin with. */
+  readonly events: "image_generation" | "image_edit";
+}
+
+/** What requests may ask for. */
+export interface OpenAILimits {
+  readonly request: RequestLimits;
+  readonly parameters: ParameterLimits;
 }
 
 /**
- * Reads a request. Fields that it may have beside OpenAI's are those of the table of parameters, such as
- * `seed`, `steps` and `guidance`; others are ignored.
+ * Reads a request for pictures of a prompt.
  *
  * @throws {RequestError} If a field is wrong, or asks for what there is not.
  */
 export function readOpenAIRequest(
   body: RequestValues,
   model: ServedModel,
-  limits: { readonly request: RequestLimits; readonly parameters: ParameterLimits },
+  limits: OpenAILimits,
+): OpenAIRequest {
+  const request = readImagesRequest(body, model, limits);
+  const prompt = promptOf(body["prompt"] ?? undefined, limits.request.maxPromptLength);
+  return { ...request, job: { ...request.job, prompt } };
+}
+
+/**
+ * Reads what all requests have in common, which is all but the prompt. Fields that they may have beside
+ * OpenAI's are those of the table of parameters, such as `seed`, `steps` and `guidance`; others are
+ * ignored.
+ *
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export function readImagesRequest(
+  body: RequestValues,
+  model: ServedModel,
+  { parameters }: OpenAILimits,
 ): OpenAIRequest {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
   checkModel(given["model"], model);
   const format = formatOf(given);
-  const prompt = promptOf(given["prompt"], limits.request.maxPromptLength);
-  const images = numberOf("n", given["n"], true, rangeOf("numImagesPerPrompt", limits.parameters));
+  const images = numberOf("n", given["n"], true, rangeOf("numImagesPerPrompt", parameters));
   const { stream = false } = given;
   if (typeof stream !== "boolean") refuse("stream", "true or false", stream);
   const range = { min: 0, max: MOST_PARTIAL_IMAGES };
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
-  const values = { ...valuesOf(given), images };
-  const job = jobOf({ prompt, previews: 0, values }, limits.parameters);
+  const { values } = jobOf(
+    { prompt: "", previews: 0, values: { ...valuesOf(given), images } },
+    parameters,
+  );
+  const previewSteps = partialImages === 0
+    ? 0
+    : Math.max(1, Math.floor(values.numInferenceSteps / (partialImages + 1)));
   return {
-    job: {
-      prompt,
-      values: job.values,
-      previewSteps: partialImages === 0
-        ? 0
-        : Math.max(1, Math.floor(job.values.numInferenceSteps / (partialImages + 1))),
-    },
+    job: { prompt: undefined, values, previewSteps },
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),
     format,
+    events: "image_generation",
   };
 }
 

@@ -4,9 +4,11 @@
  * @module
  */
 
+import { readFormBody } from "../form_body.ts";
 import { readJsonBody } from "../json_body.ts";
 import type { Call, Desk, Routes } from "../routes.ts";
 import { imageEvents, imagesAnswer, modelEntry, rateLimitHeaders } from "./answers.ts";
+import { readEditRequest, readVariationRequest } from "./edit_request.ts";
 import { checkModel, type OpenAIRequest, readOpenAIRequest } from "./request.ts";
 
 /** Where the API is. */
@@ -15,6 +17,8 @@ export const OPENAI_PATH = "/v1/";
 /** The paths and their answers. */
 export function openAIRoutes(desk: Desk): Routes {
   const { model } = desk;
+  const limits = () => ({ request: desk.limits, parameters: desk.parameterLimits() });
+  const uploads = { ...desk.limits, maxBodyBytes: desk.limits.maxUploadBytes };
   const created = Math.floor(Date.now() / 1000);
   return {
     "/v1/models": {
@@ -29,8 +33,19 @@ export function openAIRoutes(desk: Desk): Routes {
     "/v1/images/generations": {
       POST: async (call) => {
         const body = await readJsonBody(call.req.raw, desk.limits);
-        const limits = { request: desk.limits, parameters: desk.parameterLimits() };
-        return await draw(desk, call, readOpenAIRequest(body, model, limits));
+        return await draw(desk, call, readOpenAIRequest(body, model, limits()));
+      },
+    },
+    "/v1/images/edits": {
+      POST: async (call) => {
+        const form = await readFormBody(call.req.raw, uploads);
+        return await draw(desk, call, await readEditRequest(form, model, limits()));
+      },
+    },
+    "/v1/images/variations": {
+      POST: async (call) => {
+        const form = await readFormBody(call.req.raw, uploads);
+        return await draw(desk, call, await readVariationRequest(form, model, limits()));
       },
     },
   };

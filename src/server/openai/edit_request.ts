@@ -1,0 +1,113 @@
+/**
+ * Requests that bring a picture, in the form of OpenAI's (`POST /v1/images/edits` and `variations`).
+ *
+ * @module
+ */
+
+import type { RasterImage } from "../../images/raster_image.ts";
+import { GENERATION_PARAMETERS, rangeOf } from "../../pipeline/generation_parameters.ts";
+import type { FormBody, FormFile } from "../form_body.ts";
+import { RequestError } from "../request_error.ts";
+import { numberOf, promptOf, refuse, type RequestValues } from "../request_parameters.ts";
+import { requestPicture } from "../request_pictures.ts";
+import type { ServedModel } from "../routes.ts";
+import { maskOfTransparency } from "../starting_picture.ts";
+import { type OpenAILimits, type OpenAIRequest, readImagesRequest } from "./request.ts";
+
+/** How much of a picture a variation draws anew, if it is not said. */
+const VARIATION_STRENGTH = 0.5;
+
+/** Fields that are numbers; a form has them as texts. */
+const NUMBERS = new Set([
+  "n",
+  "partial_images",
+  "output_compression",
+  ...Object.values(GENERATION_PARAMETERS)
+    .filter(({ type }) => type === "integer" || type === "number")
+    .map(({ shortName }) => shortName),
+]);
+
+/**
+ * Reads a request that changes a picture by a prompt: as a whole, or where its mask is transparent.
+ *
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export async function readEditRequest(
+  form: FormBody,
+  model: ServedModel,
+  limits: OpenAILimits,
+): Promise<OpenAIRequest> {
+  const fields = fieldsOf(form);
+  const prompt = promptOf(fields["prompt"], limits.request.maxPromptLength);
+  const request = readImagesRequest(fields, model, limits);
+  const image = await pictureOf("image", form, limits);
+  const maskImage = hasField("mask", form) ? await maskOf(form, image, limits) : undefined;
+  const values = { ...request.job.values, strength: strengthOf(fields, limits) };
+  const job = { ...request.job, prompt, values, image, maskImage };
+  return { ...request, job, events: "image_edit" };
+}
+
+/**
+ * Reads a request that varies a picture.
+ *
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export async function readVariationRequest(
+  form: FormBody,
+  model: ServedModel,
+  limits: OpenAILimits,
+): Promise<OpenAIRequest> {
+  // There is nothing that guidance could follow.
+  const fields = { guidance: 1, ...fieldsOf(form) };
+  const request = readImagesRequest(fields, model, limits);
+  const image = await pictureOf("image", form, limits);
+  const strength = strengthOf(fields, limits) ?? VARIATION_STRENGTH;
+  const job = { ...request.job, values: { ...request.job.values, strength }, image };
+  return { ...request, job, events: "image_edit" };
+}
+
+/** The fields as JSON would have them. */
+function fieldsOf({ fields }: FormBody): RequestValues {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, text]) => {
+      if (name === "stream" && /^(true|false)$/i.test(text)) return [name, /^t/i.test(text)];
+      const isNumber = NUMBERS.has(name) && text.trim() !== "" && !Number.isNaN(Number(text));
+      return [name, isNumber ? Number(text) : text];
+    }),
+  );
+}
+
+function strengthOf(fields: RequestValues, { parameters }: OpenAILimits): number | undefined {
+  return numberOf("strength", fields["strength"], false, rangeOf("strength", parameters));
+}
+
+function hasField(name: string, { fields, files }: FormBody): boolean {
+  return (fields[name] ?? files[name] ?? files[`${name}[]`]) !== undefined;
+}
+
+/** The one picture of a field, which may be an array of one. */
+async function pictureOf(
+  name: string,
+  { fields, files }: FormBody,
+  { request }: OpenAILimits,
+): Promise<RasterImage> {
+  if (fields[name] !== undefined) refuse(name, "a picture file", fields[name]);
+  const given: readonly FormFile[] = [...files[name] ?? [], ...files[`${name}[]`] ?? []];
+  if (given.length === 0) refuse(name, "a picture file", undefined);
+  if (given.length > 1) {
+    throw new RequestError(400, `${name} is ${given.length} files, expected one`, {}, name);
+  }
+  return await requestPicture(name, given[0]!.bytes, request.maxPixels);
+}
+
+async function maskOf(
+  form: FormBody,
+  { width, height }: RasterImage,
+  limits: OpenAILimits,
+): Promise<RasterImage> {
+  const mask = await pictureOf("mask", form, limits);
+  if (mask.width === width && mask.height === height) return maskOfTransparency(mask);
+  const message = `mask is ${mask.width} × ${mask.height} pixels, expected ${width} × ${height} ` +
+    "as the image";
+  throw new RequestError(400, message, {}, "mask");
+}

@@ -28,7 +28,7 @@ import { parseSeed, SEEDS } from "../random/seed.ts";
 export const MAX_SCALE = 64;
 
 /** Keyword of the text in the form of AUTOMATIC1111's web UI, which many programs show. */
-const COMMON_KEYWORD = "parameters";
+export const COMMON_KEYWORD = "parameters";
 /** Keyword of our own text, which is JSON. */
 const OWN_KEYWORD = "vq-diffusion";
 
@@ -66,7 +66,7 @@ export interface PictureSettings extends StartNames {
 }
 
 /** Size of a picture as it was drawn. */
-interface Size {
+export interface Size {
   readonly width: number;
   readonly height: number;
 }
@@ -172,7 +172,13 @@ function valueOf(config: Config, name: ParameterName): unknown {
  * `a red apple`, below it `Negative prompt: blue` if there is one, and below that `Steps: 100, Sampler:
  * VQ-Diffusion, CFG scale: 1, Seed: 42, …`.
  */
-function commonText({ prompt = "", seed, values, model }: PictureSettings, size: Size): string {
+export function commonText(
+  { prompt = "", seed, values, model }: Pick<
+    PictureSettings,
+    "prompt" | "seed" | "values" | "model"
+  >,
+  size: Size,
+): string {
   const { numInferenceSteps, sampler, guidanceScale, negativePrompt, strength, ...others } = values;
   const fields: [label: string, value: unknown][] = [
     ["Steps", numInferenceSteps],

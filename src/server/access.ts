@@ -4,6 +4,7 @@
  * @module
  */
 
+import { decodeBase64 } from "../base/base64.ts";
 import { RequestError } from "./request_error.ts";
 
 /** Checks bearer tokens. */
@@ -22,8 +23,7 @@ export class TokenCheck {
    */
   async clientOf(request: Request): Promise<string | undefined> {
     if (this.#digests === undefined) return undefined;
-    const header = request.headers.get("authorization") ?? "";
-    const [, token] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
+    const token = tokenOf(request.headers.get("authorization") ?? "");
     if (token === undefined) throw refusal("There is no bearer token, expected one");
     const given = await digest(token);
     // All are compared to their ends: how long it takes says nothing about any.
@@ -42,6 +42,21 @@ export function refuseOtherSites(request: Request): void {
   const site = request.headers.get("sec-fetch-site");
   if (site !== "cross-site" && site !== "same-site") return;
   throw new RequestError(403, "The request comes from a page of another origin");
+}
+
+/**
+ * The token of a header: that of a bearer or, for clients that know nothing else, the password of HTTP's
+ * basic authentication, whatever the name. It is not asked for: browsers would ask their users.
+ */
+function tokenOf(header: string): string | undefined {
+  const [, scheme, text] = /^(Bearer|Basic) +(\S+) *$/i.exec(header) ?? [];
+  if (scheme?.toLowerCase() !== "basic") return text;
+  try {
+    const pair = new TextDecoder().decode(decodeBase64(text!));
+    return pair.slice(pair.indexOf(":") + 1);
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal(message: string): RequestError {

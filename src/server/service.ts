@@ -14,6 +14,8 @@ import { sideOf } from "../pipeline/components.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
+import { webUIError } from "./automatic1111/answers.ts";
+import { WEB_UI_PATH, webUIRoutes } from "./automatic1111/routes.ts";
 import { hasFormBody } from "./form_body.ts";
 import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
@@ -26,6 +28,7 @@ import { readParameters, type RequestLimits, requestRanges } from "./request_par
 import { picturesOf } from "./request_pictures.ts";
 import type { Answer, Call, Desk, Environment, ServedModel } from "./routes.ts";
 import { serviceInfo } from "./service_info.ts";
+import { fitPictures } from "./starting_picture.ts";
 import { textStream } from "./text_stream.ts";
 
 /** Seconds of silence after which a stream shows that it is alive. */
@@ -131,9 +134,9 @@ export class Service {
     this.#add("/info", { GET: async () => Response.json(await this.#info()) });
     const generate = (context: Call) => this.#generate(context);
     this.#add("/generate", { GET: generate, POST: generate });
-    for (const [path, answers] of Object.entries(openAIRoutes(this.#desk()))) {
-      this.#add(path, answers);
-    }
+    const desk = this.#desk();
+    const routes = { ...openAIRoutes(desk), ...webUIRoutes(desk) };
+    for (const [path, answers] of Object.entries(routes)) this.#add(path, answers);
   }
 
   /** Adds a path. What is not open needs a token, if there are such. */
@@ -219,7 +222,7 @@ export class Service {
     const { signal } = context.req.raw;
     signal.throwIfAborted();
     const client = context.get("client");
-    const job = this.queue.add(request, client);
+    const job = this.queue.add(fitPictures(request, this.#model.side), client);
     const cancel = () => job.cancel();
     signal.addEventListener("abort", cancel);
     const start = performance.now();
@@ -268,8 +271,7 @@ export class Service {
     if (error.status === 429 && isOpenAI) {
       Object.assign(headers, rateLimitHeaders(this.queue, get("client") ?? env.address));
     }
-    const body = isOpenAI ? errorBody(error) : { error: error.message };
-    return Response.json(body, { status: error.status, headers });
+    return Response.json(errorForm(req.path, error), { status: error.status, headers });
   }
 
   /** What the client is to know: faults of its own, that it is to come again, and that there are others. */
@@ -301,4 +303,11 @@ export class Service {
       ms: Math.round(milliseconds),
     });
   }
+}
+
+/** An error as the API of a path has it. */
+function errorForm(path: string, error: RequestError): Record<string, unknown> {
+  if (path.startsWith(OPENAI_PATH)) return errorBody(error);
+  if (path.startsWith(WEB_UI_PATH)) return webUIError(error);
+  return { error: error.message };
 }

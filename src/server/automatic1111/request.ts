@@ -1,0 +1,173 @@
+/**
+ * Requests in the form of AUTOMATIC1111's web UI (`/sdapi/v1/txt2img` and `img2img`).
+ *
+ * @module
+ */
+
+import type { RasterImage } from "../../images/raster_image.ts";
+import type { JobRequest } from "../../jobs/job.ts";
+import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
+import { randomSeed } from "../../random/seed.ts";
+import { jobOf } from "../job.ts";
+import { RequestError } from "../request_error.ts";
+import {
+  MOST_SIDE,
+  promptOf,
+  refuse,
+  type RequestLimits,
+  type RequestValues,
+} from "../request_parameters.ts";
+import type { ServedModel } from "../routes.ts";
+import { maskOfPainting } from "../starting_picture.ts";
+import { booleanField, numberField, pictureField, textField } from "./fields.ts";
+import { samplerOf } from "./samplers.ts";
+
+/** Previews of a job that nobody may look at: after each so many parts of its steps. */
+const PARTS = 4;
+
+/** How much of a picture is drawn anew if it is not said, as the web UI has it. */
+const STRENGTH = 0.75;
+
+/** What a request asks for. */
+export interface WebUIRequest {
+  readonly job: JobRequest;
+  /** Side of the squares that pixels become. */
+  readonly scale: number;
+  /** Whether the pictures are to be in the answer. */
+  readonly sendImages: boolean;
+  /** Name of the sampler, as lists have it. */
+  readonly sampler: string;
+  /** The fields as they were given, without pictures. */
+  readonly fields: RequestValues;
+}
+
+/** What requests may ask for. */
+export interface WebUILimits {
+  readonly request: RequestLimits;
+  readonly parameters: ParameterLimits;
+}
+
+/**
+ * Reads a request for pictures of a prompt. Fields of things that this model does not have are ignored;
+ * more steps than there may be are as many as there may be.
+ *
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export function readTextRequest(
+  fields: RequestValues,
+  model: ServedModel,
+  { request, parameters }: WebUILimits,
+): WebUIRequest {
+  checkCheckpoint(fields, model);
+  const prompt = promptOf(fields["prompt"] ?? "", request.maxPromptLength);
+  const { max } = rangeOf("numInferenceSteps", parameters);
+  const steps = numberField(fields, "steps", { integer: true, min: 1 });
+  const sampler = samplerOf(
+    textField(fields, "sampler_name") || textField(fields, "sampler_index"),
+  );
+  const values = {
+    seed: seedOf(fields),
+    steps: steps && Math.min(steps, max ?? Infinity),
+    guidance: numberField(fields, "cfg_scale", rangeOf("guidanceScale", parameters)),
+    images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
+  };
+  const job = jobOf({ prompt, previews: 0, values }, parameters);
+  const previewSteps = Math.max(1, Math.floor(job.values.numInferenceSteps / PARTS));
+  const { init_images: _, mask: __, ...others } = fields;
+  return {
+    job: { prompt, values: job.values, previewSteps },
+    scale: scaleOf(fields, model.side),
+    sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
+    sampler: sampler.name,
+    fields: others,
+  };
+}
+
+/**
+ * Reads a request for pictures from a picture, or that repaint a part of one.
+ *
+ * @throws {RequestError} If a field is wrong, or asks for what there is not.
+ */
+export async function readImageRequest(
+  fields: RequestValues,
+  model: ServedModel,
+  limits: WebUILimits,
+): Promise<WebUIRequest> {
+  const given = readTextRequest(fields, model, limits);
+  const { init_images: images } = fields;
+  if (!Array.isArray(images) || images.length !== 1) {
+    refuse("init_images", "a list of one picture", images);
+  }
+  const strength = numberField(fields, "denoising_strength", { min: 0, max: 1 }) ?? STRENGTH;
+  const { maxPixels } = limits.request;
+  const image = await pictureField("init_images[0]", images[0], maxPixels);
+  const maskImage = await maskOf(fields, image, maxPixels);
+  const { prompt, values } = given.job;
+  const job = {
+    ...given.job,
+    // Without a prompt the picture is varied, which guidance could not follow.
+    prompt: prompt || undefined,
+    values: { ...values, strength, ...(!prompt && { guidanceScale: 1 }) },
+    image,
+    maskImage,
+  };
+  return { ...given, job };
+}
+
+/** The mask, in the size of the picture. */
+async function maskOf(
+  fields: RequestValues,
+  { width, height }: RasterImage,
+  maxPixels: number,
+): Promise<RasterImage | undefined> {
+  const { mask } = fields;
+  if (mask === undefined || mask === null || mask === "") return undefined;
+  const painting = await pictureField("mask", mask, maxPixels);
+  const inverted = booleanField(fields, "inpainting_mask_invert");
+  const white = maskOfPainting(painting, { inverted });
+  if (white.width === width && white.height === height) return white;
+  return white.resize(width, height, { filter: "area" });
+}
+
+/** -1 is a random seed. */
+function seedOf(fields: RequestValues): string {
+  const seed = numberField(fields, "seed", {
+    integer: true,
+    min: -1,
+    max: Number.MAX_SAFE_INTEGER,
+  });
+  return `${seed === undefined || seed === -1 ? randomSeed() : seed}`;
+}
+
+/** Pictures in all: those of a batch, times batches. */
+function countOf(fields: RequestValues, most: number): number {
+  const range = { integer: true, min: 1 };
+  const count = (numberField(fields, "batch_size", range) ?? 1) *
+    (numberField(fields, "n_iter", range) ?? 1);
+  if (count <= most) return count;
+  const message = `batch_size · n_iter is ${count}, expected at most ${most}`;
+  throw new RequestError(400, message, {}, "batch_size");
+}
+
+/** The greatest whole factor by which pictures fit into the size that is asked for, but at least 1. */
+function scaleOf(fields: RequestValues, side: number): number {
+  const [width, height] = ["width", "height"].map((name) =>
+    numberField(fields, name, { integer: true, min: 1 }) ?? side
+  );
+  return Math.max(1, Math.floor(Math.min(width!, height!, MOST_SIDE) / side));
+}
+
+/**
+ * Checks that the model that a request wants is the one that is served.
+ *
+ * @param fields Those of a request or, of settings, themselves.
+ * @throws {RequestError} If it is another one.
+ */
+export function checkCheckpoint(fields: RequestValues, { id }: ServedModel): void {
+  const { override_settings: settings } = fields;
+  const isObject = typeof settings === "object" && settings !== null;
+  const wanted = (isObject ? settings as RequestValues : fields)["sd_model_checkpoint"] ?? id;
+  if (wanted === "" || wanted === id) return;
+  const name = JSON.stringify(wanted).slice(0, 100);
+  throw new RequestError(404, `The model ${name} does not exist, expected "${id}"`);
+}

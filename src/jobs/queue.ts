@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isOver, Job, type JobRequest } from "./job.ts";
+import { shapeOf } from "./batch.ts";
+import { Job, type JobRequest } from "./job.ts";
 import { Speed, stepsOf } from "./speed.ts";
 
 /** Seconds after which to come again if nothing has been measured yet. */
@@ -44,6 +45,13 @@ export class QueueClosedError extends Error {
   }
 }
 
+/** Jobs that are drawn together. */
+interface Run {
+  /** When it began, as `performance.now()` has it. */
+  readonly start: number;
+  readonly jobs: Set<Job>;
+}
+
 /** Jobs that wait and jobs that run. */
 export class JobQueue {
   /** Limits of the queue. */
@@ -52,8 +60,8 @@ export class JobQueue {
   readonly speed: Speed = new Speed();
   /** Waiting jobs by client, in the order in which the clients are served. */
   readonly #waiting = new Map<string, Job[]>();
-  /** Jobs that run, and when they began. */
-  readonly #running = new Map<Job, number>();
+  /** Jobs that run, and with which others. */
+  readonly #running = new Map<Job, Run>();
   readonly #takers: ((job: Job | undefined) => void)[] = [];
   #closed = false;
 
@@ -133,12 +141,38 @@ export class JobQueue {
     return new Promise((resolve) => this.#takers.push(resolve));
   }
 
-  /** Tells that a job runs no more, and has been reported. */
-  finish(job: Job): void {
-    const start = this.#running.get(job);
-    this.#running.delete(job);
-    if (start === undefined || job.state.status !== "done") return;
-    this.speed.measured(stepsOf(job.request), (performance.now() - start) / 1000);
+  /**
+   * Takes waiting jobs that can be drawn together with one that was taken just now, if that has proved to be
+   * faster: in turn, one of each client, like the jobs that are taken alone.
+   *
+   * @param most Pictures in all.
+   */
+  takeAlike(job: Job, most: number): Job[] {
+    const run = this.#running.get(job);
+    const shape = shapeOf(job.request);
+    if (run === undefined || shape === undefined || !this.speed.isBatchFaster) return [];
+    let pictures = picturesOf(job);
+    const taken = this.#order().filter((other) => {
+      if (shapeOf(other.request) !== shape || pictures + picturesOf(other) > most) return false;
+      pictures += picturesOf(other);
+      return true;
+    });
+    for (const other of taken) {
+      this.#leave(other);
+      this.#start(other, run);
+    }
+    if (taken.length > 0) this.#reportPlaces();
+    return taken;
+  }
+
+  /** Tells that jobs that ran together run no more, and have been reported. */
+  finish(jobs: readonly Job[]): void {
+    const run = this.#running.get(jobs[0]!);
+    for (const job of jobs) this.#running.delete(job);
+    if (run === undefined || !jobs.some(({ state }) => state.status === "done")) return;
+    const steps = jobs.reduce((sum, { request }) => sum + stepsOf(request), 0);
+    const pictures = jobs.reduce((sum, job) => sum + picturesOf(job), 0);
+    this.speed.measured(steps, (performance.now() - run.start) / 1000, pictures);
   }
 
   /** Seconds until a place is free for a client, if nobody else takes it. */
@@ -173,19 +207,26 @@ export class JobQueue {
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
 
-  #start(job: Job): void {
-    this.#running.set(job, performance.now());
+  /** @param run What it joins. Default: a new one. */
+  #start(job: Job, run: Run = { start: performance.now(), jobs: new Set() }): void {
+    run.jobs.add(job);
+    this.#running.set(job, run);
     const { numInferenceSteps: steps } = job.request.values;
     job.report({ status: "running", step: 0, steps, preview: undefined });
   }
 
   /** Removes a job that was cancelled. One that runs gives its place back when its step ends. */
   #remove(job: Job): void {
-    const jobs = this.#waiting.get(job.client)?.filter((other) => other !== job);
-    if (jobs === undefined) return;
+    if (!this.#waiting.has(job.client)) return;
+    this.#leave(job);
+    this.#reportPlaces();
+  }
+
+  /** Takes a job out of those that wait. */
+  #leave(job: Job): void {
+    const jobs = (this.#waiting.get(job.client) ?? []).filter((other) => other !== job);
     if (jobs.length > 0) this.#waiting.set(job.client, jobs);
     else this.#waiting.delete(job.client);
-    this.#reportPlaces();
   }
 
   /** Waiting jobs in the order in which they will be taken: in turn, one of each client. */
@@ -208,7 +249,8 @@ export class JobQueue {
   }
 
   #secondsRunning(): number {
-    return this.#running.keys().reduce((sum, job) => sum + this.#secondsLeft(job), 0);
+    const runs = new Set(this.#running.values());
+    return runs.values().reduce((sum, run) => sum + this.#secondsLeft(run), 0);
   }
 
   #secondsOf({ request }: Job): number {
@@ -216,12 +258,15 @@ export class JobQueue {
   }
 
   /** By its own speed so far, or else that of the jobs before. */
-  #secondsLeft(job: Job): number {
-    const { state } = job;
-    if (isOver(state) || state.status !== "running") return 0;
-    const elapsed = (performance.now() - this.#running.get(job)!) / 1000;
-    if (state.step > 0) return elapsed / state.step * (state.steps - state.step);
-    return Math.max(0, this.#secondsOf(job) - elapsed);
+  #secondsLeft({ start, jobs }: Run): number {
+    const elapsed = (performance.now() - start) / 1000;
+    const states = Array.from(jobs, ({ state }) => state);
+    const running = states.find((state) => state.status === "running");
+    if (running === undefined) return 0;
+    const { step, steps } = running;
+    if (step > 0) return elapsed / step * (steps - step);
+    const seconds = jobs.values().reduce((sum, job) => sum + this.#secondsOf(job), 0);
+    return Math.max(0, seconds - elapsed);
   }
 
   #full(client: string): QueueFullError {
@@ -233,4 +278,8 @@ export class JobQueue {
     const message = `${what}, which is as many as may; try again in ${retryAfter} s`;
     return new QueueFullError(retryAfter, message);
   }
+}
+
+function picturesOf({ request }: Job): number {
+  return request.values.numImagesPerPrompt;
 }

@@ -85,7 +85,7 @@ export class Service {
     this.#model = { id: options.modelId, side: sideOf(pipe.components) };
     this.#tokens = new TokenCheck(options.tokens);
     this.queue = new JobQueue(options.queue);
-    this.finished = runWorker(pipe, this.queue);
+    this.finished = runWorker(pipe, this.queue, { maxBatch: options.limits.maxImages });
     this.#addRoutes();
   }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { RasterImage } from "../../src/images/raster_image.ts";
 import type { Job } from "../../src/jobs/job.ts";
 import { JobQueue, QueueClosedError, QueueFullError } from "../../src/jobs/queue.ts";
 import { jobRequest } from "./jobs.ts";
@@ -68,7 +69,7 @@ Deno.test("Job.cancel() frees its place in the queue, and moves the others up", 
 
 Deno.test("JobQueue tells the seconds that follow from the steps and the speed", () => {
   const queue = newQueue(2, 1);
-  queue.speed.measured(100, 20); // 0.2 s a step
+  queue.speed.measured(100, 20, 1); // 0.2 s a step
   queue.add(jobRequest(10), "a");
   queue.add(jobRequest(30), "b");
   assertEquals(queue.secondsToEmpty(), 8);
@@ -81,7 +82,7 @@ Deno.test("JobQueue tells the seconds that follow from the steps and the speed",
 
 Deno.test("JobQueue.secondsToPlace() counts what is left of the running job", async () => {
   const queue = newQueue(1);
-  queue.speed.measured(1, 1000);
+  queue.speed.measured(1, 1000, 1);
   addJobs(queue, "a");
   const running = (await queue.take())!;
   addJobs(queue, "a");
@@ -98,10 +99,10 @@ Deno.test("JobQueue.finish() measures jobs that are done, and no others", async 
   addJobs(queue, "ab");
   const [cancelled, done] = [(await queue.take())!, (await queue.take())!];
   cancelled.cancel();
-  queue.finish(cancelled);
+  queue.finish([cancelled]);
   assertEquals(queue.speed.seconds(1), undefined);
   done.report({ status: "done", images: [] });
-  queue.finish(done);
+  queue.finish([done]);
   assert(queue.speed.seconds(1)! > 0);
   assertEquals(queue.running, 0);
 });
@@ -121,4 +122,60 @@ Deno.test("JobQueue.close() gives waiting jobs back, lets running ones be, and e
   const taking = other.take();
   other.close();
   assertEquals(await taking, undefined);
+});
+
+/** Adds jobs of two pictures each by their client and their number of steps. */
+function addPairs(queue: JobQueue, jobs: readonly [client: string, steps: number][]): Job[] {
+  return jobs.map(([client, steps]) => {
+    const request = jobRequest(steps);
+    const values = { ...request.values, numImagesPerPrompt: 2 };
+    return queue.add({ ...request, values }, client);
+  });
+}
+
+Deno.test("JobQueue.takeAlike() takes jobs of one shape in turn, up to a number of pictures", async () => {
+  const queue = newQueue();
+  const jobs = addPairs(queue, [["a", 5], ["a", 5], ["a", 5], ["b", 9], ["b", 5], ["c", 5]]);
+  const first = (await queue.take())!;
+  assertEquals(jobs.indexOf(first), 0);
+  // In turn b's first would be next, but it is of another shape; c's comes before b's and a's second.
+  const taken = queue.takeAlike(first, 6).map((job) => jobs.indexOf(job));
+  assertEquals(taken, [5, 1]);
+  assertEquals(placesOf(jobs), ["running", "running", 1, 0, 2, "running"]);
+  assertEquals([queue.length, queue.running], [3, 3]);
+  const other = (await queue.take())!;
+  assertEquals([jobs.indexOf(other), queue.takeAlike(other, 6)], [3, []]);
+});
+
+Deno.test("JobQueue.takeAlike() takes nothing for a job that starts from a picture, or if one by one is faster", async () => {
+  const queue = newQueue();
+  const image = new RasterImage(new Uint8ClampedArray(4), 1, 1);
+  for (const _ of "ab") queue.add({ ...jobRequest(), picture: { image } }, "a");
+  assertEquals(queue.takeAlike((await queue.take())!, 9), []);
+  await queue.take();
+  addJobs(queue, "aaaa");
+  queue.speed.measured(10, 1, 1);
+  queue.speed.measured(20, 1.9, 2);
+  assertEquals(queue.takeAlike((await queue.take())!, 9), []);
+  queue.speed.measured(20, 0.5, 2);
+  assertEquals(queue.takeAlike((await queue.take())!, 9).length, 2);
+});
+
+Deno.test("JobQueue counts the time of jobs that run together once", async () => {
+  const queue = newQueue();
+  queue.speed.measured(1, 1000, 1);
+  addJobs(queue, "abcd");
+  const first = (await queue.take())!;
+  const jobs = [first, ...queue.takeAlike(first, 3)];
+  assertEquals(jobs.length, 3);
+  for (const job of jobs) {
+    job.report({ status: "running", step: 9, steps: 10, preview: undefined });
+  }
+  // What is left of the run is no time, as the steps before took none; then there are 10 of 1000 s.
+  const seconds = queue.secondsToEmpty();
+  assert(seconds >= 10_000 && seconds < 11_000, `${seconds}`);
+  for (const job of jobs) job.report({ status: "done", images: [] });
+  queue.finish(jobs);
+  assertEquals(queue.running, 0);
+  assert(queue.speed.seconds(1)! < 1000);
 });

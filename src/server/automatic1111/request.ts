@@ -37,7 +37,7 @@ export interface WebUIRequest {
   readonly sendImages: boolean;
   /** Name of the sampler, as lists have it. */
   readonly sampler: string;
-  /** The fields as they were given, without pictures. */
+  /** Numbers, texts and the like among its fields, as they were given. */
   readonly fields: RequestValues;
 }
 
@@ -73,13 +73,16 @@ export function readTextRequest(
   };
   const job = jobOf({ prompt, previews: 0, values }, parameters);
   const previewSteps = Math.max(1, Math.floor(job.values.numInferenceSteps / PARTS));
-  const { init_images: _, mask: __, ...others } = fields;
   return {
     job: { prompt, values: job.values, previewSteps },
     scale: scaleOf(fields, model.side),
     sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
     sampler: sampler.name,
-    fields: others,
+    fields: Object.fromEntries(
+      Object.entries(fields).filter(([name, value]) =>
+        typeof value !== "object" && name !== "mask"
+      ),
+    ),
   };
 }
 

@@ -111,9 +111,7 @@ export async function readParameters(
   const files = filesOf(values, uploads);
   const isVariation = files.image !== undefined && (values["prompt"] ?? "") === "";
   const prompt = isVariation ? undefined : promptOf(values["prompt"], limits.maxPromptLength);
-  if (values["negative"] !== undefined) {
-    textOf("negative", values["negative"], limits.maxPromptLength);
-  }
+  checkNegative(values, limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
   return { prompt, files, previews, values };
@@ -202,6 +200,15 @@ function textValues(texts: Iterable<readonly [string, string]>): Record<string, 
  */
 export function promptOf(value: unknown, maxLength: number): string {
   return textOf("prompt", value, maxLength);
+}
+
+/**
+ * Checks the negative prompt, if there is one.
+ *
+ * @throws {RequestError} If it is no text, or too long.
+ */
+export function checkNegative({ negative }: RequestValues, maxLength: number): void {
+  if (negative !== undefined) textOf("negative", negative, maxLength);
 }
 
 function textOf(name: string, value: unknown, maxLength: number): string {

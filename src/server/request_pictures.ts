@@ -10,14 +10,24 @@ import { checkPictureOptions, type PictureOptions } from "../pipeline/picture_op
 import { asRequestError, RequestError } from "./request_error.ts";
 import type { PictureFiles } from "./request_parameters.ts";
 
-/** What the pictures of a request depend on. */
-export interface PictureLimits {
-  /** The most pixels that are read. */
-  readonly maxPixels: number;
+/** What the pictures of a job depend on. */
+export interface FitLimits {
   /** Side of the pictures that the model draws. */
   readonly side: number;
   /** Strength, if it is given. */
   readonly strength: number | undefined;
+}
+
+/** What the pictures of a request depend on. */
+export interface PictureLimits extends FitLimits {
+  /** The most pixels that are read. */
+  readonly maxPixels: number;
+}
+
+/** The picture that a job starts from, and its mask, in any size. */
+export interface StartingPictures {
+  readonly image?: RasterImage | undefined;
+  readonly maskImage?: RasterImage | undefined;
 }
 
 /**
@@ -27,19 +37,31 @@ export interface PictureLimits {
  */
 export async function picturesOf(
   { image, mask }: PictureFiles,
-  { maxPixels, side, strength }: PictureLimits,
+  { maxPixels, ...limits }: PictureLimits,
 ): Promise<PictureOptions> {
   const read = async (name: string, file: Uint8Array | undefined) =>
     file && await requestPicture(name, file, maxPixels);
   const given = { image: await read("image", image), maskImage: await read("mask", mask) };
-  asRequestError(() => checkPictureOptions({ ...given, strength }, 1));
-  if (given.image === undefined) return {};
+  return await fitPictures(given, limits);
+}
+
+/**
+ * Makes pictures as small as they are drawn, so that they can wait.
+ *
+ * @throws {RequestError} If they do not fit each other, or nothing of the mask is drawn.
+ */
+export async function fitPictures(
+  { image, maskImage }: StartingPictures,
+  { side, strength }: FitLimits,
+): Promise<PictureOptions> {
+  asRequestError(() => checkPictureOptions({ image, maskImage, strength }, 1));
+  if (image === undefined) return {};
   const { fitPicture } = await import("../pipeline/from_picture.ts");
   const { fitMask } = await import("../pipeline/inpainting.ts");
-  return asRequestError(() => ({
-    image: fitPicture(given.image!, side),
-    maskImage: given.maskImage && fitMask(given.maskImage, side),
-  }));
+  return {
+    image: fitPicture(image, side),
+    maskImage: maskImage && asRequestError(() => fitMask(maskImage, side)),
+  };
 }
 
 /**

@@ -46,8 +46,9 @@ export interface Desk {
   /** What parameters may be, by the model and the service. */
   parameterLimits(): ParameterLimits;
   /**
-   * Queues a job, which is given up when its client goes away.
+   * Checks and queues a job, which is given up when its client goes away.
    *
+   * @throws {RequestError} If the pipeline would refuse it.
    * @throws {QueueFullError} If there is no place.
    * @throws {QueueClosedError} If the service stops.
    */

@@ -28,7 +28,6 @@ import { readParameters, type RequestLimits, requestRanges } from "./request_par
 import { picturesOf } from "./request_pictures.ts";
 import type { Answer, Call, Desk, Environment, ServedModel } from "./routes.ts";
 import { serviceInfo } from "./service_info.ts";
-import { fitPictures } from "./starting_picture.ts";
 import { textStream } from "./text_stream.ts";
 
 /** Seconds of silence after which a stream shows that it is alive. */
@@ -189,9 +188,9 @@ export class Service {
       side: this.#model.side,
       strength,
     });
-    checkJob(this.#pipe, { prompt, picture, values });
     // It is not asked for a picture.
     if (raw.method === "HEAD") {
+      checkJob(this.#pipe, { prompt, picture, values });
       return new Response(null, { headers: { "content-type": "image/png" } });
     }
     const notes = (await this.#pipe.promptNotes(prompt ?? [])).map(({ message }) => message);
@@ -217,12 +216,13 @@ export class Service {
     };
   }
 
-  /** Queues a job, which is given up when its client goes away. */
+  /** Checks and queues a job, which is given up when its client goes away. */
   #submit(context: Call, request: JobRequest): Job {
+    checkJob(this.#pipe, request);
     const { signal } = context.req.raw;
     signal.throwIfAborted();
     const client = context.get("client");
-    const job = this.queue.add(fitPictures(request, this.#model.side), client);
+    const job = this.queue.add(request, client);
     const cancel = () => job.cancel();
     signal.addEventListener("abort", cancel);
     const start = performance.now();

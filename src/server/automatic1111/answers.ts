@@ -62,12 +62,13 @@ function infoOf(
   },
 ): Record<string, unknown> {
   const { prompt = "", values } = job.request;
+  const negative = [values.negativePrompt ?? ""].flat().join();
   const all = <T>(value: T): T[] => seeds.map(() => value);
   return {
     prompt,
     all_prompts: all(prompt),
-    negative_prompt: "",
-    all_negative_prompts: all(""),
+    negative_prompt: negative,
+    all_negative_prompts: all(negative),
     seed: Number(seeds[0]),
     all_seeds: seeds.map(Number),
     subseed: -1,

@@ -6,7 +6,7 @@
  */
 
 import type { ServedModel } from "../routes.ts";
-import { SAMPLERS } from "./samplers.ts";
+import { SAMPLER_NAMES } from "./samplers.ts";
 
 /** There is nothing of the kind. */
 const NONE: readonly unknown[] = [];
@@ -20,7 +20,7 @@ export function listsOf(model: ServedModel): Readonly<Record<string, unknown>> {
     "options": optionsOf(model),
     "cmd-flags": { api: true, nowebui: true },
     "sd-models": [modelEntry(model)],
-    "samplers": SAMPLERS.map(({ name, aliases }) => ({ name, aliases, options: {} })),
+    "samplers": SAMPLER_NAMES.map((name) => ({ name, aliases: [], options: {} })),
     "schedulers": [{
       name: "automatic",
       label: "Automatic",

@@ -9,16 +9,18 @@ import type { JobRequest } from "../../jobs/job.ts";
 import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
 import { randomSeed } from "../../random/seed.ts";
 import { jobOf } from "../job.ts";
+import { maskOfPainting } from "../masks.ts";
 import { RequestError } from "../request_error.ts";
 import {
+  checkNegative,
   MOST_SIDE,
   promptOf,
   refuse,
   type RequestLimits,
   type RequestValues,
 } from "../request_parameters.ts";
+import { fitPictures } from "../request_pictures.ts";
 import type { ServedModel } from "../routes.ts";
-import { maskOfPainting } from "../starting_picture.ts";
 import { booleanField, numberField, pictureField, textField } from "./fields.ts";
 import { samplerOf } from "./samplers.ts";
 
@@ -56,38 +58,14 @@ export interface WebUILimits {
 export function readTextRequest(
   fields: RequestValues,
   model: ServedModel,
-  { request, parameters }: WebUILimits,
+  limits: WebUILimits,
 ): WebUIRequest {
-  checkCheckpoint(fields, model);
-  const prompt = promptOf(fields["prompt"] ?? "", request.maxPromptLength);
-  const { max } = rangeOf("numInferenceSteps", parameters);
-  const steps = numberField(fields, "steps", { integer: true, min: 1 });
-  const sampler = samplerOf(
-    textField(fields, "sampler_name") || textField(fields, "sampler_index"),
-  );
-  const values = {
-    seed: seedOf(fields),
-    steps: steps && Math.min(steps, max ?? Infinity),
-    guidance: numberField(fields, "cfg_scale", rangeOf("guidanceScale", parameters)),
-    images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
-  };
-  const job = jobOf({ prompt, previews: 0, values }, parameters);
-  const previewSteps = Math.max(1, Math.floor(job.values.numInferenceSteps / PARTS));
-  return {
-    job: { prompt, values: job.values, previewSteps },
-    scale: scaleOf(fields, model.side),
-    sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
-    sampler: sampler.name,
-    fields: Object.fromEntries(
-      Object.entries(fields).filter(([name, value]) =>
-        typeof value !== "object" && name !== "mask"
-      ),
-    ),
-  };
+  const prompt = promptOf(fields["prompt"] ?? "", limits.request.maxPromptLength);
+  return readRequest(fields, prompt, model, limits);
 }
 
 /**
- * Reads a request for pictures from a picture, or that repaint a part of one.
+ * Reads a request for pictures from a picture, or that repaint a part of one. Without a prompt it is varied.
  *
  * @throws {RequestError} If a field is wrong, or asks for what there is not.
  */
@@ -96,7 +74,8 @@ export async function readImageRequest(
   model: ServedModel,
   limits: WebUILimits,
 ): Promise<WebUIRequest> {
-  const given = readTextRequest(fields, model, limits);
+  const prompt = promptOf(fields["prompt"] ?? "", limits.request.maxPromptLength) || undefined;
+  const request = readRequest(fields, prompt, model, limits);
   const { init_images: images } = fields;
   if (!Array.isArray(images) || images.length !== 1) {
     refuse("init_images", "a list of one picture", images);
@@ -105,16 +84,50 @@ export async function readImageRequest(
   const { maxPixels } = limits.request;
   const image = await pictureField("init_images[0]", images[0], maxPixels);
   const maskImage = await maskOf(fields, image, maxPixels);
-  const { prompt, values } = given.job;
-  const job = {
-    ...given.job,
-    // Without a prompt the picture is varied, which guidance could not follow.
-    prompt: prompt || undefined,
-    values: { ...values, strength, ...(!prompt && { guidanceScale: 1 }) },
-    image,
-    maskImage,
+  const picture = await fitPictures({ image, maskImage }, { side: model.side, strength });
+  const values = { ...request.job.values, strength };
+  return { ...request, job: { ...request.job, values, picture } };
+}
+
+/** Reads what all requests have in common. */
+function readRequest(
+  fields: RequestValues,
+  prompt: string | undefined,
+  model: ServedModel,
+  { request, parameters }: WebUILimits,
+): WebUIRequest {
+  checkCheckpoint(fields, model);
+  const { max = Infinity } = rangeOf("numInferenceSteps", parameters);
+  const wanted = numberField(fields, "steps", { integer: true, min: 1 });
+  const { name, sampler, steps } = samplerOf(
+    textField(fields, "sampler_name") || textField(fields, "sampler_index"),
+    wanted && Math.min(wanted, max),
+    parameters.numTrainTimesteps!,
+  );
+  const guidance = numberField(fields, "cfg_scale", rangeOf("guidanceScale", parameters));
+  const own = {
+    seed: seedOf(fields),
+    steps,
+    sampler,
+    // Without a prompt there is nothing that guidance could follow.
+    guidance: prompt === undefined ? undefined : guidance,
+    negative: textField(fields, "negative_prompt") || undefined,
+    images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
   };
-  return { ...given, job };
+  checkNegative(own, request.maxPromptLength);
+  const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
+  const previewSteps = Math.max(1, Math.floor(values.numInferenceSteps / PARTS));
+  return {
+    job: { prompt, values, previewSteps },
+    scale: scaleOf(fields, model.side),
+    sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
+    sampler: name,
+    fields: Object.fromEntries(
+      Object.entries(fields).filter(([name, value]) =>
+        typeof value !== "object" && name !== "mask"
+      ),
+    ),
+  };
 }
 
 /** The mask, in the size of the picture. */

@@ -5,13 +5,14 @@
  */
 
 import type { RasterImage } from "../../images/raster_image.ts";
-import { GENERATION_PARAMETERS, rangeOf } from "../../pipeline/generation_parameters.ts";
+import { GENERATION_PARAMETERS } from "../../pipeline/generation_parameters.ts";
+import { hasWhite } from "../../pipeline/mask.ts";
 import type { FormBody, FormFile } from "../form_body.ts";
+import { maskOfTransparency } from "../masks.ts";
 import { RequestError } from "../request_error.ts";
-import { numberOf, promptOf, refuse, type RequestValues } from "../request_parameters.ts";
-import { requestPicture } from "../request_pictures.ts";
+import { promptOf, refuse, type RequestValues } from "../request_parameters.ts";
+import { fitPictures, requestPicture, type StartingPictures } from "../request_pictures.ts";
 import type { ServedModel } from "../routes.ts";
-import { maskOfTransparency } from "../starting_picture.ts";
 import { type OpenAILimits, type OpenAIRequest, readImagesRequest } from "./request.ts";
 
 /** How much of a picture a variation draws anew, if it is not said. */
@@ -39,12 +40,10 @@ export async function readEditRequest(
 ): Promise<OpenAIRequest> {
   const fields = fieldsOf(form);
   const prompt = promptOf(fields["prompt"], limits.request.maxPromptLength);
-  const request = readImagesRequest(fields, model, limits);
+  const request = readImagesRequest(fields, prompt, model, limits);
   const image = await pictureOf("image", form, limits);
   const maskImage = hasField("mask", form) ? await maskOf(form, image, limits) : undefined;
-  const values = { ...request.job.values, strength: strengthOf(fields, limits) };
-  const job = { ...request.job, prompt, values, image, maskImage };
-  return { ...request, job, events: "image_edit" };
+  return await withPictures(request, { image, maskImage }, model);
 }
 
 /**
@@ -57,13 +56,19 @@ export async function readVariationRequest(
   model: ServedModel,
   limits: OpenAILimits,
 ): Promise<OpenAIRequest> {
-  // There is nothing that guidance could follow.
-  const fields = { guidance: 1, ...fieldsOf(form) };
-  const request = readImagesRequest(fields, model, limits);
-  const image = await pictureOf("image", form, limits);
-  const strength = strengthOf(fields, limits) ?? VARIATION_STRENGTH;
-  const job = { ...request.job, values: { ...request.job.values, strength }, image };
-  return { ...request, job, events: "image_edit" };
+  const fields = { strength: VARIATION_STRENGTH, ...fieldsOf(form) };
+  const request = readImagesRequest(fields, undefined, model, limits);
+  return await withPictures(request, { image: await pictureOf("image", form, limits) }, model);
+}
+
+async function withPictures(
+  request: OpenAIRequest,
+  pictures: StartingPictures,
+  { side }: ServedModel,
+): Promise<OpenAIRequest> {
+  const { strength } = request.job.values;
+  const picture = await fitPictures(pictures, { side, strength });
+  return { ...request, job: { ...request.job, picture }, events: "image_edit" };
 }
 
 /** The fields as JSON would have them. */
@@ -75,10 +80,6 @@ function fieldsOf({ fields }: FormBody): RequestValues {
       return [name, isNumber ? Number(text) : text];
     }),
   );
-}
-
-function strengthOf(fields: RequestValues, { parameters }: OpenAILimits): number | undefined {
-  return numberOf("strength", fields["strength"], false, rangeOf("strength", parameters));
 }
 
 function hasField(name: string, { fields, files }: FormBody): boolean {
@@ -105,9 +106,12 @@ async function maskOf(
   { width, height }: RasterImage,
   limits: OpenAILimits,
 ): Promise<RasterImage> {
-  const mask = await pictureOf("mask", form, limits);
-  if (mask.width === width && mask.height === height) return maskOfTransparency(mask);
-  const message = `mask is ${mask.width} × ${mask.height} pixels, expected ${width} × ${height} ` +
-    "as the image";
-  throw new RequestError(400, message, {}, "mask");
+  const file = await pictureOf("mask", form, limits);
+  if (file.width !== width || file.height !== height) {
+    const sizes = `${file.width} × ${file.height} pixels, expected ${width} × ${height}`;
+    throw new RequestError(400, `mask is ${sizes} as the image`, {}, "mask");
+  }
+  const mask = maskOfTransparency(file);
+  if (hasWhite(mask)) return mask;
+  throw new RequestError(400, "mask is opaque, expected transparency where to repaint", {}, "mask");
 }

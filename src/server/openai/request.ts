@@ -14,6 +14,7 @@ import {
 import { jobOf } from "../job.ts";
 import { RequestError } from "../request_error.ts";
 import {
+  checkNegative,
   MOST_SIDE,
   numberOf,
   promptOf,
@@ -65,22 +66,22 @@ export function readOpenAIRequest(
   model: ServedModel,
   limits: OpenAILimits,
 ): OpenAIRequest {
-  const request = readImagesRequest(body, model, limits);
   const prompt = promptOf(body["prompt"] ?? undefined, limits.request.maxPromptLength);
-  return { ...request, job: { ...request.job, prompt } };
+  return readImagesRequest(body, prompt, model, limits);
 }
 
 /**
- * Reads what all requests have in common, which is all but the prompt. Fields that they may have beside
- * OpenAI's are those of the table of parameters, such as `seed`, `steps` and `guidance`; others are
- * ignored.
+ * Reads what all requests have in common. Fields that they may have beside OpenAI's are those of the table
+ * of parameters, such as `seed`, `steps` and `guidance`; others are ignored.
  *
+ * @param prompt Undefined for variations.
  * @throws {RequestError} If a field is wrong, or asks for what there is not.
  */
 export function readImagesRequest(
   body: RequestValues,
+  prompt: string | undefined,
   model: ServedModel,
-  { parameters }: OpenAILimits,
+  { request, parameters }: OpenAILimits,
 ): OpenAIRequest {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
   checkModel(given["model"], model);
@@ -90,15 +91,14 @@ export function readImagesRequest(
   if (typeof stream !== "boolean") refuse("stream", "true or false", stream);
   const range = { min: 0, max: MOST_PARTIAL_IMAGES };
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
-  const { values } = jobOf(
-    { prompt: "", previews: 0, values: { ...valuesOf(given), images } },
-    parameters,
-  );
+  const own = { ...valuesOf(given), images };
+  checkNegative(own, request.maxPromptLength);
+  const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
   const previewSteps = partialImages === 0
     ? 0
     : Math.max(1, Math.floor(values.numInferenceSteps / (partialImages + 1)));
   return {
-    job: { prompt: undefined, values, previewSteps },
+    job: { prompt, values, previewSteps },
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),

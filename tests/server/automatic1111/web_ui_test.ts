@@ -5,7 +5,7 @@ import imported from "npm:node-sd-webui@0.0.8";
 import { enlarge } from "../../../src/images/enlarge.ts";
 import { readPngTexts } from "../../../src/images/png_text.ts";
 import { BLACK, CLEAR, decodeBase64, halves, picture, WHITE } from "../pictures.ts";
-import { post, startService, until } from "../service.ts";
+import { LIMITS, post, startService, until } from "../service.ts";
 
 const OPTIONS = { seed: 7, numInferenceSteps: 6, guidanceScale: 3 };
 const REQUEST = { prompt: "a cat", seed: 7, steps: 6, cfg_scale: 3 };
@@ -120,14 +120,7 @@ Deno.test("POST /sdapi/v1/img2img varies the picture if there is no prompt", asy
 
 Deno.test("POST /sdapi/v1/txt2img takes what clients send as a habit", async () => {
   await using service = await start({
-    limits: {
-      maxSteps: 5,
-      maxImages: 4,
-      maxPromptLength: 100,
-      maxBodyBytes: 1000,
-      maxUploadBytes: 100_000,
-      maxPixels: 2 ** 20,
-    },
+    limits: { ...LIMITS, maxSteps: 5 },
   });
   const { images: [image], info } = await service.draw("txt2img", {
     steps: "20",
@@ -154,6 +147,41 @@ Deno.test("POST /sdapi/v1/txt2img takes what clients send as a habit", async () 
   assertEquals([none.images, none.info.seed], [[], 7]);
 });
 
+Deno.test("POST /sdapi/v1/txt2img draws by the samplers of its list, and away from the negative prompt", async () => {
+  await using service = await start();
+  const listed: { name: string }[] = (await service.ask("samplers")).body;
+  assertEquals(listed.map(({ name }) => name), [
+    "VQ-Diffusion",
+    "Leading",
+    "Strided",
+    "Fast",
+    "Purity",
+  ]);
+  const cases: [name: string, options: Record<string, unknown>][] = [
+    ["VQ-Diffusion", { numInferenceSteps: 6 }],
+    ["Leading", { sampler: "leading", numInferenceSteps: 6 }],
+    ["Strided", { sampler: "strided", numInferenceSteps: 6 }],
+    ["VQ-Diffusion strided", { sampler: "strided", numInferenceSteps: 6 }],
+    // Of 100 timesteps, every 20th.
+    ["Fast", { sampler: "fast:20", numInferenceSteps: 6 }],
+    ["fast:33", { sampler: "fast:33", numInferenceSteps: 4 }],
+    ["purity:1", { sampler: "purity:1", numInferenceSteps: 6 }],
+  ];
+  for (const [sampler_name, options] of cases) {
+    const { images } = await service.server.pipe.generate("a cat", {
+      ...OPTIONS,
+      ...options,
+      negativePrompt: "a dog",
+    });
+    const answer = await service.draw("txt2img", { sampler_name, negative_prompt: "a dog" });
+    assertEquals(await decodeBase64(answer.images[0]), images[0], sampler_name);
+    assertEquals(answer.info.steps, options["numInferenceSteps"], sampler_name);
+    assertEquals(answer.info.negative_prompt, "a dog");
+    const { body } = await service.ask("png-info", post({ image: answer.images[0] }));
+    assertEquals(body.parameters["Negative prompt"], "a dog");
+  }
+});
+
 Deno.test("Paths of the web UI refuse what is wrong, in its form", async () => {
   await using service = await start();
   const init_images = [(await picture().toPng()).toBase64()];
@@ -161,6 +189,7 @@ Deno.test("Paths of the web UI refuse what is wrong, in its form", async () => {
   const wrong: [path: string, fields: Record<string, unknown>, message: string, status?: number][] =
     [
       ["txt2img", { prompt: 5 }, "prompt is 5, expected a text"],
+      ["txt2img", { negative_prompt: "x".repeat(101) }, "negative is 101 characters long"],
       ["txt2img", { steps: 0 }, "steps is 0, expected a whole number of at least 1"],
       ["txt2img", { steps: "many" }, 'steps is "many"'],
       ["txt2img", { seed: -2 }, "seed is -2"],
@@ -178,7 +207,7 @@ Deno.test("Paths of the web UI refuse what is wrong, in its form", async () => {
       ],
       ["img2img", { init_images: ["AAAA"] }, "init_images[0]"],
       ["img2img", { init_images, mask: "AAAA" }, "mask"],
-      ["img2img", { init_images, mask: black }, "nothing to repaint"],
+      ["img2img", { init_images, mask: black }, "mask"],
       ["img2img", { init_images, denoising_strength: 2 }, "denoising_strength is 2"],
       ["png-info", { image: "AAAA" }, "it is no PNG file"],
       ["interrogate", {}, "There is nothing at this path", 404],
@@ -255,8 +284,6 @@ Deno.test("GET /sdapi/v1/… answers what front ends ask when they start", async
     "tiny",
     "tiny",
   ]);
-  const samplers: { name: string }[] = await get("samplers");
-  assert(samplers.length > 0 && samplers.every(({ name }) => typeof name === "string"));
   assertEquals((await get("schedulers"))[0].label, "Automatic");
   assertEquals((await get("upscalers"))[0].name, "None");
   assertEquals(await get("embeddings"), { loaded: {}, skipped: {} });

@@ -63,6 +63,8 @@ export function webUIRoutes(desk: Desk): Routes {
     },
     "img2img": {
       POST: async (call) => {
+        // Pictures for which there is no place are not read.
+        desk.queue.checkPlace(call.get("client"));
         const fields = await fieldsOf(call);
         return await draw(call, await readImageRequest(fields, model, requestLimits()));
       },

@@ -1,6 +1,15 @@
-// `deno task ok`: everything that CI checks. `--no-tests` leaves out the tests. All steps run, also after
-// one has failed; the last line is "N passed, N failed, N skipped", in which each test counts, and each
-// other step as one.
+// `deno task ok`: everything that CI checks.
+
+import { runScript } from "./script.ts";
+
+const USAGE = `Runs everything that CI checks.
+
+Usage: deno task ok [--no-tests]
+
+  --no-tests  Leave out the tests
+
+All steps run, also after one has failed. The last line is "N passed, N failed, N skipped", in which each
+test counts, and each other step as one.`;
 
 /** Longest that the tests may take, in milliseconds. */
 const PATIENCE = 60 * 60_000;
@@ -107,13 +116,19 @@ function sum(counts: readonly Counts[]): Counts {
   }), { passed: 0, failed: 0, skipped: 0 });
 }
 
-async function main(): Promise<void> {
+async function main(withTests: boolean): Promise<void> {
   const counts: Counts[] = [];
   for (const args of steps()) counts.push(await run(args));
-  if (!Deno.args.includes("--no-tests")) counts.push(await runTests());
+  if (withTests) counts.push(await runTests());
   const { passed, failed, skipped } = sum(counts);
   console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
   Deno.exit(failed === 0 ? 0 : 1);
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) {
+  await runScript({
+    usage: USAGE,
+    options: { "no-tests": { type: "boolean" } },
+    run: ({ values }) => main(!values["no-tests"]),
+  });
+}

@@ -1,4 +1,6 @@
-// `deno task page`: makes src/server/page_files.ts of page/. `--check` only compares.
+// `deno task page`: makes src/server/page_files.ts of page/.
+
+import { runScript } from "./script.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const TARGET = new URL("src/server/page_files.ts", ROOT);
@@ -52,11 +54,22 @@ ${entries.join("")}};
 `;
 }
 
+const USAGE = `Makes src/server/page_files.ts, the page of deno task serve, of page/.
+
+Usage: deno task page [--check]
+
+  --check  Write nothing, and fail if the file is another one`;
+
 if (import.meta.main) {
-  const text = await makeModule();
-  if (!Deno.args.includes("--check")) await Deno.writeTextFile(TARGET, text);
-  else if (await Deno.readTextFile(TARGET) !== text) {
-    console.error("src/server/page_files.ts is not what page/ makes: run `deno task page`");
-    Deno.exit(1);
-  }
+  await runScript({
+    usage: USAGE,
+    options: { check: { type: "boolean" } },
+    run: async ({ values }) => {
+      const text = await makeModule();
+      if (!values.check) return await Deno.writeTextFile(TARGET, text);
+      if (await Deno.readTextFile(TARGET) === text) return;
+      console.error("src/server/page_files.ts is not what page/ makes: run `deno task page`");
+      Deno.exit(1);
+    },
+  });
 }

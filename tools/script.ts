@@ -1,4 +1,4 @@
-// What the programs of bench/ and evaluation/ share: arguments, help and exit codes.
+// What the programs beside the command line share: arguments, help and exit codes.
 
 import {
   type CommandOptions,

@@ -1,14 +1,17 @@
-/**
- * Compiles the kernels to `wasm/`: two variants, each as a file for runtimes that compile what they were
- * deployed with and nothing else, and as base64 in a TypeScript module, so that importing it needs no
- * permission; the bindings that `asc` generates, and the layouts of the commands.
- *
- * Usage: `deno task build` writes them, `deno task build --check` fails if they are not fresh.
- */
+// Compiles the kernels to `wasm/`: two variants, each as a file for runtimes that compile what they were
+// deployed with and nothing else, and as base64 in a TypeScript module, so that importing it needs no
+// permission; the bindings that `asc` generates, and the layouts of the commands.
 
 import { main as asc } from "npm:assemblyscript@0.28.20/asc";
 import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { runScript } from "../../tools/script.ts";
 import { readInterface, writeInterface } from "./layouts.ts";
+
+const USAGE = `Compiles the kernels of asm/ to wasm/.
+
+Usage: deno task build [--check]
+
+  --check  Write nothing, and fail if a file is another one`;
 
 const root = new URL("../../", import.meta.url);
 
@@ -72,16 +75,21 @@ function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
   return a?.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-const outputs = await build();
-const stale: string[] = [];
-for (const [name, bytes] of outputs) {
-  const path = new URL(`wasm/${name}`, root);
-  if (equal(await Deno.readFile(path).catch(() => undefined), bytes)) continue;
-  stale.push(name);
-  if (!Deno.args.includes("--check")) await Deno.writeFile(path, bytes);
-}
-if (Deno.args.includes("--check") && stale.length > 0) {
-  console.error(`Not what asm/ builds: ${stale.join(", ")} in wasm/; run \`deno task build\``);
-  Deno.exit(1);
-}
-console.log(stale.length > 0 ? `Wrote ${stale.join(", ")}` : "wasm/ is what asm/ builds");
+await runScript({
+  usage: USAGE,
+  options: { check: { type: "boolean" } },
+  run: async ({ values: { check } }) => {
+    const stale: string[] = [];
+    for (const [name, bytes] of await build()) {
+      const path = new URL(`wasm/${name}`, root);
+      if (equal(await Deno.readFile(path).catch(() => undefined), bytes)) continue;
+      stale.push(name);
+      if (!check) await Deno.writeFile(path, bytes);
+    }
+    if (check && stale.length > 0) {
+      console.error(`Not what asm/ builds: ${stale.join(", ")} in wasm/; run \`deno task build\``);
+      Deno.exit(1);
+    }
+    console.log(stale.length > 0 ? `Wrote ${stale.join(", ")}` : "wasm/ is what asm/ builds");
+  },
+});

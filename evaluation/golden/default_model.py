@@ -319,5 +319,8 @@ def main(model, golden, *options):
         print(f"{name}: {equal} of {made['tokens'].numel()} tokens equal, largest difference {difference:.1e}")
 
 
+if "--help" in sys.argv or "-h" in sys.argv or not 3 <= len(sys.argv) <= 4:
+    print(__doc__)
+    sys.exit(0 if "--help" in sys.argv or "-h" in sys.argv else 2)
 with torch.inference_mode():
     main(*sys.argv[1:])

@@ -15,6 +15,7 @@ import { choiceOption, parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
+import { explained } from "./model_source.ts";
 import { print, printMessage } from "./terminal.ts";
 
 const HELP = `Turn a model into a folder in the layout of diffusers, with safetensors
@@ -89,7 +90,7 @@ export async function convert(args: string[]): Promise<number> {
   }
   using interrupt = abortOnInterrupt();
   try {
-    await run(request, interrupt.signal);
+    await explained(request.source, run(request, interrupt.signal));
   } catch (error) {
     if (interrupt.exitCode === undefined) throw error;
     if (!request.quiet) printMessage("Stopped");

@@ -33,6 +33,7 @@ import { type GenerateRequest, readRequest, settingsOf } from "./generate_reques
 import { exitOnInterrupt } from "./interrupt.ts";
 import { listNames } from "./list_names.ts";
 import { LoadDisplay } from "./load_display.ts";
+import { explained } from "./model_source.ts";
 import { writeToStandardOutput, writeWhole } from "./output_files.ts";
 import { nameOutputs, type OutputPaths } from "./output_names.ts";
 import { print, printMessage } from "./terminal.ts";
@@ -63,7 +64,7 @@ export async function generate(args: string[]): Promise<number> {
     print(GENERATE_HELP);
     return 0;
   }
-  if (given.list) return await listNames(given);
+  if (given.list) return await explained(given.model, listNames(given));
   const request = await readRequest(given);
   const paths = await outputs(given, request);
   const toProgram = given.json || paths === undefined;
@@ -113,7 +114,7 @@ async function load(
   { model, revision, dtype }: GenerateRequest,
 ): Promise<VQDiffusionPipeline> {
   using display = new LoadDisplay();
-  return await VQDiffusionPipeline.fromPretrained(model, {
+  const loading = VQDiffusionPipeline.fromPretrained(model, {
     ...(model !== undefined && hubOptions()),
     device,
     revision,
@@ -121,6 +122,7 @@ async function load(
     threads,
     onProgress: quiet ? undefined : display.onProgress,
   });
+  return await explained(model, loading);
 }
 
 /** Parameters that are given come first, then those of a picture, the model's and diffusers'. */

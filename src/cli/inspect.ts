@@ -13,6 +13,7 @@ import { parseArguments, UsageError } from "./arguments.ts";
 import { hubOptions } from "./environment.ts";
 import { exitOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
+import { explained } from "./model_source.ts";
 import type { BytesByDType } from "./memory_report.ts";
 import { type ModelReport, reportFile, reportFolder, type StoredReport } from "./model_report.ts";
 import { print, printMessage } from "./terminal.ts";
@@ -60,7 +61,7 @@ export async function inspect(args: string[]): Promise<number> {
   }
   if (others.length > 0) throw new UsageError(`Expected one model, got ${positionals.length}`);
   using _ = exitOnInterrupt(() => printMessage("\nStopped"));
-  const report = await reportOf(source, values.revision);
+  const report = await explained(source, reportOf(source, values.revision));
   print(values.json ? JSON.stringify(report, null, 2) : textOf(report));
   return 0;
 }

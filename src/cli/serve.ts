@@ -13,6 +13,7 @@ import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
+import { explained } from "./model_source.ts";
 import { readServeArguments, SERVE_HELP, type ServeArguments } from "./serve_arguments.ts";
 import { print, printLog } from "./terminal.ts";
 
@@ -55,7 +56,7 @@ async function load(
   signal: AbortSignal,
 ): Promise<VQDiffusionPipeline> {
   using display = new LoadDisplay();
-  return await VQDiffusionPipeline.fromPretrained(model, {
+  const loading = VQDiffusionPipeline.fromPretrained(model, {
     ...(model !== undefined && hubOptions()),
     device,
     revision,
@@ -64,6 +65,7 @@ async function load(
     signal,
     onProgress: display.onProgress,
   });
+  return await explained(model, loading);
 }
 
 /** What the page draws with by itself, if the library was bundled for it. */
@@ -120,7 +122,8 @@ function listen(service: Service, { host, port }: ServeArguments): Deno.HttpServ
     }, (request, { remoteAddr }) => service.fetch(request, addressOf(remoteAddr)));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot listen at ${host}, port ${port}: ${reason}`, { cause: error });
+    const advice = error instanceof Deno.errors.AddrInUse ? "; --port takes another one" : "";
+    throw new Error(`Cannot listen at ${host}, port ${port}: ${reason}${advice}`, { cause: error });
   }
 }
 

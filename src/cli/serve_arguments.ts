@@ -44,7 +44,7 @@ const OPTIONS = {
   port: { value: "n", help: "Port; 0 takes a free one", default: 8000, min: 0, max: 65535 },
   tokens: {
     value: "file",
-    help: "File of bearer tokens, one on each line, one of which requests have to bring",
+    help: "File of tokens, one on each line, one of which requests have to bring",
   },
   "allow-origin": { value: "origin", help: "Let pages of another origin in, or of all (*)" },
   model: {
@@ -181,13 +181,15 @@ function integer(
 
 /** What `serve --help` says. */
 export const SERVE_HELP: string =
-  `Serves pictures of prompts: a page at /, OpenAI's image API below /v1
+  `Serves pictures of prompts: a page at /, OpenAI's image API below /v1, AUTOMATIC1111's below /sdapi/v1
 
 Usage:
   deno task serve [options]
 ${ENTRIES.map(helpLines).join("\n")}
 
-Paths: / (the page), /v1/images/generations, /v1/models, /generate, /info, /healthz, /metrics.
+Paths: / (the page), /v1/images/generations, /v1/images/edits, /v1/images/variations, /v1/models,
+/sdapi/v1/txt2img, /sdapi/v1/img2img, /sdapi/v1/progress and what else front ends of the web UI ask for,
+/generate, /info, /healthz, /metrics.
 Log lines are JSON, on the standard error output. Ctrl-C or SIGTERM stops the server: pictures that are
 being drawn are finished, those that wait are given back; a second one ends it at once.
 

@@ -21,7 +21,7 @@ export interface BatchRequest {
  * Undefined for a job that is drawn alone, as it starts from a picture.
  */
 export function shapeOf({ prompt, picture, values }: JobRequest): string | undefined {
-  if (prompt === undefined || picture !== undefined) return undefined;
+  if (prompt === undefined || picture?.image !== undefined) return undefined;
   const { seed: _, numImagesPerPrompt: __, ...others } = values;
   return JSON.stringify(Object.entries(others).sort(([a], [b]) => a < b ? -1 : 1));
 }

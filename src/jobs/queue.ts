@@ -93,6 +93,17 @@ export class JobQueue {
   }
 
   /**
+   * Checks that a job could be added now.
+   *
+   * @throws {QueueFullError} If there is no place.
+   * @throws {QueueClosedError} If the queue is closed.
+   */
+  checkPlace(client: string): void {
+    if (this.#closed) throw new QueueClosedError();
+    if (this.#takers.length === 0 && this.placesFor(client) === 0) throw this.#full(client);
+  }
+
+  /**
    * Adds a job, or starts it if a worker waits.
    *
    * @param client Whose job it is: each client is served in turn.
@@ -100,9 +111,8 @@ export class JobQueue {
    * @throws {QueueClosedError} If the queue is closed.
    */
   add(request: JobRequest, client: string): Job {
-    if (this.#closed) throw new QueueClosedError();
+    this.checkPlace(client);
     const taker = this.#takers[0];
-    if (!taker && this.placesFor(client) === 0) throw this.#full(client);
     const job = new Job(request, client, () => this.#remove(job));
     if (taker) {
       this.#takers.shift();

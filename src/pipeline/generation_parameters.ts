@@ -9,7 +9,7 @@
 import { checkInteger, checkNumber, type Range, refuseType, type Subject } from "../base/check.ts";
 import type { Seed } from "../random/seed.ts";
 import { checkSampler, stepsOfSampler } from "../schedulers/samplers.ts";
-import { checkInterval, type GuidanceInterval } from "./guidance_interval.ts";
+import { checkInterval } from "./guidance_interval.ts";
 
 /**
  * Parameters of a generation, by the names of diffusers' `__call__`. A model's `generation_config.json`
@@ -31,7 +31,7 @@ export interface GenerationParameters {
    * Guidance at the steps only whose share of the noise, (t + 1) / T, is above the first number and at most
    * the second; the others ask the network once instead of twice. Default: at all steps.
    */
-  readonly guidanceInterval?: GuidanceInterval | undefined;
+  readonly guidanceInterval?: readonly [low: number, high: number] | undefined;
   /**
    * What guidance leads away from, in place of what the model has learned for no prompt; an empty text
    * stands for that. An array has one for each prompt. Default: none.

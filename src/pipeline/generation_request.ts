@@ -45,7 +45,10 @@ export function generationRequest(
   const limits = { ...limitsOf({ components }), numVecClasses, pixels, crossAttentionDim };
   const request = checkGenerateOptions(prompt, options, limits);
   const { batch, numInferenceSteps, truncationRate, topK, generator, signal } = request;
-  const { sampler, guidanceInterval, latents } = request;
+  const { sampler, latents } = request;
+  // A copy, which stays as it is.
+  const guidanceInterval = request.guidanceInterval &&
+    [request.guidanceInterval[0], request.guidanceInterval[1]] as const;
   const scheduler = sampler === undefined
     ? components.scheduler
     : namedScheduler(sampler, components.scheduler.config);

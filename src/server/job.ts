@@ -51,6 +51,16 @@ export function jobOf(
   return { prompt, previews, values: { ...checkParameters(parameters, own), seed }, repeatable };
 }
 
+/** Steps from one preview to the next for about so many of them; 0 for none. */
+export function previewStepsOf(
+  { numInferenceSteps, strength = 1 }: GenerationValues,
+  previews: number,
+): number {
+  if (previews === 0) return 0;
+  // From a picture only the steps below its noise are taken.
+  return Math.max(1, Math.floor(numInferenceSteps * strength / (previews + 1)));
+}
+
 /**
  * Checks what depends on several parameters, as the pipeline does.
  *

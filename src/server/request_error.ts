@@ -26,16 +26,16 @@ export class RequestError extends Error {
 /**
  * Calls a function of the library with what a client gave.
  *
- * @param param The parameter that it was, if it is one.
  * @throws {RequestError} If the function refuses it.
  */
-export function asRequestError<T>(call: () => T, param?: string): T {
+export function asRequestError<T>(call: () => T): T {
   try {
     return call();
   } catch (error) {
     const isRefusal = error instanceof RangeError || error instanceof TypeError;
     if (!isRefusal || !error.message.startsWith("Cannot")) throw error;
     const message = error.message.replace(/^Cannot generate: /, "").replace("maskImage", "mask");
-    throw new RequestError(400, message, {}, param);
+    const [, name] = /^(\w+) (?:is|has) /.exec(message) ?? [];
+    throw new RequestError(400, message, {}, name);
   }
 }

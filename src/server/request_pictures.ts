@@ -54,13 +54,13 @@ export async function fitPictures(
   { image, maskImage }: StartingPictures,
   { side, strength }: FitLimits,
 ): Promise<PictureOptions> {
-  asRequestError(() => checkPictureOptions({ image, maskImage, strength }, 1), maskImage && "mask");
+  asRequestError(() => checkPictureOptions({ image, maskImage, strength }, 1));
   if (image === undefined) return {};
   const { fitPicture } = await import("../pipeline/from_picture.ts");
   const { fitMask } = await import("../pipeline/inpainting.ts");
   return {
     image: fitPicture(image, side),
-    maskImage: maskImage && asRequestError(() => fitMask(maskImage, side), "mask"),
+    maskImage: maskImage && asRequestError(() => fitMask(maskImage, side)),
   };
 }
 

@@ -18,6 +18,7 @@ import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
 import { webUIError } from "./automatic1111/answers.ts";
 import { WEB_UI_PATH, webUIRoutes } from "./automatic1111/routes.ts";
+import { hasFormBody } from "./form_body.ts";
 import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { Metrics } from "./metrics.ts";
@@ -211,6 +212,8 @@ export class Service {
   async #generate(context: Call): Promise<Response> {
     const { raw } = context.req;
     const { limits, maxIdleSeconds } = this.#options;
+    // Pictures for which there is no place are not read.
+    if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
     const { prompt, values, previews } = jobOf(parameters, this.#limits());
     const { strength } = values;

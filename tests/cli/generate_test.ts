@@ -194,11 +194,24 @@ Deno.test("generate tells in one line what is wrong with a model", async () => {
   assertEquals(await run("none"), {
     code: 1,
     stdout: "",
-    stderr: "error: Cannot find the folder none\n",
+    stderr:
+      `error: Cannot find the folder none; a model on the hub would have an id "owner/name"\n`,
   });
+  assertEquals((await run("./none")).stderr, "error: Cannot find the folder ./none\n");
   const { code, stderr } = await run(".");
   assertEquals(code, 1);
   assertMatch(stderr, /^error: .*describes a Another, expected a VQDiffusionPipeline\n$/);
+});
+
+Deno.test("generate says that a name was taken for a model on the hub", async () => {
+  await using folder = await temporaryFolder();
+  await using hub = serveHub({});
+  const env = { HF_ENDPOINT: hub.endpoint.href, HF_HUB_CACHE: `${folder.path}/cache` };
+  const args = ["a", "--device", "wasm", "--model", "weights/emoji"];
+  const { code, stderr } = await runTask("generate", args, { cwd: folder.path, env });
+  assertEquals(code, 1);
+  const hint = "there is no folder weights/emoji, so it was taken for a model on the hub";
+  assertMatch(stderr, new RegExp(`^error: Cannot open weights/emoji: .*; ${hint}\n$`));
 });
 
 Deno.test("generate stops at Ctrl-C with exit code 130 and leaves no file", async () => {

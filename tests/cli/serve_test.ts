@@ -117,5 +117,6 @@ Deno.test("serve says why it cannot listen", async () => {
     const { code, stderr } = await runTask("serve", args, { cwd });
     assertEquals(code, 1);
     assertStringIncludes(stderr, `error: Cannot listen at 127.0.0.1, port ${port}: `);
+    assertStringIncludes(stderr, "; --port takes another one");
   });
 });

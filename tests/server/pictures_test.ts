@@ -222,3 +222,17 @@ Deno.test("Service holds pictures that wait as small as they are drawn", async (
   assertEquals(await imageOf(await second), images[0]);
   assertEquals(submitted, [32, 32]);
 });
+
+Deno.test("Service reads no pictures for which there is no place", async () => {
+  const queue = { capacity: 0, capacityPerClient: 0 };
+  await using server = await startService({ pausing: true, queue });
+  const first = server.ask("/generate?prompt=a&steps=3&seed=1");
+  await server.paused();
+  // Of this body nothing comes, ever.
+  const body = new ReadableStream();
+  const headers = { "content-type": "multipart/form-data; boundary=x" };
+  const refused = await server.ask("/generate", { method: "POST", body, headers });
+  assertEquals(refused.status, 429);
+  server.resume();
+  assertEquals((await first).status, 200);
+});

@@ -122,6 +122,43 @@ Deno.test("Service serves clients in turn, told apart by address or token", asyn
   }
 });
 
+Deno.test("Service draws waiting requests of one shape in one run, whichever way they come", async () => {
+  await using server = await startService();
+  const { pipe } = server;
+  const runs: number[] = [];
+  const released = Promise.withResolvers<void>();
+  const stream = pipe.stream.bind(pipe);
+  pipe.stream = async function* (prompt, options) {
+    runs.push([prompt].flat().length);
+    await released.promise;
+    yield* stream(prompt, options);
+  };
+  const answers = [server.ask("/generate?prompt=a+cat&steps=3&guidance=2&seed=1")];
+  await until(() => runs.length === 1);
+  const dog = "/generate?prompt=a+dog&steps=3&guidance=2&seed=2";
+  const fields = { prompt: "x", steps: 3, guidance: 2, n: 2 };
+  const others: (() => Promise<Response>)[] = [
+    () => server.ask(dog, {}, "other"),
+    () => server.ask("/v1/images/generations", post(fields)),
+    () => server.ask("/sdapi/v1/txt2img", post({ prompt: "y", steps: 3, cfg_scale: 2 })),
+    () => server.ask("/sdapi/v1/txt2img", post({ prompt: "z", steps: 3, cfg_scale: 2 })),
+  ];
+  for (const [i, ask] of others.entries()) {
+    answers.push(ask());
+    await until(() => server.service.queue.length === i + 1);
+  }
+  released.resolve();
+  const responses = await Promise.all(answers);
+  assertEquals(responses.map(({ status }) => status), [200, 200, 200, 200, 200]);
+  assertEquals(runs, [1, 4, 1]);
+  const { images } = await pipe.generate("a dog", {
+    numInferenceSteps: 3,
+    guidanceScale: 2,
+    seed: 2,
+  });
+  assertEquals(await RasterImage.decode(await responses[1]!.bytes()), images[0]);
+});
+
 Deno.test("Service answers HEAD and OPTIONS without drawing, and refuses other methods", async () => {
   await using server = await startService({ pausing: true });
   const allowed: Record<string, string> = {
@@ -129,6 +166,10 @@ Deno.test("Service answers HEAD and OPTIONS without drawing, and refuses other m
     "/generate": "GET, POST, HEAD, OPTIONS",
     "/v1/models": "GET, HEAD, OPTIONS",
     "/v1/images/generations": "POST, OPTIONS",
+    "/v1/images/edits": "POST, OPTIONS",
+    "/sdapi/v1/txt2img": "POST, OPTIONS",
+    "/sdapi/v1/progress": "GET, HEAD, OPTIONS",
+    "/sdapi/v1/options": "GET, POST, HEAD, OPTIONS",
   };
   for (const [path, allow] of Object.entries(allowed)) {
     const options = await server.ask(path, { method: "OPTIONS" });

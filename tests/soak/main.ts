@@ -1,10 +1,7 @@
-/**
- * The trials that take long: `deno task soak` runs them all and prints a table. A number scales them:
- * `deno task soak 0.1` does a tenth of each.
- *
- * @module
- */
+// The trials that take long: `deno task soak`.
 
+import { UsageError } from "../../src/cli/arguments.ts";
+import { runScript } from "../../tools/script.ts";
 import { abortedRuns } from "./aborted_runs.ts";
 import { killedConversions } from "./killed_conversions.ts";
 import { manyPictures } from "./many_pictures.ts";
@@ -34,9 +31,13 @@ const TRIALS: readonly Trial[] = [
   startsBesideEachOther,
 ];
 
-if (import.meta.main) {
-  const scale = Number(Deno.args[0] ?? 1);
-  if (!(scale > 0)) throw new RangeError(`The scale is ${Deno.args[0]}, expected a number above 0`);
+const USAGE = `Runs the trials that take an hour, and prints a table.
+
+Usage: deno task soak [<scale>]
+
+The scale, 1 if it is not given, says how often: deno task soak 0.1 does a tenth of each.`;
+
+async function tryAll(scale: number): Promise<void> {
   let failed = 0;
   console.log("| Trial | Times | Found | |\n| :--- | ---: | :--- | :--- |");
   for (const trial of TRIALS) {
@@ -46,4 +47,22 @@ if (import.meta.main) {
     }
   }
   Deno.exit(failed > 0 ? 1 : 0);
+}
+
+if (import.meta.main) {
+  await runScript({
+    usage: USAGE,
+    options: {},
+    positionals: true,
+    run: async ({ positionals: [text = "1", ...others] }) => {
+      if (others.length > 0) {
+        throw new UsageError(`Unexpected argument ${JSON.stringify(others[0])}`);
+      }
+      const scale = Number(text);
+      if (!(scale > 0 && scale < Infinity)) {
+        throw new UsageError(`The scale is ${JSON.stringify(text)}, expected a number above 0`);
+      }
+      await tryAll(scale);
+    },
+  });
 }

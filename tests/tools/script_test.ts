@@ -1,4 +1,4 @@
-// Arguments of the programs of bench/ and evaluation/.
+// Arguments of the programs beside the command line.
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/cli/arguments.ts";
@@ -6,15 +6,27 @@ import { choicesOption } from "../../tools/script.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
+/** Programs that are no tasks. */
 const SCRIPTS = [
-  "bench/main.ts",
   "bench/gpu.ts",
   "bench/ithq_load.ts",
   "evaluation/agreement.ts",
   "evaluation/contact_sheet.ts",
+  "evaluation/embed_model.ts",
   "evaluation/readme_picture.ts",
   "evaluation/score.ts",
 ];
+
+/** Programs that are tasks, by these. */
+const TASKS: Readonly<Record<string, string>> = {
+  "bench/main.ts": "bench",
+  "tools/ok.ts": "ok",
+  "tools/page.ts": "page",
+  "tools/bundle/main.ts": "bundle",
+  "tools/npm/main.ts": "npm",
+  "asm/build/main.ts": "build",
+  "tests/soak/main.ts": "soak",
+};
 
 async function runScript(path: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -39,14 +51,15 @@ Deno.test("choicesOption() takes words in the order of the choices, and refuses 
   }
 });
 
-for (const path of SCRIPTS) {
+for (const path of [...SCRIPTS, ...Object.keys(TASKS)]) {
   Deno.test(`${path} explains itself with --help and refuses unknown options`, async () => {
     const [help, wrong] = await Promise.all([
       runScript(path, "--help"),
       runScript(path, "--nothing"),
     ]);
     assertEquals([help.code, help.stderr], [0, ""]);
-    assertStringIncludes(help.stdout, path === "bench/main.ts" ? "deno task bench" : path);
+    const task = TASKS[path];
+    assertStringIncludes(help.stdout, task === undefined ? path : `deno task ${task}`);
     assertEquals([wrong.code, wrong.stdout], [2, ""]);
     assertEquals(wrong.stderr, `Unknown option '--nothing'\n\n${help.stdout}`);
   });

@@ -1,21 +1,20 @@
-/**
- * Bundles the library into `out/browser`, `out/edge` and `out/node`, with types.
- *
- * Usage: `deno task bundle [browser] [edge] [node]`; without names it makes all.
- */
+// Bundles the library into `out/browser`, `out/edge` and `out/node`, with types.
 
+import { UsageError } from "../../src/cli/arguments.ts";
+import { runScript } from "../script.ts";
 import { bundle, pathTo } from "./build.ts";
 import { copyKernels, writeTypes } from "./files.ts";
 import { TARGETS } from "./targets.ts";
 
-const names = Deno.args.length > 0 ? Deno.args : Object.keys(TARGETS);
-const unknown = names.find((name) => !Object.hasOwn(TARGETS, name));
-if (unknown !== undefined) {
-  const known = Object.keys(TARGETS).join(", ");
-  console.error(`Cannot bundle: the target is ${JSON.stringify(unknown)}, expected ${known}`);
-  Deno.exit(1);
-}
-for (const name of names as (keyof typeof TARGETS)[]) {
+const KNOWN = Object.keys(TARGETS) as (keyof typeof TARGETS)[];
+
+const USAGE = `Bundles the library, with types, into a folder of out/ for each target.
+
+Usage: deno task bundle [${KNOWN.join("] [")}]
+
+Without names it makes all.`;
+
+async function make(name: keyof typeof TARGETS): Promise<void> {
   const folder = pathTo(`out/${name}`);
   await Deno.remove(folder, { recursive: true }).catch(() => {});
   await bundle(TARGETS[name], folder);
@@ -23,3 +22,20 @@ for (const name of names as (keyof typeof TARGETS)[]) {
   if (name === "edge") await copyKernels(folder);
   console.log(`Wrote ${folder}`);
 }
+
+await runScript({
+  usage: USAGE,
+  options: {},
+  positionals: true,
+  run: async ({ positionals }) => {
+    const unknown = positionals.find((name) => !Object.hasOwn(TARGETS, name));
+    if (unknown !== undefined) {
+      throw new UsageError(
+        `The target is ${JSON.stringify(unknown)}, expected ${KNOWN.join(", ")}`,
+      );
+    }
+    for (const name of KNOWN) {
+      if (positionals.length === 0 || positionals.includes(name)) await make(name);
+    }
+  },
+});

@@ -28,7 +28,7 @@ export function listsOf(model: ServedModel): Readonly<Record<string, unknown>> {
       default_rho: -1,
       need_inner_model: false,
     }],
-    "upscalers": [upscalerEntry("None"), upscalerEntry("Nearest")],
+    "upscalers": [{ name: "None", model_name: null, model_path: null, model_url: null, scale: 1 }],
     "latent-upscale-modes": NONE,
     "sd-vae": NONE,
     "hypernetworks": NONE,
@@ -61,8 +61,4 @@ function optionsOf({ id }: ServedModel): Record<string, unknown> {
 
 function modelEntry({ id }: ServedModel): Record<string, unknown> {
   return { title: id, model_name: id, hash: null, sha256: null, filename: id, config: null };
-}
-
-function upscalerEntry(name: string): Record<string, unknown> {
-  return { name, model_name: null, model_path: null, model_url: null, scale: 4 };
 }

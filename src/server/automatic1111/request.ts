@@ -8,7 +8,7 @@ import type { RasterImage } from "../../images/raster_image.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
 import { randomSeed } from "../../random/seed.ts";
-import { jobOf } from "../job.ts";
+import { jobOf, previewStepsOf } from "../job.ts";
 import { maskOfPainting } from "../masks.ts";
 import { RequestError } from "../request_error.ts";
 import {
@@ -24,8 +24,8 @@ import type { ServedModel } from "../routes.ts";
 import { booleanField, numberField, pictureField, textField } from "./fields.ts";
 import { samplerOf } from "./samplers.ts";
 
-/** Previews of a job that nobody may look at: after each so many parts of its steps. */
-const PARTS = 4;
+/** Previews of a job: nobody may look at them. */
+const PREVIEWS = 3;
 
 /** How much of a picture is drawn anew if it is not said, as the web UI has it. */
 const STRENGTH = 0.75;
@@ -86,7 +86,8 @@ export async function readImageRequest(
   const maskImage = await maskOf(fields, image, maxPixels);
   const picture = await fitPictures({ image, maskImage }, { side: model.side, strength });
   const values = { ...request.job.values, strength };
-  return { ...request, job: { ...request.job, values, picture } };
+  const previewSteps = previewStepsOf(values, PREVIEWS);
+  return { ...request, job: { prompt, picture, values, previewSteps } };
 }
 
 /** Reads what all requests have in common. */
@@ -116,9 +117,8 @@ function readRequest(
   };
   checkNegative(own, request.maxPromptLength);
   const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
-  const previewSteps = Math.max(1, Math.floor(values.numInferenceSteps / PARTS));
   return {
-    job: { prompt, values, previewSteps },
+    job: { prompt, values, previewSteps: previewStepsOf(values, PREVIEWS) },
     scale: scaleOf(fields, model.side),
     sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
     sampler: name,

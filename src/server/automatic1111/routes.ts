@@ -7,6 +7,7 @@
 import { readPngTexts } from "../../images/png_text.ts";
 import { readJsonBody } from "../json_body.ts";
 import { RequestError } from "../request_error.ts";
+import type { RequestValues } from "../request_parameters.ts";
 import type { Answer, Call, Desk, Routes } from "../routes.ts";
 import { picturesAnswer, pngInfoAnswer, progressAnswer } from "./answers.ts";
 import { ClientJobs } from "./client_jobs.ts";
@@ -34,39 +35,73 @@ const DONE = [
 
 /** The paths and their answers. */
 export function webUIRoutes(desk: Desk): Routes {
-  const { limits, model } = desk;
   const jobs = new ClientJobs();
-  const bodyLimits = { ...limits, maxBodyBytes: limits.maxUploadBytes };
-  const fieldsOf = (call: Call) => readJsonBody(call.req.raw, bodyLimits);
-  const requestLimits = () => ({ request: limits, parameters: desk.parameterLimits() });
+  const paths = {
+    ...listRoutes(desk),
+    ...drawingRoutes(desk, jobs),
+    ...watchingRoutes(desk, jobs),
+  };
+  const routes = Object.entries(paths).map(([name, answers]) => [WEB_UI_PATH + name, answers]);
+  return { ...Object.fromEntries(routes), "/internal/ping": { GET: () => Response.json({}) } };
+}
+
+/** What there is, and settings, of which there are none to change. */
+function listRoutes(desk: Desk): Routes {
+  const lists = Object.entries(listsOf(desk.model)).map(([name, list]) => {
+    return [name, { GET: () => Response.json(list) }] as const;
+  });
+  const done = DONE.map((name) => [name, { POST: () => Response.json(null) }] as const);
+  const { options, ...others }: Routes = Object.fromEntries(lists);
+  return {
+    ...others,
+    ...Object.fromEntries(done),
+    "options": {
+      ...options,
+      POST: async (call) => {
+        checkCheckpoint(await fieldsOf(desk, call), desk.model);
+        return Response.json(null);
+      },
+    },
+    "png-info": {
+      POST: async (call) => {
+        const { image } = await fieldsOf(desk, call);
+        return Response.json(pngInfoAnswer(await textsOf(fileField("image", image))));
+      },
+    },
+  };
+}
+
+function drawingRoutes(desk: Desk, jobs: ClientJobs): Routes {
+  const { limits: request, model } = desk;
+  const limits = () => ({ request, parameters: desk.parameterLimits() });
   const draw = async (call: Call, request: WebUIRequest) => {
     const entry = jobs.add(desk.submit(call, request.job), request);
     return Response.json(await picturesAnswer(entry, model));
   };
-  const interrupt: Answer = (call) => {
-    jobs.interrupt(call.get("client"));
-    return Response.json({});
-  };
-  const lists = listsOf(model);
-  const paths: Routes = {
-    ...Object.fromEntries(
-      Object.entries(lists).map(([name, list]) => {
-        return [name, { GET: () => Response.json(list) }];
-      }),
-    ),
-    ...Object.fromEntries(DONE.map((name) => [name, { POST: () => Response.json(null) }])),
+  return {
     "txt2img": {
       POST: async (call) => {
-        const fields = await fieldsOf(call);
-        return await draw(call, readTextRequest(fields, model, requestLimits()));
+        const fields = await fieldsOf(desk, call);
+        return await draw(call, readTextRequest(fields, model, limits()));
       },
     },
     "img2img": {
       POST: async (call) => {
-        const fields = await fieldsOf(call);
-        return await draw(call, await readImageRequest(fields, model, requestLimits()));
+        // Pictures for which there is no place are not read.
+        desk.queue.checkPlace(call.get("client"));
+        const fields = await fieldsOf(desk, call);
+        return await draw(call, await readImageRequest(fields, model, limits()));
       },
     },
+  };
+}
+
+function watchingRoutes(desk: Desk, jobs: ClientJobs): Routes {
+  const interrupt: Answer = (call) => {
+    jobs.interrupt(call.get("client"));
+    return Response.json({});
+  };
+  return {
     "progress": {
       GET: async (call) => {
         const withImage = call.req.query("skip_current_image") !== "true";
@@ -77,26 +112,13 @@ export function webUIRoutes(desk: Desk): Routes {
     "interrupt": { POST: interrupt },
     // The pictures of a request are one run: what is skipped is all of it.
     "skip": { POST: interrupt },
-    "options": {
-      GET: () => Response.json(lists["options"]),
-      POST: async (call) => {
-        checkCheckpoint(await fieldsOf(call), model);
-        return Response.json(null);
-      },
-    },
-    "png-info": {
-      POST: async (call) => {
-        const { image } = await fieldsOf(call);
-        return Response.json(pngInfoAnswer(await textsOf(fileField("image", image))));
-      },
-    },
   };
-  return {
-    ...Object.fromEntries(
-      Object.entries(paths).map(([name, answers]) => [WEB_UI_PATH + name, answers]),
-    ),
-    "/internal/ping": { GET: () => Response.json({}) },
-  };
+}
+
+/** The fields of a body, which may hold pictures. */
+async function fieldsOf({ limits }: Desk, call: Call): Promise<RequestValues> {
+  const { maxIdleSeconds, maxUploadBytes } = limits;
+  return await readJsonBody(call.req.raw, { maxIdleSeconds, maxBodyBytes: maxUploadBytes });
 }
 
 async function textsOf(file: Uint8Array): Promise<Map<string, string>> {

@@ -11,7 +11,7 @@ import {
   rangeOf,
   SHORT_NAMES,
 } from "../../pipeline/generation_parameters.ts";
-import { jobOf } from "../job.ts";
+import { jobOf, previewStepsOf } from "../job.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -94,11 +94,8 @@ export function readImagesRequest(
   const own = { ...valuesOf(given), images };
   checkNegative(own, request.maxPromptLength);
   const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
-  const previewSteps = partialImages === 0
-    ? 0
-    : Math.max(1, Math.floor(values.numInferenceSteps / (partialImages + 1)));
   return {
-    job: { prompt, values, previewSteps },
+    job: { prompt, values, previewSteps: previewStepsOf(values, partialImages) },
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),

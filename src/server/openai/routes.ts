@@ -19,6 +19,11 @@ export function openAIRoutes(desk: Desk): Routes {
   const { model } = desk;
   const limits = () => ({ request: desk.limits, parameters: desk.parameterLimits() });
   const uploads = { ...desk.limits, maxBodyBytes: desk.limits.maxUploadBytes };
+  const readForm = (call: Call) => {
+    // Pictures for which there is no place are not read.
+    desk.queue.checkPlace(call.get("client"));
+    return readFormBody(call.req.raw, uploads);
+  };
   const created = Math.floor(Date.now() / 1000);
   return {
     "/v1/models": {
@@ -38,13 +43,13 @@ export function openAIRoutes(desk: Desk): Routes {
     },
     "/v1/images/edits": {
       POST: async (call) => {
-        const form = await readFormBody(call.req.raw, uploads);
+        const form = await readForm(call);
         return await draw(desk, call, await readEditRequest(form, model, limits()));
       },
     },
     "/v1/images/variations": {
       POST: async (call) => {
-        const form = await readFormBody(call.req.raw, uploads);
+        const form = await readForm(call);
         return await draw(desk, call, await readVariationRequest(form, model, limits()));
       },
     },

@@ -348,6 +348,10 @@ Deno.test("POST /sdapi/v1/txt2img answers 429 and 503 as other paths do", async 
   const full = await service.ask("txt2img", post(REQUEST));
   assertEquals(full.status, 429);
   assertMatch(full.headers.get("retry-after")!, /^[1-9]\d*$/);
+  // Pictures for which there is no place are not waited for.
+  const never = { method: "POST", body: new ReadableStream() };
+  assertEquals((await service.ask("img2img", never)).status, 429);
+  assertEquals((await service.server.ask("/v1/images/edits", never)).status, 429);
   service.server.service.close();
   assertEquals((await service.ask("txt2img", post(REQUEST))).status, 503);
   service.server.resume();

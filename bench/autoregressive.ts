@@ -9,8 +9,8 @@ import { FeedForward } from "../src/models/feed_forward.ts";
 import { Embedding, LayerNorm, Linear } from "../src/models/layers.ts";
 import type { Parameter } from "../src/models/parameter_slot.ts";
 import { Parameters, ParameterScope } from "../src/models/parameters.ts";
-import { type NamedShape, type TransformerSize, transformerShapes } from "./random_transformer.ts";
-import { rowsFrom, WasmFrame } from "./wasm_frame.ts";
+import { type NamedShape, transformerShapes, type TransformerSize } from "./random_transformer.ts";
+import { rowsFrom, type WasmFrame } from "./wasm_frame.ts";
 
 /** Keys and values of the tokens so far of one block, (tokens, batch · width) each. */
 export interface BlockCache {

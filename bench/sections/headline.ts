@@ -82,8 +82,8 @@ async function measure(
 
 function lineOf({ size, batch, dtype }: Work, costs: Costs): string[] {
   const { withoutCache, withCache, withEmptyCache, step } = costs;
-  const seconds = (milliseconds: number) => (milliseconds / batch / 1000).toPrecision(3);
-  const ratio = (milliseconds: number) => (milliseconds / (25 * step)).toPrecision(2);
+  const seconds = (milliseconds: number) => digits(milliseconds / batch / 1000, 3);
+  const ratio = (milliseconds: number) => digits(milliseconds / (25 * step), 2);
   const share = Math.max(0, 1 - withEmptyCache / withCache);
   return [
     `${size.heads * size.headDim} × ${size.layers}${size === ITHQ ? " *" : ""}`,
@@ -97,4 +97,9 @@ function lineOf({ size, batch, dtype }: Work, costs: Costs): string[] {
     ratio(withoutCache),
     ratio(withCache),
   ];
+}
+
+/** So many digits, or all before the point. */
+function digits(value: number, count: number): string {
+  return value >= 10 ** (count - 1) ? value.toFixed(0) : value.toPrecision(count);
 }

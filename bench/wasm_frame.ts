@@ -53,8 +53,7 @@ export function rowsFrom(x: Tensor, first: number, shape: readonly number[]): Te
   return new WasmTensor(tensor.backend, shape, "f32", address, () => {}, { owner: tensor });
 }
 
-// deno-lint-ignore no-explicit-any -- whatever the constructor of a class takes
-function own<T>(name: string, value: unknown, type: abstract new (...args: any[]) => T): T {
+function own<T>(name: string, value: unknown, type: abstract new (...args: never[]) => T): T {
   if (value instanceof type) return value;
   throw new TypeError(`Cannot record on a Wasm frame: ${name} is of another backend`);
 }

@@ -19,8 +19,8 @@ const USAGE = `Compares samplers, numbers of steps and guidance scales with the 
     deno run --allow-all evaluation/steps.ts times --machine "…" [options]
     deno run --allow-all evaluation/steps.ts report
 
-scores    how good the pictures are, in evaluation/steps/scores.json: what is there stays, and pictures
-          are added until there are enough; it can be stopped and goes on where it was
+scores    how good the pictures are, in evaluation/steps/scores.json: what is there of the same weights
+          stays, and pictures are added until there are enough; it can be stopped and goes on where it was
 times     how long one picture takes, in evaluation/steps/times.json: all cells anew; for a machine
           that does nothing else
 report    the tables of docs/steps.md and README.md and the plot docs/steps.svg, from these two files;

@@ -21,8 +21,10 @@ export interface CellTimes extends Cell {
   readonly milliseconds: readonly number[];
 }
 
-/** All scores. */
+/** All scores, of one model. */
 export interface Scores {
+  /** What tells its weights from others. */
+  readonly model: string;
   readonly cells: readonly CellScores[];
 }
 
@@ -41,21 +43,24 @@ export const SCORES_FILE: URL = new URL("scores.json", import.meta.url);
 export const TIMES_FILE: URL = new URL("times.json", import.meta.url);
 
 /** Reads the scores; none if there is no file. */
-export async function readScores(file: string | URL = SCORES_FILE): Promise<Scores> {
-  return await readJson(file) as Scores | undefined ?? { cells: [] };
+export async function readScores(file: URL = SCORES_FILE): Promise<Scores> {
+  return await readJson(file) as Scores | undefined ?? { model: "", cells: [] };
 }
 
 /** Reads the times; none if there is no file. */
-export async function readTimes(file: string | URL = TIMES_FILE): Promise<Times> {
+export async function readTimes(file: URL = TIMES_FILE): Promise<Times> {
   return await readJson(file) as Times | undefined ?? { machine: "", backend: "", cells: [] };
 }
 
 /** Writes scores or times, in the order of {@linkcode allCells}. */
-export async function write(results: Scores | Times, file: string | URL): Promise<void> {
+export async function write(results: Scores | Times, file: URL): Promise<void> {
   const order = allCells();
   const place = (cell: Cell) => order.findIndex((other) => isSame(cell, other));
   const cells = [...results.cells].sort((a, b) => place(a) - place(b));
-  await Deno.writeTextFile(file, `${JSON.stringify({ ...results, cells }, null, 2)}\n`);
+  // In one go: what took an hour must not be lost to a kill in the middle of a file.
+  const part = new URL(`${file}.part`);
+  await Deno.writeTextFile(part, `${JSON.stringify({ ...results, cells }, null, 2)}\n`);
+  await Deno.rename(part, file);
 }
 
 /** The scores of a cell; without pictures if there are none. */
@@ -65,11 +70,11 @@ export function scoresOf({ cells }: Scores, cell: Cell): CellScores {
 }
 
 /** The scores with those of a cell replaced. */
-export function withCell({ cells }: Scores, cell: CellScores): Scores {
-  return { cells: [...cells.filter((other) => !isSame(other, cell)), cell] };
+export function withCell({ model, cells }: Scores, cell: CellScores): Scores {
+  return { model, cells: [...cells.filter((other) => !isSame(other, cell)), cell] };
 }
 
-async function readJson(file: string | URL): Promise<unknown> {
+async function readJson(file: URL): Promise<unknown> {
   try {
     return JSON.parse(await Deno.readTextFile(file));
   } catch (error) {

@@ -12,13 +12,28 @@ import { KNOWN_NAMES } from "../known_names.ts";
 import { GROUNDS, promptOf, STYLES } from "../prompts.ts";
 import { choose } from "../random_choice.ts";
 import { type Cell, samplingOf } from "./grid.ts";
-import { type CellScores, readScores, SCORES_FILE, scoresOf, withCell, write } from "./results.ts";
+import {
+  type CellScores,
+  readScores,
+  type Scores,
+  SCORES_FILE,
+  scoresOf,
+  withCell,
+  write,
+} from "./results.ts";
 
 /** Pictures that a cell gets at a time. */
 export const TURN = 8;
 
 const NAME_SEED = 0;
 const STYLE = STYLES[0]!;
+
+const WEIGHTS_FOLDER = new URL("../../weights/", import.meta.url);
+const WEIGHTS = [
+  "transformer/diffusion_pytorch_model.safetensors",
+  "text_encoder/model.safetensors",
+  "vqvae/diffusion_pytorch_model.safetensors",
+];
 
 /** What a picture shows. Every other one is on a ground, the grounds in turn. */
 interface Subject {
@@ -46,20 +61,32 @@ export async function measureScores(
   cells: readonly Cell[],
   { data, pictures }: { readonly data: string; readonly pictures: number },
 ): Promise<void> {
-  let scores = await readScores();
+  const model = await embeddedModel();
+  const known = await readScores();
+  let scores: Scores = known.model === model ? known : { model, cells: [] };
   const references = await makeReferences(pipe, await EmojiData.read(data), pictures);
   for (let wanted = TURN; wanted <= pictures; wanted += TURN) {
     for (const cell of cells) {
-      const known = scoresOf(scores, cell);
-      if (known.tokens.count >= wanted) continue;
-      const more = await addTurn(pipe, known, references);
-      scores = withCell(scores, more);
+      const before = scoresOf(scores, cell);
+      if (before.tokens.count >= wanted) continue;
+      scores = withCell(scores, await addTurn(pipe, before, references));
       await write(scores, SCORES_FILE);
       console.error(
         `${cell.sampler}, ${cell.steps} steps, guidance ${cell.guidance}: ${wanted} pictures`,
       );
     }
   }
+}
+
+/** A hash of the weights of the embedded model: with others the scores begin anew. */
+async function embeddedModel(): Promise<string> {
+  const hashes: string[] = [];
+  for (const component of WEIGHTS) {
+    const bytes = await Deno.readFile(new URL(component, WEIGHTS_FOLDER));
+    const hash = await crypto.subtle.digest("SHA-256", bytes);
+    hashes.push(new Uint8Array(hash).toHex().slice(0, 8));
+  }
+  return hashes.join(" ");
 }
 
 /** The scores of a cell with those of the next few pictures. */

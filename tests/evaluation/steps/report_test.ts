@@ -24,6 +24,7 @@ function scoresOf(cell: Cell, calls: number, tokens: readonly number[]): CellSco
 }
 
 const SCORES: Scores = {
+  model: "a model",
   cells: [
     scoresOf(STRIDED, 10, [0.8, 1]),
     scoresOf({ ...STRIDED, guidance: 2 }, 10, [0.5, 0.5, 0.5]),

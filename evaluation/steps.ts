@@ -8,7 +8,7 @@ import {
 } from "../src/cli/arguments.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { choicesOption, runScript } from "../tools/script.ts";
-import { allCells, type Cell, GUIDANCES } from "./steps/grid.ts";
+import { allCells, GUIDANCES } from "./steps/grid.ts";
 import { writeReport } from "./steps/report.ts";
 import { measureScores, TURN } from "./steps/scores.ts";
 import { measureTimes } from "./steps/times.ts";
@@ -63,8 +63,7 @@ async function times({ values }: Arguments): Promise<void> {
   if (machine === undefined) throw new UsageError("Expected --machine with a description of it");
   const runs = integerOption("runs", values.runs)!;
   await using pipe = await load(values.threads);
-  const cells: readonly Cell[] = allCells();
-  await measureTimes(pipe, cells, { runs, machine });
+  await measureTimes(pipe, allCells(), { runs, machine });
 }
 
 async function load(threads: string | undefined): Promise<VQDiffusionPipeline> {
@@ -74,11 +73,11 @@ async function load(threads: string | undefined): Promise<VQDiffusionPipeline> {
   });
 }
 
-const PARTS: Readonly<Record<string, (args: Arguments) => Promise<void>>> = {
-  scores,
-  times,
-  report: () => Promise.resolve(),
-};
+const PARTS = new Map<string, (args: Arguments) => Promise<void>>([
+  ["scores", scores],
+  ["times", times],
+  ["report", () => Promise.resolve()],
+]);
 
 await runScript({
   usage: USAGE,
@@ -86,10 +85,8 @@ await runScript({
   positionals: true,
   async run(args) {
     const [name, ...rest] = args.positionals;
-    const part = name === undefined || rest.length > 0 ? undefined : PARTS[name];
-    if (part === undefined) {
-      throw new UsageError(`Expected one of ${Object.keys(PARTS).join(", ")}`);
-    }
+    const part = rest.length > 0 ? undefined : PARTS.get(name ?? "");
+    if (part === undefined) throw new UsageError(`Expected one of ${[...PARTS.keys()].join(", ")}`);
     await part(args);
     await writeReport();
   },

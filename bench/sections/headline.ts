@@ -55,8 +55,8 @@ const EXPLANATION = `
 AR: a pass over all tokens so far for each token; with a cache of keys and values, a pass over one token.
 Their tokens are measured at five positions, from which the sum is computed. "of it attention": what
 the cache costs, beyond passes over one token each. Prompt and decoding, which are the same, are not in
-it, nor is guidance, which doubles all. * estimated from two models
-with fewer layers.`;
+it, nor is guidance, which doubles all. Estimated: from models of
+${ITHQ_LAYERS.join(" and ")} layers.`;
 
 function allCases(): Case[] {
   const sides = [8, 16, 32];
@@ -86,7 +86,7 @@ function lineOf({ size, batch, dtype }: Work, costs: Costs): string[] {
   const ratio = (milliseconds: number) => digits(milliseconds / (25 * step), 2);
   const share = Math.max(0, 1 - withEmptyCache / withCache);
   return [
-    `${size.heads * size.headDim} × ${size.layers}${size === ITHQ ? " *" : ""}`,
+    `${size.heads * size.headDim} × ${size.layers}${size === ITHQ ? ", estimated" : ""}`,
     dtype,
     `${size.side ** 2}`,
     `${batch}`,

@@ -23,6 +23,8 @@ export interface Bench {
   readonly dtypes: readonly WeightDType[];
   /** Rounds, of which the best counts. */
   readonly runs: number;
+  /** Whether sections that take long measure less. */
+  readonly quick: boolean;
   /** Programs of others to run beside. */
   readonly peers: readonly Peer[];
   readonly table: Table;

@@ -11,6 +11,7 @@ import { torchPeer } from "./peers/torch_peer.ts";
 import { block } from "./sections/block.ts";
 import { decode } from "./sections/decode.ts";
 import { gemm } from "./sections/gemm.ts";
+import { headline } from "./sections/headline.ts";
 import { image } from "./sections/image.ts";
 import { scheduler } from "./sections/scheduler.ts";
 import { start } from "./sections/start.ts";
@@ -25,6 +26,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   decode,
   image,
   start,
+  headline,
 };
 
 async function bench(options: BenchOptions): Promise<void> {
@@ -46,9 +48,9 @@ async function bench(options: BenchOptions): Promise<void> {
     ...(options.python === undefined ? [] : [await torchPeer(options.python)]),
   ];
   const table = new Table(peers.map(({ shortName }) => shortName));
-  const context: Bench = { settings, dtypes: options.dtypes, runs: options.runs, peers, table };
-  console.log(`Best of ${options.runs} rounds\n`);
-  table.printTitles();
+  const { dtypes, runs, quick } = options;
+  const context: Bench = { settings, dtypes, runs, quick, peers, table };
+  console.log(`Best of ${runs} rounds\n`);
   for (const section of options.sections) await SECTIONS[section]!(context);
 }
 

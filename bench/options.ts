@@ -14,6 +14,8 @@ export interface BenchOptions {
   readonly simd: readonly SimdVariant[];
   /** Rounds, of which the best counts. */
   readonly runs: number;
+  /** Whether sections that take long measure less. */
+  readonly quick: boolean;
   /** Whether onnxruntime runs beside. */
   readonly peer: boolean;
   /** A Python with PyTorch, which runs beside; undefined for none. */
@@ -25,11 +27,13 @@ export const USAGE = `Measures the CPU backend.
 
     deno task bench [options]
 
---sections a,b   some of gemm, block, step, scheduler, decode, image, start; default: all
+--section a,b    some of gemm, block, step, scheduler, decode, image, start, headline; default: all but
+                 headline, which takes some ten minutes for each type of weights
 --threads n,m    numbers of threads; default: that of the processors
 --dtype a,b      how weights are held: fp32, fp16, q8; default: all
 --simd a,b       instruction sets: relaxed-simd, simd; default: the best there is
 --runs n         rounds, of which the best counts; default: 5
+--quick          of headline, only the embedded model with 64 and 256 tokens
 --peer           runs onnxruntime-web and onnxruntime-node beside, which npm installs in the user's cache
 --python path    runs PyTorch beside, in this Python
 
@@ -39,14 +43,18 @@ without memory. The difference is the largest from the first line of the same wo
 
 /** The options, as `parseArguments` takes them. */
 export const OPTIONS = {
-  sections: { type: "string" },
+  section: { type: "string" },
   threads: { type: "string" },
   dtype: { type: "string" },
   simd: { type: "string" },
   runs: { type: "string", default: "5" },
+  quick: { type: "boolean", default: false },
   peer: { type: "boolean", default: false },
   python: { type: "string" },
 } as const;
+
+/** The section that has to be asked for. */
+const LONG_SECTION = "headline";
 
 const SIMD: readonly SimdVariant[] = ["relaxed-simd", "simd"];
 
@@ -61,12 +69,14 @@ export function readOptions(
   sections: readonly string[],
 ): BenchOptions {
   return {
-    sections: choicesOption("sections", values.sections, sections) ?? sections,
+    sections: choicesOption("section", values.section, sections) ??
+      sections.filter((name) => name !== LONG_SECTION),
     threads: values.threads?.split(",").map((text) => integerOption("threads", text)!) ??
       [navigator.hardwareConcurrency],
     dtypes: choicesOption("dtype", values.dtype, WEIGHT_DTYPES) ?? WEIGHT_DTYPES,
     simd: choicesOption("simd", values.simd, SIMD) ?? [bestSimd()],
     runs: integerOption("runs", values.runs)!,
+    quick: values.quick,
     peer: values.peer,
     python: values.python,
   };

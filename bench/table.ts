@@ -50,6 +50,7 @@ const COLUMNS: readonly Column[] = [
 /** Prints rows below each other. */
 export class Table {
   readonly #columns: readonly Column[];
+  #titled = false;
 
   /** @param peers Names that rows have ratios to. */
   constructor(peers: readonly string[]) {
@@ -61,14 +62,13 @@ export class Table {
     this.#columns = [...COLUMNS, ...ratios];
   }
 
-  /** Prints the titles. */
-  printTitles(): void {
-    this.#print((column) => column.title);
-    this.#print((column) => "-".repeat(column.width));
-  }
-
-  /** Prints one line. */
+  /** Prints one line, the first one below the titles. */
   print(row: Row): void {
+    if (!this.#titled) {
+      this.#titled = true;
+      this.#print((column) => column.title);
+      this.#print((column) => "-".repeat(column.width));
+    }
     this.#print((column) => column.text(row) ?? "");
   }
 

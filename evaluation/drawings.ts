@@ -4,7 +4,8 @@ import type { RasterImage } from "../src/images/raster_image.ts";
 import type { VQModel } from "../src/models/vq_model.ts";
 import type { EmojiData } from "./emoji_data.ts";
 import { blockMeans, type Color } from "./image_measures.ts";
-import { GROUND_COLORS } from "./prompts.ts";
+import { KNOWN_NAMES } from "./known_names.ts";
+import { GROUND_COLORS, STYLES } from "./prompts.ts";
 
 /** Blocks of a side of the pictures that are compared: their means, so that edges count little. */
 const BLOCKS = 16;
@@ -70,6 +71,12 @@ export class Drawings {
     const distances = means.map((other) => squaredDistance(own, other));
     return this.#names[distances.indexOf(Math.min(...distances))]!;
   }
+}
+
+/** Known names with a picture in every style. */
+export function namesToDraw(data: EmojiData): string[] {
+  const known = new Set(KNOWN_NAMES);
+  return data.names(STYLES.length).filter((name) => known.has(name));
 }
 
 /** Tokens that a model's own encoder finds for a picture. */

@@ -42,6 +42,25 @@ export function batchArguments(
   return [batch.map(({ prompt }) => prompt), { seed: batch.map(({ seed }) => seed + offset) }];
 }
 
+/** Draws the cases of one batch. */
+export async function drawBatch(
+  pipe: Pick<VQDiffusionPipeline, "generate">,
+  batch: readonly Case[],
+  options: DrawOptions = {},
+): Promise<Drawn[]> {
+  const [prompts, seeds] = batchArguments(batch);
+  let latents: Int32Array = new Int32Array();
+  const { images } = await pipe.generate(prompts, {
+    ...options,
+    ...seeds,
+    callback: (_step, _timestep, tokens) => void (latents = tokens),
+  });
+  const size = latents.length / images.length;
+  return images.map((image, i) => {
+    return { image, tokens: latents.subarray(i * size, (i + 1) * size) };
+  });
+}
+
 /** Draws all cases and reports on the standard error output how far it has come. */
 export async function drawAll(
   pipe: VQDiffusionPipeline,
@@ -50,17 +69,7 @@ export async function drawAll(
 ): Promise<Drawn[]> {
   const drawn: Drawn[] = [];
   for (const batch of batches(cases)) {
-    const [prompts, seeds] = batchArguments(batch);
-    let latents: Int32Array = new Int32Array();
-    const { images } = await pipe.generate(prompts, {
-      ...options,
-      ...seeds,
-      callback: (_step, _timestep, tokens) => void (latents = tokens),
-    });
-    const size = latents.length / images.length;
-    images.forEach((image, i) => {
-      drawn.push({ image, tokens: latents.subarray(i * size, (i + 1) * size) });
-    });
+    drawn.push(...await drawBatch(pipe, batch, options));
     console.error(`${drawn.length} of ${cases.length} pictures`);
   }
   return drawn;

@@ -10,6 +10,16 @@ export function countEqual(a: Int32Array, b: Int32Array): number {
   return a.reduce((count, token, i) => token === b[i] ? count + 1 : count, 0);
 }
 
+/** Share of the places that count where a list has the right token. */
+export function shareOfRight(
+  tokens: Int32Array,
+  right: Int32Array,
+  counts: readonly boolean[],
+): number {
+  const [a, b] = [tokens, right].map((all) => all.filter((_, place) => counts[place]));
+  return countEqual(a!, b!) / a!.length;
+}
+
 /** Mean absolute difference of red, green and blue, 0 … 255, of pictures of one size. */
 export function meanDifference(a: RasterImage, b: RasterImage): number {
   return meanOverColors(a, b, (x, y) => Math.abs(x - y));

@@ -15,15 +15,15 @@ import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
 import { markdownTable, percent } from "../tools/markdown_table.ts";
 import { choicesOption, runScript } from "../tools/script.ts";
-import { Drawings, tokensOf } from "./drawings.ts";
+import { Drawings, namesToDraw, tokensOf } from "./drawings.ts";
 import { EmojiData } from "./emoji_data.ts";
 import { type Case, drawAll, type DrawOptions } from "./generation.ts";
 import {
   borderColor,
-  countEqual,
   meanSquaredDifference,
   nearestColor,
   peakSignalToNoise,
+  shareOfRight,
 } from "./image_measures.ts";
 import { KNOWN_NAMES } from "./known_names.ts";
 import { GROUND_COLORS, GROUNDS, promptOf, STYLES } from "./prompts.ts";
@@ -129,8 +129,7 @@ async function measure(
     pairs!.push(pairsWon(image, subjects[i]!, data, rivals));
     const right = await tokensOf(pipe.components.vqvae, drawings.of(name));
     const shown = drawings.shown(name, Math.sqrt(right.length));
-    const [a, b] = [drawn, right].map((all) => all.filter((_, place) => shown[place]));
-    tokens!.push(countEqual(a!, b!) / a!.length);
+    tokens!.push(shareOfRight(drawn, right, shown));
   }
   return {
     ground: estimate(ground!),
@@ -155,12 +154,6 @@ function pairsWon(
   const own = distance(name);
   const rivals = choose(namesToDraw(data).filter((other) => other !== name), RIVALS, generator);
   return rivals.filter((rival) => distance(rival) > own).length / RIVALS;
-}
-
-/** Known names with a picture in every style. */
-function namesToDraw(data: EmojiData): string[] {
-  const known = new Set(KNOWN_NAMES);
-  return data.names(STYLES.length).filter((name) => known.has(name));
 }
 
 function estimate(values: readonly number[]): Estimate {

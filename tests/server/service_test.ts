@@ -300,7 +300,14 @@ Deno.test("Service tells the device, the parameters and their ranges", async () 
     info.parameters.find(({ name }: { name: string }) => name === wanted);
   const { help, ...steps } = byName("steps");
   assertNotEquals(help, "");
-  assertEquals(steps, { name: "steps", type: "integer", min: 1, max: 9, default: 9 });
+  assertEquals(steps, {
+    name: "steps",
+    option: "numInferenceSteps",
+    type: "integer",
+    min: 1,
+    max: 9,
+    default: 9,
+  });
   assertEquals(byName("images").max, 2);
 });
 

@@ -7,9 +7,10 @@
 
 import { abortedRuns } from "./aborted_runs.ts";
 import { killedConversions } from "./killed_conversions.ts";
+import { killedDownloads } from "./killed_downloads.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
-import { startsBesideEachOther } from "./starts.ts";
+import { manyStarts } from "./starts.ts";
 
 /** What came of a trial. */
 export interface TrialResult {
@@ -31,7 +32,8 @@ const TRIALS: readonly Trial[] = [
   manyPictures,
   abortedRuns,
   killedConversions,
-  startsBesideEachOther,
+  killedDownloads,
+  manyStarts,
 ];
 
 if (import.meta.main) {

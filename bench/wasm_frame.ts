@@ -20,7 +20,7 @@ export class WasmFrame implements Disposable {
 
   /** @throws {TypeError} If the backend is another one. */
   constructor(backend: Backend) {
-    this.#recorder = new Recorder(own("a frame", backend, WasmBackend));
+    this.#recorder = new Recorder(own("a frame", backend, WasmBackend), false);
     const kernels = { ...operations, ...gradients };
     this.frame = new CheckedFrame<operations.WasmDevice>(this.#recorder, kernels, CLASSES);
   }

@@ -6,6 +6,7 @@
  */
 
 import { refuseType, type Subject } from "../base/check.ts";
+import type { HubCache } from "../hub/cache.ts";
 import type { HubOptions } from "../hub/hub.ts";
 import { isHubId } from "../hub/hub_id.ts";
 import { hasCode } from "../files/file_system.ts";
@@ -60,7 +61,7 @@ export async function openFolder(
   switch (url.protocol) {
     case "http:":
     case "https:":
-      return (await import("../files/http_folder.ts")).httpFolder(url, withTotal(options));
+      return await openOnServer(url, options);
     case "file:":
       return await openOnDisk(pathOfUrl(url), options);
     default:
@@ -154,12 +155,33 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
+/** A folder behind a URL, through a cache if there is one; who replaces `fetch` has to ask for one. */
+async function openOnServer(url: URL, options: OpenFolderOptions): Promise<ModelFolder> {
+  const watched = withTotal(options);
+  const cache = await cacheOfServers(options);
+  if (cache === undefined) {
+    return (await import("../files/http_folder.ts")).httpFolder(url, watched);
+  }
+  const { cachedHttpFolder } = await import("../hub/cached_http_folder.ts");
+  return cachedHttpFolder(url, cache, watched, options.cache !== undefined);
+}
+
+/** The cache for files of http servers, if there is one. */
+export async function cacheOfServers(
+  { cache, verify, fetch }: OpenFolderOptions,
+): Promise<HubCache | undefined> {
+  if (cache === false || cache === undefined && fetch !== undefined) return undefined;
+  const { openCache } = await import("../hub/open_cache.ts");
+  return await openCache(cache, verify);
+}
+
 async function openOnDisk(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
   const { openDiskFolder } = await import("../files/disk_folder.ts");
   return await openDiskFolder(path, withTotal(options));
 }
 
-function withTotal(options: OpenFolderOptions): OpenFolderOptions {
+/** Options that also report the sum of all files. */
+export function withTotal(options: OpenFolderOptions): OpenFolderOptions {
   if (!options.onProgress) return options;
   return { ...options, onProgress: new TotalProgress(options.onProgress).onProgress };
 }

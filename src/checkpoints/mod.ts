@@ -26,7 +26,14 @@ export type { HttpOptions } from "../files/http.ts";
 export { MissingFileError } from "../files/paths.ts";
 export type { LoadEvent, OnProgress } from "../files/progress.ts";
 export type { HubOptions } from "../hub/hub.ts";
-export type { CachedFile, Download, HubCache } from "../hub/cache.ts";
+export {
+  type CachedFile,
+  DamagedFileError,
+  type Download,
+  type HubCache,
+  TakenOverError,
+  type VerifyFiles,
+} from "../hub/cache.ts";
 
 export { type Config, readConfig } from "./config.ts";
 export type { StoredDType } from "../base/dtypes.ts";

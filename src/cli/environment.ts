@@ -12,16 +12,21 @@ export type EnvironmentHubOptions = Pick<
   "endpoint" | "token" | "cache" | "localFilesOnly"
 >;
 
+/** Gives a variable, if it is set and not empty. */
+export type ReadVariable = (name: string) => string | undefined;
+
 /**
  * The hub to ask, or that it is not to be asked, the token to show and the folder to keep models in:
- * `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`, and `HF_HUB_CACHE` or `HF_HOME` or the folder that Python's `huggingface_hub` uses without them, so that
- * what one has downloaded the other need not.
+ * `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`, and `HF_HUB_CACHE` or `HF_HOME` or the folder that Python's
+ * `huggingface_hub` uses without them, so that what one has downloaded the other need not.
+ *
+ * @param read Reads the environment. Default: Deno's, where that is allowed.
  */
-export function hubOptions(): EnvironmentHubOptions {
+export function hubOptions(read: ReadVariable = readAllowed): EnvironmentHubOptions {
   return {
     endpoint: read("HF_ENDPOINT"),
     token: read("HF_TOKEN"),
-    cache: cacheFolder(),
+    cache: cacheFolder(read),
     localFilesOnly: /^(1|on|yes|true)$/i.test(read("HF_HUB_OFFLINE") ?? ""),
   };
 }
@@ -42,13 +47,13 @@ export function quietDisplayServer(): void {
  * of deno.json: paths are meant from there, and files belong there.
  */
 export function goWhereThePersonStands(): void {
-  const folder = read("INIT_CWD");
+  const folder = readAllowed("INIT_CWD");
   const root = new URL("../../", import.meta.url);
   if (folder === undefined || root.protocol !== "file:") return;
   if (Deno.realPathSync(".") === Deno.realPathSync(root)) Deno.chdir(folder);
 }
 
-function cacheFolder(): string | undefined {
+function cacheFolder(read: ReadVariable): string | undefined {
   const home = read("HOME") ?? read("USERPROFILE");
   // As in Python, which asks no shell, `~` at the beginning is the home.
   const path = (variable: string) => {
@@ -64,7 +69,7 @@ function cacheFolder(): string | undefined {
 }
 
 /** A variable, if it is set, not empty, and may be read without asking. */
-function read(variable: string): string | undefined {
+function readAllowed(variable: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable });
   return state === "granted" ? Deno.env.get(variable) || undefined : undefined;
 }

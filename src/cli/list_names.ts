@@ -6,7 +6,7 @@
 
 import { openFolder } from "../checkpoints/folders.ts";
 import { readKnownNames } from "../conditioning/known_names.ts";
-import { embeddedModel } from "../pipeline/session.ts";
+import { openEmbeddedModel } from "../pipeline/embedded_model.ts";
 import { hubOptions } from "./environment.ts";
 import type { GenerateArguments } from "./generate_arguments.ts";
 import { print, printMessage } from "./terminal.ts";
@@ -22,7 +22,10 @@ const WIDTH = 100;
 export async function listNames(
   { model, revision, prompts, json }: GenerateArguments,
 ): Promise<number> {
-  const folder = await openFolder(model ?? embeddedModel(), { ...hubOptions(), revision });
+  const options = { ...hubOptions(), revision };
+  const folder = model === undefined
+    ? await openEmbeddedModel(options)
+    : await openFolder(model, options);
   const names = await readKnownNames(folder);
   if (names === undefined) {
     printMessage(`error: ${folder.description} has no list of names (names.json)`);

@@ -6,7 +6,7 @@
 
 import { openFolder } from "../checkpoints/folders.ts";
 import { MissingFileError } from "../files/paths.ts";
-import { embeddedModel } from "../pipeline/session.ts";
+import { embeddedModelUrl } from "../pipeline/embedded_model.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { type BrowserParts, type LogRecord, Service } from "../server/service.ts";
 import { UsageError } from "./arguments.ts";
@@ -76,7 +76,7 @@ async function browserParts(
   try {
     return {
       library: await openFolder(LIBRARY),
-      model: await openFolder(model ?? embeddedModel(), {
+      model: await openFolder(model ?? embeddedModelUrl(), {
         ...(model !== undefined && hubOptions()),
         revision,
       }),

@@ -12,6 +12,12 @@ export interface FileStatus {
   readonly isDirectory: boolean;
   /** Length in bytes. */
   readonly size: number;
+  /** When its content was written last, if that is known. */
+  readonly mtime: Date | null;
+  /** When it was changed in any way, its name included, if that is known. Programs cannot set this time. */
+  readonly ctime?: Date | null;
+  /** Number of the file in its file system, if it has one. */
+  readonly ino: number | null;
 }
 
 /** An open file. It is read from and written to at its position. */
@@ -24,16 +30,22 @@ export interface OpenFile extends Disposable {
   read(bytes: Uint8Array): Promise<number | null>;
   /** Writes some of the bytes; their number. */
   write(bytes: Uint8Array): Promise<number>;
+  /** Waits until what was written is on the disk. */
+  syncData(): Promise<void>;
   /** Closes it. */
   close(): void;
 }
 
 /** How to open a file. Default: for reading. */
 export interface OpenMode {
+  /** Whether it is read, beside being written to. */
+  readonly read?: boolean;
   /** Whether it is written to. */
   readonly write?: boolean;
   /** Whether it is made if it is not there. */
   readonly create?: boolean;
+  /** Whether it is made, and must not be there: of several processes one makes it. */
+  readonly createNew?: boolean;
   /** Whether it is emptied. */
   readonly truncate?: boolean;
 }
@@ -46,6 +58,12 @@ export interface FileSystem {
   lstat(path: string): Promise<FileStatus>;
   /** Opens a file. */
   open(path: string, mode?: OpenMode): Promise<OpenFile>;
+  /** The entries of a folder. */
+  readDir(path: string): AsyncIterable<{ readonly name: string }>;
+  /** Makes a link to a path. */
+  symlink(target: string, path: string): Promise<void>;
+  /** The path that a link leads to. */
+  readLink(path: string): Promise<string>;
   /** Renames a file, in place of another one of the new name. */
   rename(from: string, to: string): Promise<void>;
   /** Makes a folder. */
@@ -54,6 +72,11 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Does the same at once, for the end of the process. */
   removeSync(path: string): void;
+}
+
+/** Writes all bytes at the position of a file. */
+export async function writeAll(file: OpenFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
 }
 
 /** Whether an error of the file system has one of these codes, such as `ENOENT`. */

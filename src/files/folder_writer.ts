@@ -5,7 +5,7 @@
  */
 
 import { onExit } from "../base/exit.ts";
-import { type FileSystem, hasCode, type OpenFile } from "./file_system.ts";
+import { type FileSystem, hasCode, writeAll } from "./file_system.ts";
 import { fileSystem } from "./find_file_system.ts";
 import { INCOMPLETE_MARK, MARK_TEXT } from "./incomplete.ts";
 import { checkPath, joinPath } from "./paths.ts";
@@ -194,8 +194,4 @@ class DiskTransaction implements FolderTransaction {
       if (!hasCode(error, "ENOENT") && !(await this.#disk.stat(path)).isDirectory) throw error;
     }
   }
-}
-
-async function writeAll(file: OpenFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
 }

@@ -14,7 +14,10 @@ export interface HttpOptions {
   readonly fetch?: typeof fetch | undefined;
   /** Stops everything. */
   readonly signal?: AbortSignal | undefined;
-  /** How often a request is tried again after a failure that may pass. Default 4. */
+  /**
+   * How often a request is tried again after a failure that may pass; while a file comes, the count begins again
+   * after each 256 KiB. Default 4.
+   */
   readonly retries?: number | undefined;
   /** Milliseconds before the first new try; doubled each time. Default 500. */
   readonly retryDelay?: number | undefined;
@@ -49,18 +52,29 @@ const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
 const LONGEST_BACKOFF = 30_000;
 const LONGEST_RETRY_AFTER = 300_000;
 
+/**
+ * Bytes after which what was lost before counts no more. So tries are bounded by the length of a file, however
+ * few bytes a connection gives before it breaks.
+ */
+const FORGIVEN_BYTES = 2 ** 18;
+
 /** Counts failures in a row, and waits longer after each. */
 export class Retries {
   readonly #options: HttpOptions;
   #failures = 0;
+  /** Bytes that have come since the last failure was forgotten. */
+  #bytes = 0;
 
   /** Begins to count. */
   constructor(options: HttpOptions) {
     this.#options = options;
   }
 
-  /** Something went well: begins to count again. */
-  reset(): void {
+  /** Bytes have come that were not there before: begins to count again after many of them. */
+  came(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes < FORGIVEN_BYTES) return;
+    this.#bytes = 0;
     this.#failures = 0;
   }
 

@@ -366,7 +366,7 @@ class RangedFile implements FileSource {
           bytes.set(chunk.subarray(0, bytes.length - done), done);
           done = Math.min(bytes.length, done + chunk.length);
           this.#progress.add(chunk.length);
-          retries.reset();
+          retries.came(chunk.length);
         }
         if (done < bytes.length) throw new Error("the connection was closed early");
       } catch (cause) {

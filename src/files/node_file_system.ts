@@ -11,6 +11,9 @@ interface NodeStatus {
   isFile(): boolean;
   isDirectory(): boolean;
   readonly size: number;
+  readonly mtime: Date;
+  readonly ctime: Date;
+  readonly ino: number;
 }
 
 /** What is used of `fs/promises`'s `FileHandle`. */
@@ -28,6 +31,7 @@ interface NodeFile {
     length: number,
     position: number,
   ): Promise<{ bytesWritten: number }>;
+  datasync(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -36,6 +40,9 @@ interface NodeFiles {
   stat(path: string): Promise<NodeStatus>;
   lstat(path: string): Promise<NodeStatus>;
   open(path: string, flags: string): Promise<NodeFile>;
+  readdir(path: string): Promise<string[]>;
+  symlink(target: string, path: string): Promise<void>;
+  readlink(path: string): Promise<string>;
   rename(from: string, to: string): Promise<void>;
   mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<unknown>;
   rmdir(path: string): Promise<void>;
@@ -62,6 +69,11 @@ export function nodeFileSystem(): FileSystem | undefined {
     stat: async (path) => statusOf(await files.stat(path)),
     lstat: async (path) => statusOf(await files.lstat(path)),
     open: async (path, mode) => new PositionedFile(await files.open(path, flagsOf(mode))),
+    async *readDir(path) {
+      for (const name of await files.readdir(path)) yield { name };
+    },
+    symlink: (target, path) => files.symlink(target, path),
+    readLink: (path) => files.readlink(path),
     rename: (from, to) => files.rename(from, to),
     async mkdir(path, options) {
       await files.mkdir(path, options);
@@ -79,11 +91,17 @@ export function nodeFileSystem(): FileSystem | undefined {
 }
 
 function statusOf(status: NodeStatus): FileStatus {
-  return { isFile: status.isFile(), isDirectory: status.isDirectory(), size: status.size };
+  const { size, mtime, ctime, ino } = status;
+  return {
+    ...{ size, mtime, ctime, ino },
+    isFile: status.isFile(),
+    isDirectory: status.isDirectory(),
+  };
 }
 
-function flagsOf({ write = false, create = false, truncate = false }: OpenMode = {}): string {
+function flagsOf({ write, create, createNew, truncate }: OpenMode = {}): string {
   if (!write) return "r";
+  if (createNew) return "wx+";
   return create && truncate ? "w" : "r+";
 }
 
@@ -115,6 +133,10 @@ class PositionedFile implements OpenFile {
     const { bytesWritten } = await this.#file.write(bytes, 0, bytes.length, this.#position);
     this.#position += bytesWritten;
     return bytesWritten;
+  }
+
+  async syncData(): Promise<void> {
+    await this.#file.datasync();
   }
 
   close(): void {

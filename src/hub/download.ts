@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Download } from "./cache.ts";
+import { type Download, type HubCache, TakenOverError } from "./cache.ts";
 import {
   bodyOf,
   contentLength,
@@ -16,17 +16,64 @@ import {
   Retries,
 } from "../files/http.ts";
 import { describeUrl, missingFile } from "../files/paths.ts";
-import type { FileProgress } from "../files/progress.ts";
-import { createSha256, type Hasher } from "./sha256.ts";
+import { FileProgress } from "../files/progress.ts";
+import { type ContentHash, createHasher, createSha256, describeHash } from "./hashes.ts";
 
 /** What is known of a file before it is downloaded. */
 export interface ExpectedFile {
   /** Length in bytes. */
   readonly size: number | undefined;
-  /** SHA-256 in hexadecimal digits. */
-  readonly sha256: string | undefined;
+  /** Its hash. */
+  readonly hash: ContentHash | undefined;
   /** ETag for `If-Range`, if the server that sends the file gave it. */
   readonly validator: string | undefined;
+}
+
+/** A cache does not take a file: it may only be read, or is full. The cause says why. */
+export class CacheWriteError extends Error {
+  /** Always `"CacheWriteError"`. */
+  override readonly name = "CacheWriteError";
+}
+
+/** How often a download goes on with what another process made of it, which had taken it over. */
+const MOST_TURNS = 20;
+
+/**
+ * Downloads a file into a cache, unless another process does that meanwhile.
+ *
+ * @throws {CacheWriteError} If the cache does not take the file.
+ * @throws {Error} For what {@linkcode downloadFile} throws it.
+ */
+export async function downloadInto(
+  cache: HubCache,
+  file: Parameters<HubCache["download"]>[0],
+  url: URL,
+  expected: ExpectedFile,
+  options: HttpOptions,
+): Promise<void> {
+  for (let turn = 1;; turn++) {
+    try {
+      await using target = await beginDownload(cache, file, options.signal) ?? null;
+      if (!target) return;
+      const progress = new FileProgress(file.path, options.onProgress);
+      return await downloadFile(url, target, expected, progress, options);
+    } catch (error) {
+      if (!(error instanceof TakenOverError) || turn === MOST_TURNS) throw error;
+    }
+  }
+}
+
+async function beginDownload(
+  cache: HubCache,
+  file: Parameters<HubCache["download"]>[0],
+  signal: AbortSignal | undefined,
+): Promise<Download | undefined> {
+  try {
+    return await cache.download(file, signal);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new CacheWriteError("the cache does not take the file", { cause });
+  }
 }
 
 /**
@@ -35,8 +82,10 @@ export interface ExpectedFile {
  *
  * @throws {HttpError} If the server refuses the file.
  * @throws {MissingFileError} If there is none.
- * @throws {Error} If the connection is lost too often, or what came has another length or SHA-256 than
- * was expected. Then nothing of it is kept.
+ * @throws {Error} If the connection is lost too often, or what came has another length or hash than was
+ * expected. Then nothing of it is kept.
+ * @throws {CacheWriteError} If the cache does not take what comes. Then nothing of it is kept either.
+ * @throws {TakenOverError} If another process goes on with the download.
  */
 export async function downloadFile(
   url: URL,
@@ -49,19 +98,30 @@ export async function downloadFile(
   await task.resume();
   const resumed = target.size > 0;
   await task.complete();
-  let problem = task.problem();
+  let problem = await task.problem();
   // What was there from another time may have been damaged: once more, from the beginning.
   if (problem !== undefined && resumed) {
     await task.restart();
     await task.complete();
-    problem = task.problem();
+    problem = await task.problem();
   }
   if (problem !== undefined) {
     await target.restart();
     throw new Error(`Cannot download ${describeUrl(url)}: ${problem}`);
   }
-  await target.finish();
+  await writing(target, () => target.finish(task.sha256()));
   progress.done();
+}
+
+/** Writes to a cache, and empties the file if that fails, so that it takes no room. */
+async function writing(target: Download, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (cause) {
+    if (cause instanceof TakenOverError) throw cause;
+    await target.restart().catch(() => {});
+    throw new CacheWriteError("the cache does not take the file", { cause });
+  }
 }
 
 class DownloadTask {
@@ -70,7 +130,8 @@ class DownloadTask {
   readonly #expected: ExpectedFile;
   readonly #progress: FileProgress;
   readonly #options: HttpOptions;
-  #hasher: Hasher | undefined;
+  #hasher = createSha256();
+  #sha256 = "";
   /** Length of the file, as the server reports it. */
   #size: number | undefined;
 
@@ -87,7 +148,6 @@ class DownloadTask {
     this.#progress = progress;
     this.#options = options;
     this.#size = expected.size;
-    if (expected.sha256 !== undefined) this.#hasher = createSha256();
   }
 
   /** Takes up what is there from an earlier download. */
@@ -95,14 +155,14 @@ class DownloadTask {
     this.#progress.begin(this.#size);
     this.#progress.download();
     // Without its length or hash nobody knows whether the pieces fit together.
-    const { size, sha256 } = this.#expected;
-    const usable = this.#target.size <= (size ?? (sha256 ? Infinity : 0));
+    const { size, hash } = this.#expected;
+    const usable = this.#target.size <= (size ?? (hash ? Infinity : 0));
     if (!usable) return await this.restart();
     if (this.#target.size === 0) return;
     try {
       for await (const chunk of this.#target.chunks()) {
         this.#options.signal?.throwIfAborted();
-        this.#hasher?.update(chunk);
+        this.#hasher.update(chunk);
       }
       this.#progress.set(this.#target.size);
     } catch {
@@ -114,7 +174,7 @@ class DownloadTask {
   /** Begins again with nothing. */
   async restart(): Promise<void> {
     await this.#target.restart();
-    if (this.#hasher) this.#hasher = createSha256();
+    this.#hasher = createSha256();
     this.#progress.set(0);
   }
 
@@ -131,7 +191,7 @@ class DownloadTask {
       } catch (error) {
         this.#options.signal?.throwIfAborted();
         if (error instanceof FinalError) throw error.cause;
-        if (this.#target.size > furthest) retries.reset();
+        if (this.#target.size > furthest) retries.came(this.#target.size - furthest);
         furthest = Math.max(furthest, this.#target.size);
         if (!await retries.next(`${this.#url.host}: ${messageOf(error)}`)) {
           throw new Error(`Cannot download ${describeUrl(this.#url)}: ${messageOf(error)}`, {
@@ -143,13 +203,28 @@ class DownloadTask {
   }
 
   /** What is wrong with the file that came, if anything is. */
-  problem(): string | undefined {
-    const { size, sha256 } = this.#expected;
+  async problem(): Promise<string | undefined> {
+    const { size, hash } = this.#expected;
     if (size !== undefined && this.#target.size !== size) {
       return `${this.#target.size} bytes came, expected ${size}`;
     }
-    const hash = this.#hasher?.digest();
-    return hash === sha256 ? undefined : `its SHA-256 is ${hash}, expected ${sha256}`;
+    this.#sha256 = this.#hasher.digest();
+    if (hash === undefined) return undefined;
+    const hex = hash.algorithm === "sha256" ? this.#sha256 : await this.#hashAgain(hash.algorithm);
+    if (hex === hash.hex) return undefined;
+    return `it has the ${describeHash({ ...hash, hex })}, expected ${hash.hex}`;
+  }
+
+  /** SHA-256 of all that came, once that has been looked at. */
+  sha256(): string {
+    return this.#sha256;
+  }
+
+  /** Another hash of what came. Git's begins with the length, which need not be known before. */
+  async #hashAgain(algorithm: ContentHash["algorithm"]): Promise<string> {
+    const hasher = createHasher(algorithm, this.#target.size);
+    for await (const chunk of this.#target.chunks()) hasher.update(chunk);
+    return hasher.digest();
   }
 
   async #take(chunk: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -160,11 +235,11 @@ class DownloadTask {
       throw new FinalError(message, { cause: new Error(message) });
     }
     try {
-      await this.#target.append(chunk);
+      await writing(this.#target, () => this.#target.append(chunk));
     } catch (cause) {
-      throw new FinalError("the cache cannot be written", { cause });
+      throw new FinalError("not the connection's fault", { cause });
     }
-    this.#hasher?.update(chunk);
+    this.#hasher.update(chunk);
     this.#progress.add(chunk.length);
   }
 

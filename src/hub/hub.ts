@@ -5,13 +5,17 @@
  */
 
 import { refuseType } from "../base/check.ts";
-import type { CachedFile, Download, HubCache } from "./cache.ts";
-import { downloadFile, type ExpectedFile } from "./download.ts";
+import { type CachedFile, DamagedFileError, type HubCache, type VerifyFiles } from "./cache.ts";
+import { CacheWriteError, downloadInto, type ExpectedFile } from "./download.ts";
+import { expectedWeights } from "./expected_weights.ts";
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
 import { type HttpOptions, messageOf } from "../files/http.ts";
 import { openHttpFile } from "../files/http_file.ts";
 import { hubFetch } from "./fetch.ts";
+import { checkedIfSmall } from "./file_hash.ts";
+import { healingFile } from "./healing_file.ts";
 import { isHubId } from "./hub_id.ts";
+import { impatient } from "./impatience.ts";
 import { openCache } from "./open_cache.ts";
 import {
   describeLocation,
@@ -26,7 +30,6 @@ import {
 import { missingFile, MissingFileError } from "../files/paths.ts";
 import { FileProgress, TotalProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
-import { DIFFUSERS_WEIGHTS, isIndex, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
 
 /** Where the hub is, unless an option says otherwise. */
 const DEFAULT_ENDPOINT = "https://huggingface.co";
@@ -45,15 +48,15 @@ export interface HubOptions extends HttpOptions {
    * the browser or of Deno, where there is one.
    */
   readonly cache?: string | URL | HubCache | false | undefined;
+  /**
+   * When files of the cache are compared with their hashes: whenever they are new or have changed since the last
+   * check by their length or times (`"changed"`, the default), `"always"` or `"never"`. A file that is not what
+   * was downloaded is downloaded again, with a notice.
+   */
+  readonly verify?: VerifyFiles | undefined;
   /** Whether to use only what is in the cache, and not to ask the hub. Default false. */
   readonly localFilesOnly?: boolean | undefined;
 }
-
-/**
- * How long to wait for the hub where the cache can take its place: milliseconds without an answer, and
- * new tries.
- */
-const IMPATIENCE = { stallTimeout: 4000, retries: 1 };
 
 /**
  * Opens a model on the hub. Its files are downloaded into the cache when they are opened, and not again
@@ -88,10 +91,13 @@ class HubRepository implements FileTree {
   readonly #location: HubLocation;
   readonly #given: HubOptions;
   readonly #options: HttpOptions;
-  readonly #cache: HubCache | undefined;
   readonly #total: TotalProgress | undefined;
   readonly #downloads = new Map<string, Promise<void>>();
+  /** What is wrong with files of the cache, by their paths. */
+  readonly #damaged = new Map<string, DamagedFileError>();
+  #toldUnwritable = false;
   #known: Promise<KnownRevision> | undefined;
+  #openedCache: Promise<HubCache | undefined> | undefined;
 
   constructor(location: HubLocation, options: HubOptions) {
     const { fetch = globalThis.fetch, token, onProgress } = options;
@@ -103,7 +109,6 @@ class HubRepository implements FileTree {
       fetch: hubFetch(location.endpoint, token, fetch),
       onProgress: this.#total?.onProgress,
     };
-    this.#cache = openCache(options.cache);
   }
 
   get description(): string {
@@ -114,8 +119,9 @@ class HubRepository implements FileTree {
     if (await this.#isCached(path, this.#fixedCommit())) return true;
     const { commit, files, offline } = await this.#revision();
     if (files) return files.has(path);
-    if (offline) return await this.#isCached(path, commit);
-    return await fetchFileInfo(this.#location, commit, path, this.#options) !== undefined;
+    if (offline) return await this.#isCached(path, commit) || this.#damaged.has(path);
+    const found = await fetchFileInfo(this.#location, commit, path, undefined, this.#options);
+    return found !== undefined;
   }
 
   async open(path: string): Promise<FileSource> {
@@ -123,12 +129,18 @@ class HubRepository implements FileTree {
     const early = await this.#openCached(path, this.#fixedCommit());
     if (early) return early;
     const { commit, files, offline } = await this.#revision();
-    if (files && !files.has(path)) throw await this.#missing(path, commit, files);
-    const cached = await this.#openCached(path, commit);
+    const listed = files?.get(path);
+    if (files && !listed) throw await this.#missing(path, commit, files);
+    const cached = await this.#openCached(path, commit, listed?.hash?.hex);
     if (cached === undefined && offline) throw await this.#unreachable(path, commit, offline);
-    const file = cached ?? await this.#openRemote(path, commit, files?.get(path));
+    const file = cached ?? await this.#openRemote(path, commit, listed);
     if (path === "model_index.json" && files) await this.#expectWeights(file, files);
     return file;
+  }
+
+  #cache(): Promise<HubCache | undefined> {
+    const { cache, verify } = this.#given;
+    return this.#openedCache ??= openCache(cache, verify);
   }
 
   /** The revision if it is a commit: then the hub need not be asked for what is in the cache. */
@@ -148,15 +160,10 @@ class HubRepository implements FileTree {
   /** Asks the hub which commit the revision is; without the network, the cache. */
   async #askRevision(): Promise<KnownRevision> {
     const { id, revision } = this.#location;
-    const known = this.#fixedCommit() ?? await this.#cache?.commitOf(id, revision);
+    const known = this.#fixedCommit() ?? await (await this.#cache())?.commitOf(id, revision);
     if (this.#given.localFilesOnly) return await this.#offlineRevision(known, this.#notAsked());
-    const { stallTimeout = 60_000, retries = 4 } = this.#options;
-    const impatient = {
-      stallTimeout: Math.min(stallTimeout, IMPATIENCE.stallTimeout),
-      retries: Math.min(retries, IMPATIENCE.retries),
-    };
     try {
-      const options = { ...this.#options, ...(known !== undefined && impatient) };
+      const options = known === undefined ? this.#options : impatient(this.#options);
       const { commit, files } = await fetchRepositoryInfo(this.#location, options);
       if (commit !== undefined) await this.#write((cache) => cache.setCommit(id, revision, commit));
       return { commit, files, offline: undefined };
@@ -172,7 +179,7 @@ class HubRepository implements FileTree {
   /** What the cache knows of the revision. */
   async #offlineRevision(commit: string | undefined, offline: Error): Promise<KnownRevision> {
     if (commit === undefined) throw offline;
-    const known = await this.#cache?.filesOf?.(this.#location.id, commit);
+    const known = await (await this.#cache())?.filesOf?.(this.#location.id, commit);
     const isAbsent = (path: string) =>
       known === "fetched" || known !== undefined && !known.has(path);
     return { commit, files: undefined, offline, isAbsent };
@@ -192,10 +199,16 @@ class HubRepository implements FileTree {
   /** Writes to the cache what it can do without; a cache that may only be read can still be used. */
   async #write(write: (cache: HubCache) => Promise<void>): Promise<void> {
     try {
-      if (this.#cache) await write(this.#cache);
+      const cache = await this.#cache();
+      if (cache) await write(cache);
     } catch (error) {
-      this.#notice(`The cache cannot be written: ${messageOf(error)}`);
+      this.#tellUnwritable(error);
     }
+  }
+
+  #tellUnwritable(error: unknown): void {
+    if (!this.#toldUnwritable) this.#notice(`The cache cannot be written: ${messageOf(error)}`);
+    this.#toldUnwritable = true;
   }
 
   async #isCached(path: string, commit: string | undefined): Promise<boolean> {
@@ -204,17 +217,37 @@ class HubRepository implements FileTree {
     return file !== undefined;
   }
 
-  async #find(path: string, commit: string | undefined): Promise<FileSource | undefined> {
-    if (commit === undefined) return undefined;
-    return await this.#cache?.find(this.#cachedFile(path, commit));
+  async #find(
+    path: string,
+    commit: string | undefined,
+    etag?: string,
+  ): Promise<FileSource | undefined> {
+    if (commit === undefined && etag === undefined) return undefined;
+    try {
+      const { signal } = this.#options;
+      return await (await this.#cache())?.find({ ...this.#cachedFile(path, commit), etag }, signal);
+    } catch (error) {
+      if (!(error instanceof DamagedFileError)) throw error;
+      this.#tellDamaged(path, error);
+      return undefined;
+    }
+  }
+
+  #tellDamaged(path: string, error: DamagedFileError): void {
+    if (!this.#damaged.has(path)) this.#notice(`${error.message}; it has to be downloaded again`);
+    this.#damaged.set(path, error);
   }
 
   #cachedFile(path: string, commit: string | undefined): CachedFile {
     return { repository: this.#location.id, commit, path, etag: undefined };
   }
 
-  async #openCached(path: string, commit: string | undefined): Promise<FileSource | undefined> {
-    const file = await this.#find(path, commit);
+  async #openCached(
+    path: string,
+    commit: string | undefined,
+    etag?: string,
+  ): Promise<FileSource | undefined> {
+    const file = await this.#find(path, commit, etag);
     return file && this.#tellCached(path, file);
   }
 
@@ -223,7 +256,17 @@ class HubRepository implements FileTree {
     progress.begin(file.size);
     progress.set(file.size);
     progress.done();
-    return file;
+    return this.#healing(path, file);
+  }
+
+  /** A file of the cache that is downloaded again if reading finds it damaged. */
+  #healing(path: string, file: FileSource): FileSource {
+    return healingFile(file, async (error) => {
+      this.#tellDamaged(path, error);
+      const { commit, files, offline } = await this.#revision();
+      if (offline) throw await this.#unreachable(path, commit, offline);
+      return await this.#openRemote(path, commit, files?.get(path));
+    });
   }
 
   /** Downloads a file into the cache and opens it there; reads it from the hub if that cannot be. */
@@ -232,20 +275,27 @@ class HubRepository implements FileTree {
     commit: string | undefined,
     listed: ListedFile | undefined,
   ): Promise<FileSource> {
-    if (!this.#cache) return await this.#openUncached(path, commit);
+    const cache = await this.#cache();
+    if (!cache) return await this.#openUncached(path, commit, listed);
     try {
-      return await this.#openDownloaded(this.#cache, path, commit, listed);
+      return await this.#openDownloaded(cache, path, commit, listed);
     } catch (error) {
-      if (!(error instanceof ReadOnlyError)) throw error;
-      this.#notice(`The cache cannot be written: ${messageOf(error.cause)}`);
-      return await this.#openUncached(path, commit);
+      if (!(error instanceof CacheWriteError)) throw error;
+      this.#tellUnwritable(error.cause);
+      return await this.#openUncached(path, commit, listed);
     }
   }
 
-  async #openUncached(path: string, commit: string | undefined): Promise<FileSource> {
+  async #openUncached(
+    path: string,
+    commit: string | undefined,
+    listed: ListedFile | undefined,
+  ): Promise<FileSource> {
     const progress = new FileProgress(path, this.#options.onProgress);
     try {
-      return await openHttpFile(fileUrl(this.#location, commit, path), progress, this.#options);
+      const url = fileUrl(this.#location, commit, path);
+      const file = await openHttpFile(url, progress, this.#options);
+      return await checkedIfSmall(file, listed?.hash);
     } catch (error) {
       throw error instanceof MissingFileError
         ? await this.#missing(path, commit, undefined)
@@ -259,35 +309,30 @@ class HubRepository implements FileTree {
     commit: string | undefined,
     listed: ListedFile | undefined,
   ): Promise<FileSource> {
-    const info = await fetchFileInfo(this.#location, commit, path, this.#options);
+    const info = await fetchFileInfo(this.#location, commit, path, listed, this.#options);
     if (!info) throw await this.#missing(path, commit, undefined);
-    const { etag } = info;
-    const { commit: found } = info;
+    const { etag, commit: found, size, hash, validator } = info;
+    // Nothing tells whether the file is still the same another time.
+    if (etag === undefined) return await this.#openUncached(path, commit, listed);
     if (commit === undefined && found !== undefined) {
       const { id, revision } = this.#location;
       await this.#write((cache) => cache.setCommit(id, revision, found));
     }
-    const file = { repository: this.#location.id, commit: commit ?? info.commit, path, etag };
-    const known = await cache.find(file); // by another revision
+    const file = { repository: this.#location.id, commit: commit ?? found, path, etag };
+    const known = await this.#find(path, file.commit, etag); // by another revision
     if (known) return this.#tellCached(path, known);
     let download = this.#downloads.get(path);
     if (!download) {
-      download = this.#download(cache, file, {
-        // What is said of the file alone may be hidden from scripts of web pages.
-        size: info.size ?? listed?.size,
-        sha256: info.sha256 ?? listed?.sha256,
-        validator: info.validator,
-      });
+      download = this.#download(cache, file, { size, hash, validator });
       this.#downloads.set(path, download);
       const forget = () => this.#downloads.delete(path);
       download.then(forget, forget);
     }
     await download;
-    const source = await cache.find(file);
-    if (!source) {
-      throw new Error(`Cannot read ${path} of ${this.description}: the cache has lost it`);
-    }
-    return source;
+    this.#damaged.delete(path);
+    const source = await cache.find(file, this.#options.signal);
+    if (source) return this.#healing(path, source);
+    throw new Error(`Cannot read ${path} of ${this.description}: the cache has lost it`);
   }
 
   async #download(
@@ -295,12 +340,8 @@ class HubRepository implements FileTree {
     file: Parameters<HubCache["download"]>[0],
     expected: ExpectedFile,
   ): Promise<void> {
-    const { signal } = this.#options;
-    await using target = await beginDownload(cache, file, signal);
-    if (!target) return;
-    const progress = new FileProgress(file.path, this.#options.onProgress);
     const url = fileUrl(this.#location, file.commit, file.path);
-    await downloadFile(url, target, expected, progress, this.#options);
+    await downloadInto(cache, file, url, expected, this.#options);
   }
 
   /** Counts the weights of all components from the beginning, so that totals do not grow. */
@@ -309,15 +350,21 @@ class HubRepository implements FileTree {
     files: ReadonlyMap<string, ListedFile>,
   ): Promise<void> {
     const text = new TextDecoder().decode(await modelIndex.read(0, modelIndex.size));
-    for (const path of weightsOf(text, files)) {
+    for (const path of expectedWeights(text, files)) {
       this.#total?.expect(path, files.get(path)?.size ?? 0);
     }
   }
 
   /** The error for a file that is not in the cache, when the hub cannot be asked. */
   async #unreachable(path: string, commit: string | undefined, offline: Error): Promise<Error> {
+    const damage = this.#damaged.get(path);
+    if (damage) {
+      const what = `Cannot read ${path} of ${this.description}`;
+      return new Error(`${what}: ${damage.message}; ${messageOf(offline)}`, { cause: damage });
+    }
     const { isAbsent } = await this.#revision();
-    const absent = isAbsent?.(path) || await this.#cache?.isAbsent(this.#cachedFile(path, commit));
+    const absent = isAbsent?.(path) ||
+      await (await this.#cache())?.isAbsent(this.#cachedFile(path, commit));
     if (absent) return missingFile(`${path} in ${this.description}`, offline);
     return offline;
   }
@@ -349,46 +396,4 @@ class HubRepository implements FileTree {
         `load the revision "main"${dtype} instead`,
     );
   }
-}
-
-/** The cache does not take a file. */
-class ReadOnlyError extends Error {}
-
-/** @throws {ReadOnlyError} If the cache does not take the file. */
-async function beginDownload(
-  cache: HubCache,
-  file: Parameters<HubCache["download"]>[0],
-  signal: AbortSignal | undefined,
-): Promise<Download | undefined> {
-  try {
-    return await cache.download(file, signal);
-  } catch (cause) {
-    signal?.throwIfAborted();
-    throw new ReadOnlyError("the cache does not take the file", { cause });
-  }
-}
-
-/** The files of weights that the components of a pipeline are going to be loaded from. */
-function weightsOf(
-  modelIndex: string,
-  files: ReadonlyMap<string, ListedFile>,
-): readonly string[] {
-  let components: unknown;
-  try {
-    components = JSON.parse(modelIndex);
-  } catch {
-    return []; // whoever loads the pipeline reports it
-  }
-  if (typeof components !== "object" || components === null) return [];
-  return Object.keys(components).flatMap((component) => {
-    const names = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
-    const name = names.find((name) => files.has(`${component}/${name}`));
-    if (name === undefined) return [];
-    if (!isIndex(name)) return [`${component}/${name}`];
-    const [stem = "", extension = ""] = name.split(".");
-    return [...files.keys()].filter((path) =>
-      path.startsWith(`${component}/${stem}`) && path.endsWith(`.${extension}`) &&
-      /-\d+-of-\d+\./.test(path)
-    );
-  });
 }

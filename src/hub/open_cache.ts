@@ -5,21 +5,26 @@
  */
 
 import { pathOfUrl } from "../files/paths.ts";
-import { BrowserCache } from "./browser_cache.ts";
-import type { HubCache } from "./cache.ts";
-import { DiskCache } from "./disk_cache.ts";
+import type { HubCache, VerifyFiles } from "./cache.ts";
 
 /**
  * The cache that an option asks for: a folder on disk in the layout of `huggingface_hub`, whose
  * contents both can use; `false` for none; or a cache of one's own. Default: the Cache API of the
  * browser or of Deno where there is one, which needs no permission.
+ *
+ * @param verify When files are compared with their hashes.
  */
-export function openCache(
+export async function openCache(
   option: string | URL | HubCache | false | undefined,
-): HubCache | undefined {
+  verify?: VerifyFiles,
+): Promise<HubCache | undefined> {
   if (option === false) return undefined;
-  if (typeof option === "string") return new DiskCache(option);
-  if (option instanceof URL) return new DiskCache(pathOfUrl(option));
+  if (typeof option === "string" || option instanceof URL) {
+    const { DiskCache } = await import("./disk_cache.ts");
+    return new DiskCache(typeof option === "string" ? option : pathOfUrl(option), verify);
+  }
   if (option !== undefined) return option;
-  return typeof caches === "undefined" ? undefined : new BrowserCache(caches);
+  if (typeof caches === "undefined") return undefined;
+  const { BrowserCache } = await import("./browser_cache.ts");
+  return new BrowserCache(caches, verify);
 }

@@ -5,8 +5,17 @@
  */
 
 import { describeValue } from "../base/check.ts";
-import { bodyOf, contentLength, HttpError, type HttpOptions, request } from "../files/http.ts";
+import {
+  bodyOf,
+  contentLength,
+  HttpError,
+  type HttpOptions,
+  messageOf,
+  request,
+  Retries,
+} from "../files/http.ts";
 import { describeUrl, MissingFileError } from "../files/paths.ts";
+import { type ContentHash, createSha256, hashOfName } from "./hashes.ts";
 
 /** Where a model is on the hub. */
 export interface HubLocation {
@@ -22,8 +31,8 @@ export interface HubLocation {
 export interface ListedFile {
   /** Length in bytes, if the hub reports it. */
   readonly size: number | undefined;
-  /** SHA-256 in hexadecimal digits, if the hub reports it, as it does for big files. */
-  readonly sha256: string | undefined;
+  /** Its hash, if the hub reports it: SHA-256 of big files, git's SHA-1 of others. */
+  readonly hash: ContentHash | undefined;
 }
 
 /** What the hub says of a revision of a model. */
@@ -38,8 +47,11 @@ export interface RepositoryInfo {
 export interface HubFileInfo extends ListedFile {
   /** The commit in which it is; undefined if the hub does not report it. */
   readonly commit: string | undefined;
-  /** Name of its content, fit to be a file name. */
-  readonly etag: string;
+  /**
+   * Name of its content, fit to be a file name: its hash, or, of a mirror that tells none, what changes with the
+   * file. Undefined if nothing does that.
+   */
+  readonly etag: string | undefined;
   /** ETag of the server that sends the file, if that is the hub itself. */
   readonly validator: string | undefined;
 }
@@ -77,23 +89,36 @@ export async function fetchRepositoryInfo(
   const revision = encodeURIComponent(location.revision);
   const url = hubUrl(location, `api/models/${location.id}/revision/${revision}`);
   url.searchParams.set("blobs", "true");
-  const response = await request(url, {}, options);
-  if (!response.ok) {
-    await response.body?.cancel();
-    const error = accessError(location, response);
-    if (error) throw error;
-    if (response.status >= 500 || response.status === 429) {
-      throw new HttpError(`Cannot open ${describeLocation(location)}`, response);
+  const retries = new Retries(options);
+  while (true) {
+    const response = await request(url, {}, options);
+    if (!response.ok) return await explainRefusal(location, response);
+    try {
+      return parseInfo(await readJsonBody(response, options));
+    } catch (cause) {
+      if (await retries.next(`${url.host}: ${messageOf(cause)}`)) continue;
+      const what = `Cannot read the list of files of ${describeLocation(location)}`;
+      throw new Error(`${what}: ${messageOf(cause)}`, { cause });
     }
-    // A mirror that serves files only.
-    return { commit: undefined, files: undefined };
   }
-  return parseInfo(await readJsonBody(response, options));
+}
+
+/** What an answer without a list means. */
+async function explainRefusal(location: HubLocation, response: Response): Promise<RepositoryInfo> {
+  await response.body?.cancel();
+  const error = accessError(location, response);
+  if (error) throw error;
+  if (response.status >= 500 || response.status === 429) {
+    throw new HttpError(`Cannot open ${describeLocation(location)}`, response);
+  }
+  // A mirror that serves files only.
+  return { commit: undefined, files: undefined };
 }
 
 /**
  * Asks the hub for a file without downloading it.
  *
+ * @param listed What the list says of it, as what is said of the file alone may be hidden from scripts of pages.
  * @returns Undefined if there is no such file.
  * @throws {MissingFileError} If there is no such model or revision.
  * @throws {HttpError} If the hub refuses access, or cannot answer.
@@ -102,6 +127,7 @@ export async function fetchFileInfo(
   location: HubLocation,
   commit: string | undefined,
   path: string,
+  listed: ListedFile | undefined,
   options: HttpOptions,
 ): Promise<HubFileInfo | undefined> {
   const url = fileUrl(location, commit, path);
@@ -118,16 +144,32 @@ export async function fetchFileInfo(
   }
   const { headers: said } = response;
   const validator = said.get("etag");
-  const etag = bareEtag(said.get("x-linked-etag") ?? validator);
   const inCommit = said.get("x-repo-commit");
+  const linked = said.get("x-linked-etag");
+  const hash = hashOfEtag(linked, "sha256") ?? hashOfEtag(validator, "sha256") ??
+    // Only the hub's own are known to be git's.
+    (inCommit === null ? undefined : hashOfEtag(validator, "sha1")) ?? listed?.hash;
+  const size = naturalOf(said.get("x-linked-size")) ??
+    (redirected ? undefined : contentLength(response)) ?? listed?.size;
+  const version = linked ?? validator ?? said.get("last-modified") ?? commit ?? inCommit;
   return {
     commit: inCommit !== null && isCommit(inCommit) ? inCommit : undefined,
-    etag: etag ?? `${commit ?? location.revision}/${path}`.replace(/[^\w.-]/g, "-").slice(0, 200),
-    size: naturalOf(said.get("x-linked-size")) ??
-      (redirected ? undefined : contentLength(response)),
-    sha256: isSha256(etag) ? etag : undefined,
+    hash,
+    etag: hash?.hex ?? (version === null ? undefined : versionName(url, version, size)),
+    size,
     validator: !redirected && validator?.startsWith('"') ? validator : undefined,
   };
+}
+
+/**
+ * Name of a content of which a server tells no hash, but its ETag or the time of its last change: that of the
+ * file alone, as servers may give equal ones for different files. No hash looks like it.
+ */
+export function versionName(url: URL, version: string, size: number | undefined): string {
+  const hasher = createSha256();
+  const parts = [url.origin, url.pathname, version, size];
+  hasher.update(new TextEncoder().encode(JSON.stringify(parts)));
+  return `version-${hasher.digest().slice(0, 40)}`;
 }
 
 /** The error for an answer that concerns the model as a whole. */
@@ -162,15 +204,20 @@ function parseInfo(json: unknown): RepositoryInfo {
     const path: unknown = file?.rfilename;
     if (typeof path !== "string") continue;
     const size: unknown = file.size;
-    const hash: unknown = file.lfs?.sha256;
+    const name: unknown = file.lfs ? file.lfs.sha256 : file.blobId;
     files.set(path, {
       size: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
-      sha256: isSha256(hash) ? hash : undefined,
+      hash: typeof name === "string" ? hashOfName(name) : undefined,
     });
   }
   return { commit, files };
 }
 
+/**
+ * Undefined if it is something else than JSON.
+ *
+ * @throws {SyntaxError} If it claims to be JSON, and is none: a part of it may have been lost.
+ */
 async function readJsonBody(response: Response, options: HttpOptions): Promise<unknown> {
   const decoder = new TextDecoder();
   let text = "";
@@ -183,7 +230,8 @@ async function readJsonBody(response: Response, options: HttpOptions): Promise<u
   try {
     return JSON.parse(text);
   } catch {
-    return undefined;
+    if (!/\bjson\b/i.test(response.headers.get("content-type") ?? "")) return undefined;
+    throw new SyntaxError("the answer is broken JSON");
   }
 }
 
@@ -191,16 +239,15 @@ function hubUrl({ endpoint }: HubLocation, path: string): URL {
   return new URL(path, endpoint.href.endsWith("/") ? endpoint : `${endpoint.href}/`);
 }
 
-/** An ETag without quotation marks and the mark of weak ones, if it can be a file name. */
-function bareEtag(etag: string | null): string | undefined {
-  const bare = etag?.replace(/^W\//, "").replaceAll('"', "");
-  return bare && /^[\w-][\w.-]{0,199}$/.test(bare) ? bare : undefined;
+/** The hash of one kind that an ETag is, without quotation marks and the mark of weak ones. */
+function hashOfEtag(
+  etag: string | null,
+  algorithm: ContentHash["algorithm"],
+): ContentHash | undefined {
+  const hash = hashOfName(etag?.replace(/^W\//, "").replaceAll('"', "") ?? "");
+  return hash?.algorithm === algorithm ? hash : undefined;
 }
 
 function naturalOf(text: string | null): number | undefined {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-function isSha256(value: unknown): value is string {
-  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }

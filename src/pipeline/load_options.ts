@@ -48,6 +48,7 @@ const OPTIONS: Readonly<Record<keyof PipelineFromPretrainedOptions, true>> = {
   token: true,
   endpoint: true,
   cache: true,
+  verify: true,
   localFilesOnly: true,
   fetch: true,
   signal: true,
@@ -82,6 +83,7 @@ export function checkLoadOptions(source: unknown, options: PipelineFromPretraine
     refuseType(subject("backend"), backend, "a Backend");
   }
   checkChoice(subject("dtype"), options.dtype, WEIGHT_DTYPES);
+  checkChoice(subject("verify"), options.verify, ["always", "changed", "never"]);
   checkChoice(subject("simd"), options.simd, ["relaxed-simd", "simd"]);
   // Also on a GPU, whose place the CPU may have to take.
   checkInteger(subject("threads"), options.threads, { min: 1 });

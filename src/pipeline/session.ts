@@ -9,6 +9,7 @@ import { DeviceLostError, WorkerFailedError } from "../backends/errors.ts";
 import { createBackend } from "../backends/select.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import type { ModelFolder } from "../files/source.ts";
+import { embeddedModelUrl, openEmbeddedModel } from "./embedded_model.ts";
 import {
   type ComponentUser,
   disposeComponents,
@@ -21,26 +22,8 @@ import {
   type PipelineFromPretrainedOptions,
 } from "./load_options.ts";
 
-/** The embedded model, below the code; as a constant, so that bundlers take it for no file of theirs. */
-const EMBEDDED_MODEL = "../../weights/";
 /** It is stored as int8 to be small; computing in float32 gives one image for a seed on every device. */
 const EMBEDDED_DTYPE = "fp32";
-
-/**
- * Where the embedded model lies: beside the code, whether that is on disk or behind a URL.
- *
- * @throws {TypeError} If the code has no URL, as in runtimes that are given a bundle.
- */
-export function embeddedModel(): URL {
-  const here: string | undefined = import.meta.url;
-  if (here !== undefined && URL.canParse(EMBEDDED_MODEL, here)) {
-    return new URL(EMBEDDED_MODEL, here);
-  }
-  throw new TypeError(
-    "Cannot load a pipeline: source is undefined, expected a folder or a URL, as the code has no URL " +
-      "here that the embedded model could lie beside",
-  );
-}
 
 /**
  * Loads components on the CPU.
@@ -94,14 +77,15 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
     given: string | URL | ModelFolder | undefined,
     options: PipelineFromPretrainedOptions = {},
   ): Promise<Session<PipelineComponents>> {
-    const source = given === undefined ? embeddedModel() : given;
+    const source = given === undefined ? embeddedModelUrl() : given;
     checkLoadOptions(source, options);
     if (given === undefined) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };
     options.signal?.throwIfAborted();
     using loading = linkedSignal(options.signal);
     const { signal } = loading;
     await using owned = new AsyncDisposableStack();
-    const opening = openFolder(source, { ...options, signal });
+    const how = { ...options, signal };
+    const opening = given === undefined ? openEmbeddedModel(how) : openFolder(source, how);
     // Waited for below, or not at all if there is no backend.
     opening.catch(() => {});
     const backend = options.backend ?? owned.use(await createBackend(options));

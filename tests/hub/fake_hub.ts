@@ -4,7 +4,7 @@
  * @module
  */
 
-import { createSha256 } from "../../src/hub/sha256.ts";
+import { createHasher, createSha256 } from "../../src/hub/hashes.ts";
 import { fileResponse } from "../files/file_server.ts";
 
 /** What a hub has. */
@@ -143,7 +143,9 @@ function bytesOf(content: Content | undefined): Uint8Array<ArrayBuffer> | undefi
   return typeof content === "string" ? new TextEncoder().encode(content) : content;
 }
 
-/** Stands for the SHA-1 by which git names a file. */
-function gitHash(bytes: Uint8Array): string {
-  return sha256Of(bytes).slice(0, 40);
+/** The SHA-1 by which git names a file. */
+export function gitHash(bytes: Uint8Array): string {
+  const hasher = createHasher("sha1", bytes.length);
+  hasher.update(bytes);
+  return hasher.digest();
 }

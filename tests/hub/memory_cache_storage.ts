@@ -31,8 +31,13 @@ export class MemoryCacheStorage implements CacheStorage {
   }
 
   /** Loses entries, as browsers do. */
-  forget(which: (url: string) => boolean): void {
+  forget(which: RegExp): void {
     for (const cache of this.#caches.values()) cache.forget(which);
+  }
+
+  /** Changes the last byte of entries. */
+  damage(which: RegExp): void {
+    for (const cache of this.#caches.values()) cache.damage(which);
   }
 }
 
@@ -52,8 +57,14 @@ class MemoryCache implements Cache {
     return Promise.resolve(this.#entries.delete(String(request)));
   }
 
-  forget(which: (url: string) => boolean): void {
-    for (const url of this.#entries.keys()) if (which(url)) this.#entries.delete(url);
+  forget(which: RegExp): void {
+    for (const url of this.#entries.keys()) if (which.test(url)) this.#entries.delete(url);
+  }
+
+  damage(which: RegExp): void {
+    for (const [url, bytes] of this.#entries) {
+      if (which.test(url)) this.#entries.set(url, bytes.with(-1, bytes.at(-1)! ^ 1));
+    }
   }
 
   add(): Promise<void> {

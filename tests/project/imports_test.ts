@@ -39,7 +39,6 @@ const SEALED: Readonly<Record<string, string>> = {
 const DENO_FILES = [
   "src/checkpoints/folders.ts",
   "src/files/find_file_system.ts",
-  "src/hub/disk_cache.ts",
 ];
 
 const MOST_LINES = 400;

@@ -29,18 +29,22 @@ console.log(JSON.stringify({ device: pipe.device.type, tokens: [...tokens], png:
 `;
 }
 
-/** Runs the program in an empty folder, and tells which permissions were asked for. */
+/**
+ * Runs the program, and tells which permissions were asked for.
+ *
+ * @param folder Where the program lies, by which Deno tells the caches of programs apart.
+ */
 async function runProgram(
+  folder: string,
   mod: string,
   permissions: string[],
 ): Promise<{ printed: Printed; asked: string[] }> {
-  await using folder = await temporaryFolder();
-  const script = `${folder.path}/script.ts`;
-  const log = `${folder.path}/permissions.jsonl`;
+  const script = `${folder}/script.ts`;
+  const log = `${folder}/permissions.jsonl`;
   await Deno.writeTextFile(script, program(mod));
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-lock", "--no-prompt", ...permissions, script],
-    cwd: folder.path,
+    cwd: folder,
     env: { DENO_AUDIT_PERMISSIONS: log },
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
@@ -63,10 +67,10 @@ async function expected(): Promise<Printed> {
   return { device: "wasm", tokens: [...tokens!], png: [...await image!.toPng()] };
 }
 
-Deno.test("mod.ts draws over http with access to its host alone", async () => {
-  const paths = new Set<string>();
+/** Serves the files that a program may ask for, and notes their paths. */
+function serveProject(paths: Set<string>): Deno.HttpServer<Deno.NetAddr> {
   const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
-  await using server = Deno.serve(options, async (request) => {
+  return Deno.serve(options, async (request) => {
     const path = new URL(request.url).pathname.slice(1);
     paths.add(path);
     if (!/^(mod\.ts|(src|wasm|weights)\/[\w./-]+)$/.test(path) || path.includes("..")) {
@@ -81,21 +85,32 @@ Deno.test("mod.ts draws over http with access to its host alone", async () => {
       return new Response("none", { status: 404 });
     }
   });
+}
+
+Deno.test("mod.ts draws over http with access to its host alone, and a second time without the network", async () => {
+  await using folder = await temporaryFolder();
+  const paths = new Set<string>();
+  const server = serveProject(paths);
   const host = `127.0.0.1:${server.addr.port}`;
-  const { printed, asked } = await runProgram(`http://${host}/mod.ts`, [
-    `--allow-import=${host}`,
-    `--allow-net=${host}`,
+  const mod = `http://${host}/mod.ts`;
+  const permissions = [`--allow-import=${host}`, `--allow-net=${host}`];
+  const first = await runProgram(folder.path, mod, [
+    ...permissions,
     // Another run may have had this port.
     `--reload=http://${host}`,
   ]);
-  assertEquals(printed, await expected());
-  assertEquals([...new Set(asked)].sort(), ["import", "net"]);
+  assertEquals(first.printed, await expected());
+  assertEquals([...new Set(first.asked)].sort(), ["import", "net"]);
   assertEquals([...paths].filter((path) => !/^(mod\.ts$|src|wasm|weights)/.test(path)), []);
+  await server.shutdown();
+  const second = await runProgram(folder.path, mod, [...permissions, "--cached-only"]);
+  assertEquals(second.printed, first.printed);
 });
 
 Deno.test("mod.ts draws from a file: URL with permission to read its weights alone", async () => {
+  await using folder = await temporaryFolder();
   const weights = new URL("weights", ROOT).pathname;
-  const { printed, asked } = await runProgram(new URL("mod.ts", ROOT).href, [
+  const { printed, asked } = await runProgram(folder.path, new URL("mod.ts", ROOT).href, [
     `--allow-read=${weights}`,
   ]);
   assertEquals(printed, await expected());

@@ -3,6 +3,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
+import { serveHub } from "../hub/fake_hub.ts";
+import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { installPackage } from "./npm_archive.ts";
 import { installRuntimes, outputOf, type RuntimeName } from "./runtimes.ts";
 
@@ -43,6 +45,21 @@ const REFUSED = `
 import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
 const refusal = (source) => VQDiffusionPipeline.fromPretrained(source).catch(String);
 console.log(JSON.stringify([await refusal("half"), await refusal("./pipe.pth")]));
+`;
+
+/** Draws with a model of a hub twice, the second time from the cache on disk alone. */
+const FROM_HUB = `
+import { VQDiffusionPipeline } from "@vq-diffusion/vq-diffusion";
+const [endpoint] = process.argv.slice(2);
+const tokens = [];
+for (const localFilesOnly of [false, true]) {
+  const options = { endpoint, cache: "cache", localFilesOnly, threads: 1, simd: "simd" };
+  const pipe = await VQDiffusionPipeline.fromPretrained("owner/name", options);
+  const how = { seed: 1, numInferenceSteps: 2, outputType: "tokens" };
+  tokens.push([...(await pipe.generate("a cat", how)).images[0]]);
+  await pipe.dispose();
+}
+console.log(JSON.stringify(tokens));
 `;
 
 /** A program whose types are checked. */
@@ -113,6 +130,27 @@ for (const name of NAMES) {
       const [half, pipe] = JSON.parse(await outputOf(program, ["refused.mjs"], options));
       assertMatch(half, /^SyntaxError: Cannot open half: it is incomplete/);
       assertMatch(pipe, /^TypeError: Cannot read \.\/pipe\.pth: it is a pipe, socket or device/);
+    },
+  });
+}
+
+for (const name of NAMES) {
+  Deno.test({
+    name: `the npm package opens models of the hub, and keeps them on disk, in ${name}`,
+    ignore: app === undefined,
+    async fn() {
+      const options = { cwd: await Deno.makeTempDir({ dir: app!.path }) };
+      await using hub = serveHub({ "owner/name": { revisions: { main: tinyFiles() } } });
+      await Deno.writeTextFile(`${options.cwd}/hub.mjs`, FROM_HUB);
+      const program = runtimes!.program(name);
+      const printed = JSON.parse(await outputOf(program, ["hub.mjs", hub.endpoint.href], options));
+      await using pipe = await VQDiffusionPipeline.fromPretrained("owner/name", {
+        ...{ cache: `${options.cwd}/cache`, localFilesOnly: true, device: "wasm", threads: 1 },
+        simd: "simd",
+      });
+      const how = { seed: 1, numInferenceSteps: 2, outputType: "tokens" } as const;
+      const tokens = [...(await pipe.generate("a cat", how)).images[0]!];
+      assertEquals(printed, [tokens, tokens]);
     },
   });
 }

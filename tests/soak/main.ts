@@ -4,9 +4,10 @@ import { UsageError } from "../../src/cli/arguments.ts";
 import { runScript } from "../../tools/script.ts";
 import { abortedRuns } from "./aborted_runs.ts";
 import { killedConversions } from "./killed_conversions.ts";
+import { killedDownloads } from "./killed_downloads.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
-import { startsBesideEachOther } from "./starts.ts";
+import { manyStarts } from "./starts.ts";
 
 /** What came of a trial. */
 export interface TrialResult {
@@ -28,7 +29,8 @@ const TRIALS: readonly Trial[] = [
   manyPictures,
   abortedRuns,
   killedConversions,
-  startsBesideEachOther,
+  killedDownloads,
+  manyStarts,
 ];
 
 const USAGE = `Runs the trials that take an hour, and prints a table.

@@ -16,7 +16,7 @@ export function pathTo(file: string): string {
 
 /** Writes a bundle and its source maps into a folder. */
 export async function bundle(
-  { entries, engines, minify, splitting, inject, without }: Target,
+  { entries, engines, minify, splitting, inject, instead, without }: Target,
   folder: string,
 ): Promise<void> {
   try {
@@ -35,7 +35,7 @@ export async function bundle(
       charset: "utf8",
       inject: inject.map(pathTo),
       external: ["node:*"],
-      plugins: [npmModules(), leftOut(without)],
+      plugins: [npmModules(), replaced(instead), leftOut(without)],
       logLevel: "warning",
     });
   } finally {
@@ -78,6 +78,23 @@ async function npmModule(specifier: string): Promise<string> {
 
 function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
+}
+
+/** Puts modules into the places of others. */
+function replaced(modules: Target["instead"]): esbuild.Plugin {
+  const replacements = new Map(
+    Object.entries(modules).map(([file, other]) => [pathTo(file), pathTo(other)]),
+  );
+  return {
+    name: "replaced",
+    setup(build) {
+      build.onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+        const other = replacements.get(path);
+        if (other === undefined) return undefined;
+        return { contents: await Deno.readTextFile(other), loader: "ts" };
+      });
+    },
+  };
 }
 
 /** Puts an error into the place of modules that a bundle does without. */

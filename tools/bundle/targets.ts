@@ -16,6 +16,8 @@ export interface Target {
   readonly splitting: boolean;
   /** What stands in for classes that these engines may lack. */
   readonly inject: readonly string[];
+  /** Modules that others take the place of. */
+  readonly instead: Readonly<Record<string, string>>;
   /** Modules that are left out, and what needs them. They are loaded dynamically. */
   readonly without: Readonly<Record<string, string>>;
 }
@@ -45,7 +47,8 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
     minify: true,
     splitting: true,
     inject: [STACKS],
-    without: {},
+    instead: {},
+    without: { "src/hub/disk_cache.ts": "a cache on disk" },
   },
   edge: {
     entries: { edge: "edge.ts" },
@@ -53,7 +56,9 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
     minify: true,
     splitting: false,
     inject: [STACKS],
+    instead: { "src/hub/open_cache.ts": "tools/bundle/no_cache.ts" },
     without: {
+      "src/hub/cached_http_folder.ts": "a cache",
       "src/hub/hub.ts": "a model of the hub",
       "src/checkpoints/original/open_original.ts": "an original checkpoint",
       "src/checkpoints/torch/torch_file.ts": "a torch file",
@@ -73,6 +78,7 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
     minify: false,
     splitting: true,
     inject: [STACKS, FLOAT16],
+    instead: {},
     without: {},
   },
 };

@@ -9,6 +9,7 @@ import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import process from "node:process";
 import { VQDiffusionPipeline } from "../../mod.ts";
+import { hubOptions } from "../../src/cli/environment.ts";
 
 const HELP = `Draws a picture of a text.
 
@@ -20,6 +21,9 @@ Usage: vq-diffusion "<prompt>" [options]
   --guidance <x>    Guidance scale (5)
   --seed <n>        Seed: the same one draws the same picture (a random one)
   --help            Show this text
+
+Models of the hub are kept where Python keeps them; HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and
+HF_HUB_OFFLINE are heeded.
 `;
 
 const OPTIONS = {
@@ -44,7 +48,10 @@ async function main(args: string[]): Promise<void> {
   if (prompt === undefined || others.length > 0) {
     throw new UsageError(`Expected one prompt, got ${positionals.length}`);
   }
-  await using pipe = await VQDiffusionPipeline.fromPretrained(values.model);
+  await using pipe = await VQDiffusionPipeline.fromPretrained(
+    values.model,
+    hubOptions((name) => process.env[name] || undefined),
+  );
   const { images } = await pipe.generate(prompt, {
     numInferenceSteps: numberOf("steps", values.steps),
     guidanceScale: numberOf("guidance", values.guidance),

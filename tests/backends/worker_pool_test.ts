@@ -1,6 +1,7 @@
 // What becomes of a backend, and of a pipeline, when one of its threads ends.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { WorkerFailedError } from "../../src/backends/errors.ts";
 import { evaluate } from "../../src/backends/evaluate.ts";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -16,21 +17,34 @@ interface Threads {
 
 type Builtins = { getBuiltinModule(name: string): unknown };
 
+interface StartOptions {
+  readonly workerData: { readonly memory: WebAssembly.Memory };
+}
+
+/** What was started. */
+interface Watch extends Disposable {
+  readonly started: Thread[];
+  /** The memory of each thread. */
+  readonly memories: WebAssembly.Memory[];
+}
+
 /** Lists the threads that are started until it is disposed of. */
-function watchThreads(): Disposable & { readonly started: Thread[] } {
+function watchThreads(): Watch {
   const { process } = globalThis as unknown as { process: Builtins };
   const original = process.getBuiltinModule;
   const started: Thread[] = [];
+  const memories: WebAssembly.Memory[] = [];
   const { Worker } = original.call(process, "node:worker_threads") as Threads;
   class Watched extends Worker {
-    constructor(...args: unknown[]) {
-      super(...args);
+    constructor(source: string, options: StartOptions) {
+      super(source, options);
       started.push(this);
+      memories.push(options.workerData.memory);
     }
   }
   process.getBuiltinModule = (name) =>
     name === "node:worker_threads" ? { Worker: Watched } : original.call(process, name);
-  return { started, [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
+  return { started, memories, [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
 }
 
 /** A product that takes some tenths of a second, and its first value. */
@@ -66,6 +80,60 @@ Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on"
     await assertRejects(() => running, Error, "A worker failed: it ended with code");
     assertEquals(await multiply(backend, 64), 64);
   }
+  assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
+});
+
+Deno.test("WasmBackend leaves threads that may not have ended yet alone with their memory", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 2 });
+  const size = 256;
+  const values = Float32Array.from({ length: size * size }, (_, i) => i % 7);
+  using kept = backend.tensor(values, [size, size]);
+  using weight = backend.linearWeight(
+    [{ dtype: "f32", shape: [size, size], data: values }],
+    [],
+  );
+  const product = async () => {
+    using y = evaluate(backend, (frame) => frame.keep(frame.linear(kept, weight)));
+    return await y.data();
+  };
+  const expected = await product();
+  for (const whileComputing of [true, false]) {
+    const memory = threads.memories.at(-1)!;
+    const running = whileComputing ? multiply(backend, 1024) : undefined;
+    running?.catch(() => {});
+    await threads.started.at(-1)!.terminate();
+    if (running) {
+      await assertRejects(() => running, WorkerFailedError, "A worker failed");
+    } else await product();
+    // As late threads might.
+    new Uint8Array(memory.buffer).fill(0xff);
+    assertEquals(await kept.data(), values);
+    assertEquals(await product(), expected);
+    assert(threads.memories.at(-1) !== memory);
+  }
+  assertEquals(threads.started.length, 6);
+});
+
+Deno.test("WasmBackend computes no more where there is no memory for other threads", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 2 });
+  assertEquals(await multiply(backend, 64), 64);
+  const { Memory } = WebAssembly;
+  try {
+    WebAssembly.Memory = class extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        super(descriptor);
+        throw new RangeError("out of memory");
+      }
+    };
+    await threads.started[0]!.terminate();
+    const message = "no memory for new workers: RangeError: out of memory";
+    await assertRejects(() => multiply(backend, 64), WorkerFailedError, message);
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  await assertRejects(() => multiply(backend, 64), WorkerFailedError, "no memory for new workers");
   assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
 });
 

@@ -59,8 +59,6 @@ export const ControlWord = {
   scratchBytes: 13,
   /** Workers that have done the job. */
   done: 14,
-  /** Workers that have ended as they were told. */
-  left: 15,
 } as const;
 
 /** Bytes of the control block. */

@@ -25,9 +25,8 @@ import type { WasmHost } from "./host.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
   compileKernels,
-  createMemory,
   type HostKernels,
-  instantiateKernels,
+  KernelHost,
   type KernelModule,
   scratchMeter,
   type SimdVariant,
@@ -75,8 +74,8 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     );
   }
   const { simd, module } = options.module ?? await compileKernels(options.simd);
-  const memory = createMemory();
-  const kernels = await instantiateKernels(module, memory.memory);
+  const host = await KernelHost.create(module);
+  const { memory, kernels } = host;
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(OWN_BYTES).address;
   memory.clear(control, OWN_BYTES);
@@ -86,7 +85,8 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
   if (threads > 1) {
     try {
       const { WorkerPool } = await import("./worker_pool.ts");
-      runner = await WorkerPool.start(module, memory.memory, control, threads);
+      const renew = () => host.renew();
+      runner = await WorkerPool.start({ module, memory: memory.memory, control, threads, renew });
     } catch (error) {
       lack = `; no threads: ${error instanceof Error ? error.message : error}`;
     }
@@ -98,8 +98,8 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     reason: (options.reason ?? "asked for") + lack,
     threads: runner.threads,
   };
-  const scratchBytes = scratchMeter(kernels, memory.memory, control + CONTROL_BYTES);
-  return new WasmBackend({ device, kernels, scratchBytes, memory, allocator, runner });
+  const scratchBytes = scratchMeter(host, control + CONTROL_BYTES);
+  return new WasmBackend({ device, host, scratchBytes, allocator, runner });
 }
 
 /** Number of threads if none is asked for; 1 in runtimes that do not tell the number of processors. */
@@ -112,20 +112,18 @@ export function defaultThreads(): number {
 export interface WasmParts {
   /** What it is. */
   readonly device: DeviceInfo;
-  /** The kernels on the calling thread. */
-  readonly kernels: HostKernels;
+  /** The kernels on the calling thread, and the memory. */
+  readonly host: { readonly kernels: HostKernels; readonly memory: LinearMemory };
   /** Tells the bytes of scratch memory that each thread needs for a command. */
   readonly scratchBytes: (command: Uint8Array) => number;
-  /** The memory. */
-  readonly memory: LinearMemory;
-  /** Hands it out; the first block is the backend's own. */
+  /** Hands out the memory; the first block is the backend's own. */
   readonly allocator: Allocator;
   /** Runs programs. */
   readonly runner: Runner;
 }
 
 /** Parts that keep the memory alive. */
-type HeldParts = Pick<WasmParts, "kernels" | "scratchBytes" | "memory" | "runner">;
+type HeldParts = Pick<WasmParts, "host" | "scratchBytes" | "runner">;
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
@@ -140,16 +138,16 @@ export class WasmBackend implements WasmHost {
   #disposal: Promise<void> | undefined;
 
   /** Use {@linkcode createWasmBackend}. */
-  constructor({ device, kernels, scratchBytes, memory, allocator, runner }: WasmParts) {
+  constructor({ device, host, scratchBytes, allocator, runner }: WasmParts) {
     this.device = device;
-    this.memoryLimit = memory.limit;
+    this.memoryLimit = host.memory.limit;
     this.allocator = allocator;
-    this.#held = { kernels, scratchBytes, memory, runner };
+    this.#held = { host, scratchBytes, runner };
   }
 
   /** The kernels on the calling thread. */
   get kernels(): HostKernels {
-    return this.#parts.kernels;
+    return this.#parts.host.kernels;
   }
 
   /** Tells the bytes of scratch memory that each thread needs for a command. */
@@ -159,7 +157,7 @@ export class WasmBackend implements WasmHost {
 
   /** The memory. */
   get memory(): LinearMemory {
-    return this.#parts.memory;
+    return this.#parts.host.memory;
   }
 
   get #parts(): HeldParts {
@@ -184,7 +182,7 @@ export class WasmBackend implements WasmHost {
 
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void {
-    this.defer(() => this.allocator.release(block));
+    this.#queue.defer(() => this.allocator.release(block), { always: true });
   }
 
   /** Runs a program after all that was submitted before; false if it was aborted. */
@@ -257,7 +255,7 @@ export class WasmBackend implements WasmHost {
 
   memoryHeld(): HeldMemory {
     // It never shrinks.
-    const bytes = this.#held?.memory.byteLength ?? 0;
+    const bytes = this.#held?.host.memory.byteLength ?? 0;
     return { bytes, peakBytes: bytes };
   }
 

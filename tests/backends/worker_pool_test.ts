@@ -9,6 +9,7 @@ import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
 
 interface Thread {
   terminate(): Promise<number>;
+  on(event: "message", listener: (message: unknown) => void): void;
 }
 
 interface Threads {
@@ -28,8 +29,8 @@ interface Watch extends Disposable {
   readonly memories: WebAssembly.Memory[];
 }
 
-/** Lists the threads that are started until it is disposed of. */
-function watchThreads(): Watch {
+/** Lists the threads that are started until it is disposed of, and calls `onReady` when one is ready. */
+function watchThreads(onReady = (_thread: Thread, _count: number) => {}): Watch {
   const { process } = globalThis as unknown as { process: Builtins };
   const original = process.getBuiltinModule;
   const started: Thread[] = [];
@@ -38,7 +39,11 @@ function watchThreads(): Watch {
   class Watched extends Worker {
     constructor(source: string, options: StartOptions) {
       super(source, options);
-      started.push(this);
+      const count = started.push(this);
+      this.on("message", (message) => {
+        // After the pool has been told.
+        if (message === "ready") queueMicrotask(() => onReady(this, count));
+      });
       memories.push(options.workerData.memory);
     }
   }
@@ -67,6 +72,18 @@ Deno.test("WasmBackend replaces threads that ended between two runs", async () =
   await threads.started[1]!.terminate();
   assertEquals(await multiply(backend, 64), 64);
   assertEquals(threads.started.length, 6);
+});
+
+Deno.test("WasmBackend gives an error for a run whose threads end while they are started, and goes on", async () => {
+  let ended = 0;
+  using threads = watchThreads((thread, count) => {
+    if (count > 3 && ended++ < 2) thread.terminate();
+  });
+  await using backend = await createWasmBackend({ threads: 3 });
+  assertEquals(await multiply(backend, 64), 64);
+  await threads.started[1]!.terminate();
+  await assertRejects(() => multiply(backend, 64), WorkerFailedError, "it ended with code");
+  assertEquals(await multiply(backend, 64), 64);
 });
 
 Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on", async () => {

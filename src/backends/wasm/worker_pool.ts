@@ -199,6 +199,8 @@ export class WorkerPool implements Runner {
           workers.push(worker);
         });
       }));
+      // One that was ready may have ended while others started.
+      if (this.#failure) throw this.#failure;
     } finally {
       clearInterval(keepAlive);
     }
@@ -240,8 +242,7 @@ export class WorkerPool implements Runner {
     try {
       await this.#startAll();
     } catch (error) {
-      this.#failure ??= new WorkerFailedError(`A worker failed: ${error}`);
-      throw error;
+      throw this.#failure ??= new WorkerFailedError(`A worker failed: ${error}`);
     }
   }
 

@@ -16,6 +16,8 @@ export class Control {
   abort: i32;
   /** What the last thread saw in `abort`, so that all threads decide alike. */
   stopped: i32;
+  /** Set by the host when a thread has ended, for which no other is to wait any more. */
+  quit: i32;
 }
 
 // Turns of the short wait before a thread sleeps: some ten microseconds, what threads of equal shares
@@ -42,6 +44,7 @@ export function barrier(control: Control, threads: i32): bool {
   } else {
     let spins = SPINS;
     while (atomic.load<i32>(generationAt) == generation) {
+      if (atomic.load<i32>(base + offsetof<Control>("quit"))) return false;
       if (spins-- <= 0) atomic.wait<i32>(generationAt, generation, -1);
     }
   }

@@ -50,9 +50,9 @@ export const ControlWord = {
   generation: 2,
   abort: 3,
   stopped: 4,
+  quit: 5,
   /** Counts jobs; workers sleep on it. */
   job: 8,
-  quit: 9,
   program: 10,
   count: 11,
   scratch: 12,

@@ -206,11 +206,15 @@ export class WorkerPool implements Runner {
     }
   }
 
+  /** Ends the workers. To terminate them does not wake all that sleep, so that they are also told to leave. */
   #endAll(): void {
     const words = this.#words;
     Atomics.store(words, ControlWord.quit, 1);
-    Atomics.add(words, ControlWord.job, 1);
-    Atomics.notify(words, ControlWord.job);
+    Atomics.store(words, ControlWord.stopped, 1);
+    for (const word of [ControlWord.generation, ControlWord.job]) {
+      Atomics.add(words, word, 1);
+      Atomics.notify(words, word);
+    }
     const workers = this.#workers;
     this.#workers = [];
     for (const worker of workers) worker.terminate();

@@ -18,6 +18,8 @@ export class Control {
   stopped: i32;
   /** Set by the host when a thread has ended, for which no other is to wait any more. */
   quit: i32;
+  /** First chunk that is not to be done by this call; 0 if all are. */
+  limit: i32;
 }
 
 // Turns of the short wait before a thread sleeps: some ten microseconds, what threads of equal shares
@@ -27,7 +29,9 @@ const SPINS: i32 = 16000;
 // @ts-ignore: decorator
 @inline
 export function claim(control: Control): i32 {
-  return atomic.add<i32>(changetype<usize>(control) + offsetof<Control>("nextChunk"), 1);
+  const chunk = atomic.add<i32>(changetype<usize>(control) + offsetof<Control>("nextChunk"), 1);
+  // Without a limit no number is above it.
+  return <u32> chunk > <u32> (control.limit - 1) ? i32.MAX_VALUE : chunk;
 }
 
 /** Waits for all threads; false if the run is to stop. */

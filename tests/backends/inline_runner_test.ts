@@ -50,6 +50,37 @@ Deno.test("WasmFrame.run() yields also over many runs that are short, and where 
   }
 });
 
+Deno.test("WasmFrame.run() yields within commands that are long, and computes the same", async () => {
+  const { now } = performance;
+  let time = 0;
+  let turns = 0;
+  const scope = globalThis as { scheduler?: { postTask(task: () => void): void } };
+  await using backend = await createWasmBackend({ threads: 1 });
+  const [rows, size] = [400, 256];
+  const values = Float32Array.from({ length: rows * size }, (_, i) => i % 11 - 5);
+  using x = backend.tensor(values, [rows, size]);
+  const shape = [size, size];
+  const matrix = values.subarray(0, size * size);
+  using weight = backend.linearWeight([{ dtype: "f32", shape, data: matrix }], []);
+  using frame = backend.frame();
+  const y = frame.linear(x, weight);
+  await frame.run();
+  const expected = await y.data();
+  await frame.run();
+  try {
+    // As if each part of the work took long.
+    performance.now = () => time += 100;
+    scope.scheduler = { postTask: (task) => void (turns++, setTimeout(task, 0)) };
+    await frame.run();
+  } finally {
+    performance.now = now;
+    delete scope.scheduler;
+  }
+  assertEquals(await y.data(), expected);
+  // Chunks are of at most 192 rows and 64 columns.
+  assertEquals(turns, 3 * 4);
+});
+
 Deno.test("nextTurn() leaves nothing behind", async () => {
   const turns = async (count: number) => {
     for (let i = 0; i < count; i++) await nextTurn();

@@ -42,7 +42,8 @@ export interface Runner {
 }
 
 /**
- * Words of the control block: those of `Control` in `asm/threads.ts`, then what the workers are to do.
+ * Words of the control block: those of `Control` in `asm/threads.ts` that the host writes, then what the
+ * workers are to do.
  */
 export const ControlWord = {
   nextChunk: 0,

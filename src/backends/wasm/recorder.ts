@@ -13,6 +13,7 @@ import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
 import type { WasmHost } from "./host.ts";
+import type { Preparation } from "./runner.ts";
 import { panelColumns, WasmLinearWeight } from "./weights.ts";
 
 /** A program as it lies in Wasm memory. */
@@ -30,6 +31,7 @@ export class Recorder {
   readonly life: FrameLife = new FrameLife();
   readonly #memory: FrameMemory;
   readonly #commands: Uint8Array[] = [];
+  readonly #preparations: Preparation[] = [];
   #stored: StoredProgram | undefined;
 
   /** Begins with an empty program. */
@@ -47,6 +49,11 @@ export class Recorder {
   /** Appends a command. */
   push<O extends Operation>(operation: O, fields: Fields<O>): void {
     this.#commands.push(encodeCommand(operation, fields));
+  }
+
+  /** Notes what has to be done before the commands run; done once more, it does nothing. */
+  prepare(part: Preparation): void {
+    this.#preparations.push(part);
   }
 
   /** Reserves memory of an input, that keeps its content from run to run. */
@@ -118,6 +125,7 @@ export class Recorder {
       const { block, commands, scratchBytes } = this.#store();
       const ended = await this.backend.run(
         { program: block.address, count: commands, scratchBytes },
+        this.#preparations,
         signal,
       );
       if (!ended) throw signal?.reason;

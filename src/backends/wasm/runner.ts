@@ -4,6 +4,8 @@
  * @module
  */
 
+import { nextTurn } from "../../base/event_loop.ts";
+
 /** A program in Wasm memory and what it needs. */
 export interface Job {
   /** Address of the first command. */
@@ -29,6 +31,42 @@ export interface Execution {
    * @throws What the job failed of.
    */
   advance(): Promise<void> | undefined;
+}
+
+/** A part of what has to be done before a program runs. Returns whether there was anything to do. */
+export type Preparation = () => boolean;
+
+/** Milliseconds of preparing between two looks at the event loop. */
+const SLICE = 12;
+
+/**
+ * A job before which something has to be done on the calling thread, in parts that let timers, events and
+ * aborts through.
+ *
+ * @param parts What to do; a part that was done before does nothing, and returns false.
+ * @param start Begins the job.
+ */
+export function afterPreparing(
+  parts: readonly Preparation[],
+  start: () => Execution,
+  signal?: AbortSignal,
+): Execution {
+  let next = 0;
+  let execution: Execution | undefined;
+  return {
+    get ended() {
+      return execution?.ended;
+    },
+    advance() {
+      const end = performance.now() + SLICE;
+      while (next < parts.length && !signal?.aborted) {
+        const worked = parts[next++]!();
+        if (worked && performance.now() > end) return nextTurn();
+      }
+      execution ??= start();
+      return execution.advance();
+    },
+  };
 }
 
 /** Runs programs, one at a time. */

@@ -35,7 +35,13 @@ import type { LinearMemory } from "./linear_memory.ts";
 import * as gradients from "./gradients.ts";
 import * as operations from "./operations.ts";
 import { Recorder } from "./recorder.ts";
-import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
+import {
+  afterPreparing,
+  CONTROL_BYTES,
+  type Job,
+  type Preparation,
+  type Runner,
+} from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { packLinearWeight, WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 import { WorkQueue } from "./work_queue.ts";
@@ -188,15 +194,17 @@ export class WasmBackend implements WasmHost {
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
     job: Pick<Job, "program" | "count" | "scratchBytes">,
+    preparations: readonly Preparation[] = [],
     signal?: AbortSignal,
   ): Promise<boolean> {
     this.#expectAlive();
-    return this.#queue.run(() => {
+    const start = () => {
       const scratchBytes = Allocator.room(job.scratchBytes);
       const { runner } = this.#parts;
       const scratch = this.#reserveScratch(scratchBytes * runner.threads);
       return runner.start({ ...job, scratch, scratchBytes }, signal);
-    });
+    };
+    return this.#queue.run(() => afterPreparing(preparations, start, signal));
   }
 
   #reserveScratch(bytes: number): number {

@@ -59,7 +59,7 @@ export async function saveWeights(
     const load = async () => {
       signal?.throwIfAborted();
       const array = await source.load(name);
-      return wanted ? convertArray(array, wanted, name) : array;
+      return wanted ? await convertArray(array, wanted, name) : array;
     };
     arrays.push(...entriesOf(name, source.shape(name) ?? [], target, load));
   }

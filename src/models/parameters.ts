@@ -8,8 +8,8 @@
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
-import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
-import { Pauses } from "../base/pauses.ts";
+import { firstNonFinite, float32Values, widen } from "../backends/host_arrays.ts";
+import { inTurns, Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -111,7 +111,10 @@ export class Parameters implements Disposable {
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
     return this.declare({
       groups: [[[name, shape]]],
-      make: (backend, [array]) => backend.upload(array!),
+      make: async (backend, [array]) => {
+        const data = await inTurns(widen(array!));
+        return backend.upload({ dtype: "f32", shape: array!.shape, data });
+      },
       record: (_frame, [tensor]) => tensor!,
     });
   }
@@ -285,7 +288,7 @@ export class Parameters implements Disposable {
         for (const [name] of slot.shapes) {
           await pauses.takeIfDue();
           signal?.throwIfAborted();
-          arrays.push(finite(await source.load(name), name, source));
+          arrays.push(await finite(await source.load(name), name, source));
         }
         await slot.fill(backend, arrays, dtype);
       }
@@ -378,8 +381,8 @@ export class ParameterScope {
 }
 
 /** An array as it is, unless a value of it is infinite or no number: all that it leads to would be NaN. */
-function finite(array: HostArray, name: string, source: ArraySource): HostArray {
-  const index = firstNonFinite(array);
+async function finite(array: HostArray, name: string, source: ArraySource): Promise<HostArray> {
+  const index = await inTurns(firstNonFinite(array));
   if (index < 0) return array;
   const value = float32Values(array)[index];
   throw new RangeError(

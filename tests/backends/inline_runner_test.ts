@@ -4,6 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import type { Tensor } from "../../src/backends/backend.ts";
 import { nextTurn } from "../../src/base/event_loop.ts";
+import { countTurns } from "../turns.ts";
 
 /** Records work of a second or more. */
 function recordLongWork(backend: WasmBackend) {
@@ -50,22 +51,6 @@ Deno.test("WasmFrame.run() yields also over many runs that are short, and where 
     performance.now = now;
   }
 });
-
-/** Counts turns of the event loop while work seems to take so long that each part of it is followed by one. */
-async function countTurns(work: () => Promise<unknown>): Promise<number> {
-  const { now } = performance;
-  const scope = globalThis as { scheduler?: { postTask(task: () => void): void } };
-  let [time, turns] = [0, 0];
-  try {
-    performance.now = () => time += 100;
-    scope.scheduler = { postTask: (task) => void (turns++, setTimeout(task, 0)) };
-    await work();
-  } finally {
-    performance.now = now;
-    delete scope.scheduler;
-  }
-  return turns;
-}
 
 Deno.test("WasmFrame.run() yields within commands that are long, and computes the same", async () => {
   await using backend = await createWasmBackend({ threads: 1 });

@@ -12,6 +12,8 @@ export interface FileStatus {
   readonly isDirectory: boolean;
   /** Length in bytes. */
   readonly size: number;
+  /** Bits of its permissions, as Unix has them; null where there are none. */
+  readonly mode: number | null;
 }
 
 /** An open file. It is read from and written to at its position. */

@@ -11,6 +11,7 @@ interface NodeStatus {
   isFile(): boolean;
   isDirectory(): boolean;
   readonly size: number;
+  readonly mode: number;
 }
 
 /** What is used of `fs/promises`'s `FileHandle`. */
@@ -79,7 +80,8 @@ export function nodeFileSystem(): FileSystem | undefined {
 }
 
 function statusOf(status: NodeStatus): FileStatus {
-  return { isFile: status.isFile(), isDirectory: status.isDirectory(), size: status.size };
+  const { size, mode } = status;
+  return { isFile: status.isFile(), isDirectory: status.isDirectory(), size, mode };
 }
 
 function flagsOf({ write = false, create = false, truncate = false }: OpenMode = {}): string {

@@ -42,6 +42,9 @@ export interface FileKind {
   readonly names?: string;
 }
 
+/** Greatest length of an error, which may be about a whole model. */
+export const LONGEST_ERROR = 6000;
+
 const FIXTURES = new URL("../fixtures/", import.meta.url);
 
 /** Bytes at both ends of big files that most damages hit. */

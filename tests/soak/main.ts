@@ -6,6 +6,8 @@
  */
 
 import { abortedRuns } from "./aborted_runs.ts";
+import { busyServer } from "./busy_server.ts";
+import { endedThreads } from "./ended_threads.ts";
 import { killedConversions } from "./killed_conversions.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
@@ -30,8 +32,10 @@ const TRIALS: readonly Trial[] = [
   mutatedFiles,
   manyPictures,
   abortedRuns,
+  endedThreads,
   killedConversions,
   startsBesideEachOther,
+  busyServer,
 ];
 
 if (import.meta.main) {

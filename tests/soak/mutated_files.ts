@@ -8,11 +8,8 @@ import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { checkClean } from "../checkpoints/clean_errors.ts";
 import { Dice } from "../checkpoints/mutations.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
-import { type FileKind, fileKinds } from "./file_kinds.ts";
+import { type FileKind, fileKinds, LONGEST_ERROR } from "./file_kinds.ts";
 import type { TrialResult } from "./main.ts";
-
-/** Greatest length of an error about a whole model. */
-const LONGEST = 6000;
 
 /** Most milliseconds for a file, which take some hundredths of that. */
 const PATIENCE = 10_000;
@@ -35,7 +32,9 @@ async function tryMany(trial: string, count: number, kind: FileKind): Promise<Tr
   for (let seed = first; seed < first + count; seed++) {
     const start = performance.now();
     try {
-      if (!await checkClean(seed, () => kind.read(new Dice(seed)), LONGEST, kind.names)) refused++;
+      if (!await checkClean(seed, () => kind.read(new Dice(seed)), LONGEST_ERROR, kind.names)) {
+        refused++;
+      }
     } catch (error) {
       unclean.push(String(error).replaceAll(/\s+/g, " ").slice(0, 300));
     }

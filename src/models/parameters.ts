@@ -8,7 +8,7 @@
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
-import { firstNonFinite, float32Values, widen } from "../backends/host_arrays.ts";
+import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
 import { inTurns, Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
@@ -21,6 +21,7 @@ import {
   type ParameterDeclaration,
   type ParameterSlot,
   type RecordParameter,
+  upload,
 } from "./parameter_slot.ts";
 
 /** Factor and shift of a normalisation. */
@@ -111,10 +112,7 @@ export class Parameters implements Disposable {
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
     return this.declare({
       groups: [[[name, shape]]],
-      make: async (backend, [array]) => {
-        const data = await inTurns(widen(array!));
-        return backend.upload({ dtype: "f32", shape: array!.shape, data });
-      },
+      make: (backend, [array]) => upload(backend, array!),
       record: (_frame, [tensor]) => tensor!,
     });
   }

@@ -107,6 +107,28 @@ export function run(
   return true;
 }
 
+/**
+ * Runs some chunks of a command on one thread alone: `count` from `first` on, or as many as there are.
+ *
+ * @returns Whether there may be more.
+ */
+export function runChunks(
+  command: usize,
+  control: usize,
+  first: i32,
+  count: i32,
+  scratch: usize,
+): bool {
+  const shared = changetype<Control>(control);
+  shared.nextChunk = first;
+  shared.limit = first + count;
+  perform(command, shared, scratch);
+  const more = shared.nextChunk > shared.limit;
+  shared.nextChunk = 0;
+  shared.limit = 0;
+  return more;
+}
+
 /** Bytes of scratch that a command needs for each thread. */
 export function scratchBytes(command: usize): usize {
   return perform(command, changetype<Control>(0), 0);

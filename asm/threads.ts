@@ -16,6 +16,10 @@ export class Control {
   abort: i32;
   /** What the last thread saw in `abort`, so that all threads decide alike. */
   stopped: i32;
+  /** Set by the host when a thread has ended, for which no other is to wait any more. */
+  quit: i32;
+  /** First chunk that is not to be done by this call; 0 if all are. */
+  limit: i32;
 }
 
 // Turns of the short wait before a thread sleeps: some ten microseconds, what threads of equal shares
@@ -25,7 +29,9 @@ const SPINS: i32 = 16000;
 // @ts-ignore: decorator
 @inline
 export function claim(control: Control): i32 {
-  return atomic.add<i32>(changetype<usize>(control) + offsetof<Control>("nextChunk"), 1);
+  const chunk = atomic.add<i32>(changetype<usize>(control) + offsetof<Control>("nextChunk"), 1);
+  // Without a limit no number is above it.
+  return <u32> chunk > <u32> (control.limit - 1) ? i32.MAX_VALUE : chunk;
 }
 
 /** Waits for all threads; false if the run is to stop. */
@@ -42,6 +48,7 @@ export function barrier(control: Control, threads: i32): bool {
   } else {
     let spins = SPINS;
     while (atomic.load<i32>(generationAt) == generation) {
+      if (atomic.load<i32>(base + offsetof<Control>("quit"))) return false;
       if (spins-- <= 0) atomic.wait<i32>(generationAt, generation, -1);
     }
   }

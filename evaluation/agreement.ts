@@ -22,111 +22,55 @@ const USAGE = `Measures what weights held in float16 or int8 cost against float3
 const EXPLANATION = `
 The noise is the same for all types, with a seed for each image. "equal at the end": tokens after all
 steps that are those of fp32. Sampling is chaotic: one token that falls otherwise is seen by all that
-follow, so this share says how soon two runs part, not how far apart they are. "equal after one step":
-both take tokens that fp32 came to and go one step, at every tenth timestep, which needs a model whose
-default is to go through all timesteps, not through some; "of those set" counts
-only tokens that the step changed in either. "image difference": mean absolute difference of red,
-green and blue, 0 to 255, of the final images. The last row is the yardstick: fp32 again, with other
-seeds.`;
+follow, so this share says how soon two runs part, not how far apart they are. "image difference": mean
+absolute difference of red, green and blue, 0 to 255, of the final images. The last row is the
+yardstick: fp32 again, with other seeds.`;
 
 /** Types that are compared with fp32. */
 const COMPARED: readonly WeightDType[] = ["fp16", "q8"];
-/** One step out of so many is compared alone. */
-const STEPS_BETWEEN = 10;
 /** Added to seeds for noise that has nothing to do with that of the images. */
 const OTHER_SEEDS = 1_000_000;
 
-/** Tokens (images · pixels) on the way to an image. */
-interface State {
-  readonly timestep: number;
-  readonly tokens: Int32Array;
-}
-
-/** A generation that was watched. */
+/** What a generation gave. */
 interface Run {
+  /** Tokens (images · pixels). */
   readonly tokens: Int32Array;
   readonly images: readonly RasterImage[];
-  /** Tokens before some of the steps. */
-  readonly states: readonly State[];
-}
-
-/** Things counted as equal or not. */
-class Share {
-  #equal = 0;
-  #all = 0;
-
-  add(equal: number, all: number): void {
-    this.#equal += equal;
-    this.#all += all;
-  }
-
-  toString(): string {
-    return this.#all === 0 ? "" : percent(this.#equal / this.#all);
-  }
 }
 
 /** How well runs agree with those in fp32. */
 class Agreement {
-  readonly #end = new Share();
-  readonly #step = new Share();
-  readonly #set = new Share();
+  #equal = 0;
+  #all = 0;
   readonly #differences: number[] = [];
 
   /** Compares the results of two generations. */
   addRun(expected: Run, actual: Run): void {
-    this.#end.add(countEqual(expected.tokens, actual.tokens), expected.tokens.length);
+    this.#equal += countEqual(expected.tokens, actual.tokens);
+    this.#all += expected.tokens.length;
     expected.images.forEach((image, i) => {
       this.#differences.push(meanDifference(image, actual.images[i]!));
     });
   }
 
-  /** Compares the results of one step from the tokens `from`. */
-  addStep(from: Int32Array, expected: Int32Array, actual: Int32Array): void {
-    const equal = countEqual(expected, actual);
-    const unchanged = from.filter((token, i) => token === expected[i] && token === actual[i]);
-    this.#step.add(equal, from.length);
-    this.#set.add(equal - unchanged.length, from.length - unchanged.length);
-  }
-
   /** Cells of the table. */
   cells(): string[] {
     const mean = this.#differences.reduce((sum, x) => sum + x, 0) / this.#differences.length;
-    return [`${this.#end}`, `${this.#step}`, `${this.#set}`, mean.toFixed(2)];
+    return [percent(this.#equal / this.#all), mean.toFixed(2)];
   }
 }
 
 /** Generates a batch. */
-async function watch(
+async function draw(
   pipe: VQDiffusionPipeline,
   batch: readonly Case[],
   seedOffset = 0,
 ): Promise<Run> {
-  const states: State[] = [];
-  for await (const { step, steps, timestep, tokens, preview } of events(pipe, batch, seedOffset)) {
-    if (timestep > 0 && timestep % STEPS_BETWEEN === STEPS_BETWEEN / 2) {
-      states.push({ timestep: timestep - 1, tokens });
-    }
-    if (step === steps) return { tokens, images: await preview(), states };
+  const events = pipe.stream(...batchArguments(batch, seedOffset));
+  for await (const { step, steps, tokens, preview } of events) {
+    if (step === steps) return { tokens, images: await preview() };
   }
   throw new Error("The generation ended without its last step");
-}
-
-function events(pipe: VQDiffusionPipeline, batch: readonly Case[], seedOffset: number) {
-  return pipe.stream(...batchArguments(batch, seedOffset));
-}
-
-/** Goes one step from a state. */
-async function stepFrom(
-  pipe: VQDiffusionPipeline,
-  batch: readonly Case[],
-  { timestep, tokens: latents }: State,
-): Promise<Int32Array> {
-  const [prompts, options] = batchArguments(batch, OTHER_SEEDS + timestep);
-  const numInferenceSteps = timestep + 1;
-  for await (const { tokens } of pipe.stream(prompts, { ...options, latents, numInferenceSteps })) {
-    return tokens;
-  }
-  throw new Error("The generation ended before its first step");
 }
 
 interface Options {
@@ -150,20 +94,13 @@ async function measure({ model, dtypes, images }: Options): Promise<string> {
   const cases = variedPrompts(images).map((prompt, seed) => ({ prompt, seed }));
   let done = 0;
   for (const batch of batches(cases)) {
-    const expected = await watch(reference, batch);
-    yardstick.addRun(expected, await watch(reference, batch, OTHER_SEEDS));
-    for (const { pipe, agreement } of others) agreement.addRun(expected, await watch(pipe, batch));
-    for (const state of expected.states) {
-      const step = await stepFrom(reference, batch, state);
-      for (const { pipe, agreement } of others) {
-        agreement.addStep(state.tokens, step, await stepFrom(pipe, batch, state));
-      }
-    }
+    const expected = await draw(reference, batch);
+    yardstick.addRun(expected, await draw(reference, batch, OTHER_SEEDS));
+    for (const { pipe, agreement } of others) agreement.addRun(expected, await draw(pipe, batch));
     done += batch.length;
     console.error(`${done} of ${images} images`);
   }
-  const titles = ["weights", "equal at the end", "equal after one step", "of those set"];
-  return markdownTable([...titles, "image difference"], [
+  return markdownTable(["weights", "equal at the end", "image difference"], [
     ...others.map(({ dtype, agreement }) => [dtype, ...agreement.cells()]),
     ["fp32, other seed", ...yardstick.cells()],
   ]);

@@ -74,6 +74,16 @@ declare namespace __AdaptedExports {
    */
   export function run(program: number, count: number, control: number, threads: number, scratch: number): boolean;
   /**
+   * program/runChunks
+   * @param command `usize`
+   * @param control `usize`
+   * @param first `i32`
+   * @param count `i32`
+   * @param scratch `usize`
+   * @returns `bool`
+   */
+  export function runChunks(command: number, control: number, first: number, count: number, scratch: number): boolean;
+  /**
    * program/scratchBytes
    * @param command `usize`
    * @returns `usize`

@@ -22,6 +22,10 @@ export async function instantiate(module, imports = {}) {
       // program/run(usize, i32, usize, i32, usize) => bool
       return exports.run(program, count, control, threads, scratch) != 0;
     },
+    runChunks(command, control, first, count, scratch) {
+      // program/runChunks(usize, usize, i32, i32, usize) => bool
+      return exports.runChunks(command, control, first, count, scratch) != 0;
+    },
     scratchBytes(command) {
       // program/scratchBytes(usize) => usize
       return exports.scratchBytes(command) >>> 0;

@@ -48,13 +48,14 @@ export function refuse(
 }
 
 /**
- * Number of elements of a shape that a caller made up.
+ * Number of elements of a shape that a caller made up. An empty array is refused: there is nothing to
+ * compute with it, and a GPU cannot bind it.
  *
- * @throws {RangeError} If its lengths are not natural numbers.
+ * @throws {RangeError} If its lengths are not whole numbers from 1 on.
  */
 export function checkedCount(task: string, shape: readonly number[]): number {
   const count = elementCount(shape);
-  if (Number.isNaN(count)) refuse(task, "a shape of whole numbers", shape);
+  if (!(count > 0)) refuse(task, "a shape of whole numbers from 1 on", shape);
   return count;
 }
 

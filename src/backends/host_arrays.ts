@@ -7,6 +7,7 @@
 import { expectCount, refuse } from "./arguments.ts";
 import type { HostArray } from "./backend.ts";
 import { type WeightDType, weightDType } from "../base/dtypes.ts";
+import { atOnce, type Steps } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 
@@ -15,48 +16,68 @@ export function defaultDType(weights: readonly HostArray[]): WeightDType {
   return weightDType(weights.map(({ dtype }) => dtype));
 }
 
+/** Elements between two places where work on an array may be interrupted: some milliseconds. */
+const STEP = 2 ** 20;
+
+/** Ranges of at most {@linkcode STEP} elements that make up so many. */
+function* ranges(length: number): Iterable<readonly [begin: number, end: number]> {
+  for (let begin = 0; begin < length; begin += STEP) {
+    yield [begin, Math.min(length, begin + STEP)];
+  }
+}
+
 /** The values in float32: the data itself if they are float32 already, else a new array. */
 export function float32Values(array: HostArray): Float32Array {
-  switch (array.dtype) {
-    case "f32":
-      return array.data;
-    case "f16": {
-      const { buffer, byteOffset, length } = array.data;
-      return new Float32Array(new Float16Array(buffer as ArrayBuffer, byteOffset, length));
-    }
-    case "bf16": {
-      const bits = new Uint32Array(array.data.length);
-      for (let i = 0; i < bits.length; i++) bits[i] = array.data[i]! << 16;
-      return new Float32Array(bits.buffer);
-    }
-    case "i8": {
-      const { data, scale } = array;
-      const columns = data.length / Math.max(1, scale.length);
-      const values = new Float32Array(data.length);
-      for (let row = 0; row < scale.length; row++) {
-        const end = (row + 1) * columns;
-        for (let i = row * columns; i < end; i++) values[i] = data[i]! * scale[row]!;
+  return atOnce(widen(array));
+}
+
+/** {@linkcode float32Values} in parts. */
+export function* widen(array: HostArray): Steps<Float32Array> {
+  if (array.dtype === "f32") return array.data;
+  const values = new Float32Array(array.data.length);
+  if (array.dtype === "i8") {
+    const { data, scale } = array;
+    const columns = data.length / Math.max(1, scale.length);
+    for (let row = 0, since = 0; row < scale.length; row++, since += columns) {
+      if (since > STEP) {
+        since = 0;
+        yield;
       }
-      return values;
+      const end = (row + 1) * columns;
+      for (let i = row * columns; i < end; i++) values[i] = data[i]! * scale[row]!;
     }
+    return values;
   }
+  const { data, dtype } = array;
+  const bits = new Uint32Array(values.buffer);
+  for (const [begin, end] of ranges(data.length)) {
+    if (begin > 0) yield;
+    if (dtype === "f16") {
+      const { buffer, byteOffset } = data.subarray(begin, end);
+      values.set(new Float16Array(buffer as ArrayBuffer, byteOffset, end - begin), begin);
+    } else for (let i = begin; i < end; i++) bits[i] = data[i]! << 16;
+  }
+  return values;
 }
 
 /**
  * Index of the first value that is infinite or no number, of an int8 weight that of the first such scale;
  * −1 if there is none. It takes about a millisecond for a million values.
  */
-export function firstNonFinite(array: HostArray): number {
-  switch (array.dtype) {
-    case "f32":
-      return allFinite(array.data) ? -1 : array.data.findIndex((value) => !Number.isFinite(value));
-    case "i8":
-      return array.scale.findIndex((value) => !Number.isFinite(value));
-    case "f16":
-      return firstOfExponent(array.data, 0x7c00);
-    case "bf16":
-      return firstOfExponent(array.data, 0x7f80);
+export function* firstNonFinite(array: HostArray): Steps<number> {
+  if (array.dtype === "i8") return array.scale.findIndex((value) => !Number.isFinite(value));
+  for (const [begin, end] of ranges(array.data.length)) {
+    if (begin > 0) yield;
+    const index = array.dtype === "f32"
+      ? firstNonFiniteFloat(array.data.subarray(begin, end))
+      : firstOfExponent(array.data.subarray(begin, end), array.dtype === "f16" ? 0x7c00 : 0x7f80);
+    if (index >= 0) return begin + index;
   }
+  return -1;
+}
+
+function firstNonFiniteFloat(values: Float32Array): number {
+  return allFinite(values) ? -1 : values.findIndex((value) => !Number.isFinite(value));
 }
 
 /** Zero times anything finite is zero; four sums, so that none waits for the other. */
@@ -91,7 +112,15 @@ function firstOfExponent(bits: Uint16Array, exponent: number): number {
  * @param name What it is, for error messages.
  * @throws {RangeError} If it has no rows, or a value is infinite or NaN.
  */
-export function quantizeRows(array: HostArray, name: string): HostArray & { readonly dtype: "i8" } {
+export function quantizeRows(array: HostArray, name: string): QuantizedArray {
+  return atOnce(quantize(array, name));
+}
+
+/** A weight as int8. */
+export type QuantizedArray = HostArray & { readonly dtype: "i8" };
+
+/** {@linkcode quantizeRows} in parts. */
+export function* quantize(array: HostArray, name: string): Steps<QuantizedArray> {
   if (array.dtype === "i8") return array;
   const { shape } = array;
   if (shape.length < 2) {
@@ -99,11 +128,15 @@ export function quantizeRows(array: HostArray, name: string): HostArray & { read
       `Cannot hold ${name} as int8: its shape is ${formatShape(shape)}, expected a matrix`,
     );
   }
-  const values = float32Values(array);
+  const values = yield* widen(array);
   const columns = elementCount(shape.slice(1));
   const data = new Int8Array(values.length);
   const scale = new Float32Array(shape[0]!);
-  for (let row = 0; row < scale.length; row++) {
+  for (let row = 0, since = 0; row < scale.length; row++, since += columns) {
+    if (since > STEP) {
+      since = 0;
+      yield;
+    }
     const part = values.subarray(row * columns, (row + 1) * columns);
     const max = greatestMagnitude(part, row, name);
     scale[row] = Math.fround(max / 127) || 1;

@@ -7,6 +7,7 @@
 import type { HostArray } from "../backends/backend.ts";
 import { float32Values } from "../backends/host_arrays.ts";
 import type { StoredDType } from "../base/dtypes.ts";
+import { formatShape } from "../base/format.ts";
 
 /** An array as a file stores it: dense, row-major, little-endian. */
 export interface StoredArray {
@@ -127,7 +128,9 @@ export function quantizedArray(
   const [first, ...rest] = scale.shape;
   if (weight.dtype !== "I8" || first !== rows || rest.some((length) => length !== 1)) {
     throw new SyntaxError(
-      `Cannot load ${name}: expected one scale for each of its ${rows} rows, got scales of shape (${scale.shape})`,
+      `Cannot load ${name}: expected one scale for each of its ${rows} rows, got scales of shape ${
+        formatShape(scale.shape)
+      }`,
     );
   }
   const data = typedArray(weight);

@@ -7,6 +7,7 @@
 import type { HostArray } from "../backends/backend.ts";
 import { type ArraySource, hostArray, quantizedArray, type StoredArray } from "./arrays.ts";
 import { describeValue } from "../base/check.ts";
+import { atOnce, inTurns } from "../base/pauses.ts";
 import {
   headerLength,
   parseHeader,
@@ -29,7 +30,8 @@ export function parseSafetensors(
   const length = headerLength(bytes, bytes.length, description);
   const header = bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + length);
   const arrays = new Map<string, StoredArray>();
-  for (const [name, entry] of parseHeader(header, bytes.length, description).entries) {
+  const { entries } = atOnce(parseHeader(header, bytes.length, description));
+  for (const [name, entry] of entries) {
     const { dtype, shape, offset } = entry;
     if (dtype === undefined) throw unreadableArray(name, entry, description);
     arrays.set(name, { dtype, shape, bytes: bytes.subarray(offset, offset + entry.length) });
@@ -52,7 +54,8 @@ export async function openSafetensors(file: FileSource): Promise<ArraySource> {
     const { description, size } = file;
     const prefix = await file.read(0, Math.min(PREFIX_BYTES, size));
     const header = await file.read(PREFIX_BYTES, headerLength(prefix, size, description));
-    return new SafetensorsFile(file, parseHeader(header, size, description).entries);
+    const { entries } = await inTurns(parseHeader(header, size, description));
+    return new SafetensorsFile(file, entries);
   } catch (error) {
     await file[Symbol.asyncDispose]();
     throw error;

@@ -5,6 +5,7 @@
  */
 
 import { describeValue } from "../base/check.ts";
+import type { Steps } from "../base/pauses.ts";
 import { elementCount } from "../base/shapes.ts";
 import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.ts";
 
@@ -35,6 +36,9 @@ export const PREFIX_BYTES = 8;
 
 /** Most dimensions of an array, as in PyTorch. */
 const MAX_DIMENSIONS = 64;
+
+/** Arrays between two places where reading may be interrupted. */
+const STEP = 1000;
 
 /** Longest header that the format allows. */
 const MAX_HEADER_BYTES = 100_000_000;
@@ -68,24 +72,26 @@ export function headerLength(prefix: Uint8Array, fileSize: number, description: 
  * @param bytes The header without the length in front of it.
  * @throws {SyntaxError} If anything in it is malformed or does not fit the file.
  */
-export function parseHeader(
+export function* parseHeader(
   bytes: Uint8Array,
   fileSize: number,
   description: string,
-): SafetensorsHeader {
-  const json = parseObject(bytes, description);
+): Steps<SafetensorsHeader> {
+  const json = yield* parseObject(bytes, description);
   const start = PREFIX_BYTES + bytes.length;
   const entries = new Map<string, SafetensorsEntry>();
   let metadata: Record<string, string> = {};
-  for (const [name, value] of Object.entries(json)) {
+  for (const name in json) {
+    const value = json[name];
+    if (entries.size % STEP === 0) yield;
     if (name === "__metadata__") metadata = checkedMetadata(value, description);
     else entries.set(name, checkedEntry(name, value, start, fileSize, description));
   }
-  checkLayout(entries, start, fileSize, description);
+  yield* checkLayout(entries, start, fileSize, description);
   return { entries, metadata };
 }
 
-function parseObject(bytes: Uint8Array, description: string): Record<string, unknown> {
+function* parseObject(bytes: Uint8Array, description: string): Steps<Record<string, unknown>> {
   let json: unknown;
   let text: string;
   try {
@@ -95,7 +101,8 @@ function parseObject(bytes: Uint8Array, description: string): Record<string, unk
     throw damaged(description, "header is not valid JSON", cause);
   }
   if (!isObject(json)) throw damaged(description, "header is not a JSON object");
-  const repeated = repeatedKey(text);
+  yield;
+  const repeated = yield* repeatedKey(text);
   if (repeated !== undefined) {
     throw damaged(description, `${describeValue(repeated)} occurs twice in the header`);
   }
@@ -158,13 +165,14 @@ function checkedEntry(
 }
 
 /** Arrays neither overlap nor leave holes: the format demands it, so nothing can hide in between. */
-function checkLayout(
+function* checkLayout(
   entries: ReadonlyMap<string, SafetensorsEntry>,
   start: number,
   fileSize: number,
   description: string,
-): void {
+): Steps<void> {
   const sorted = [...entries].sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length);
+  yield;
   let position = start;
   for (const [name, { offset, length }] of sorted) {
     if (offset !== position) {
@@ -183,7 +191,7 @@ function checkLayout(
  *
  * @param text Valid JSON.
  */
-function repeatedKey(text: string): string | undefined {
+function* repeatedKey(text: string): Steps<string | undefined> {
   const keys = new Set<string>();
   let depth = 0;
   let start = -1;
@@ -197,6 +205,7 @@ function repeatedKey(text: string): string | undefined {
       const key: string = JSON.parse(text.slice(start, text.lastIndexOf('"', i) + 1));
       if (keys.has(key)) return key;
       keys.add(key);
+      if (keys.size % STEP === 0) yield;
     } else if (c === 0x7b || c === 0x5b) depth++;
     else if (c === 0x7d || c === 0x5d) depth--;
   }

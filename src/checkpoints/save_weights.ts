@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeName } from "../base/check.ts";
 import type { HostArray } from "../backends/backend.ts";
 import {
   heldDType,
@@ -59,7 +60,7 @@ export async function saveWeights(
     const load = async () => {
       signal?.throwIfAborted();
       const array = await source.load(name);
-      return wanted ? convertArray(array, wanted, name) : array;
+      return wanted ? await convertArray(array, wanted, describeName(name)) : array;
     };
     arrays.push(...entriesOf(name, source.shape(name) ?? [], target, load));
   }
@@ -82,7 +83,9 @@ function entriesOf(
   if (target !== "i8") return [entry];
   const scales = async () => {
     const array = await load();
-    if (array.dtype !== "i8") throw new TypeError(`Cannot save ${name}: it has no scales`);
+    if (array.dtype !== "i8") {
+      throw new TypeError(`Cannot save ${describeName(name)}: it has no scales`);
+    }
     return bytesOf(array.scale);
   };
   const scaleShape = [shape[0] ?? 0, 1];

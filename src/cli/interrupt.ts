@@ -1,11 +1,11 @@
 /**
- * Ctrl-C.
+ * Ctrl-C, and other ways to end a process in good order.
  *
  * @module
  */
 
 /** Exit codes by signal: 128 and the number of the signal, as shells have it. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 /** A watch for interrupts. Disposing of it ends it. */
 export interface AbortOnInterrupt extends Disposable {
@@ -16,7 +16,7 @@ export interface AbortOnInterrupt extends Disposable {
 }
 
 /**
- * Ends the process when it is interrupted (Ctrl-C, or `kill`), after a last act that must not wait for
+ * Ends the process when it is interrupted (Ctrl-C, `kill`, or its terminal is closed), after a last act that must not wait for
  * anything. Disposing of the result ends the watch.
  */
 export function exitOnInterrupt(lastAct: () => void): Disposable {

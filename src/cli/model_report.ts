@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeName } from "../base/check.ts";
+import { describeName, describeValue } from "../base/check.ts";
 import { STORED_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
@@ -130,7 +130,7 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
   Object.assign(facts, await defaultsOf(folder, scheduler.config.numTrainTimesteps));
   if (await hasTokenizer(folder)) {
     const tokenizer = await CLIPTokenizer.fromPretrained(folder.folder("tokenizer"));
-    const pad = JSON.stringify(tokenizer.decode([tokenizer.padTokenId]));
+    const pad = describeValue(tokenizer.decode([tokenizer.padTokenId]));
     facts["prompt length"] = `${tokenizer.modelMaxLength} tokens, padded with ${pad}`;
     parts.tokenizer = tokenizer;
   } else {

@@ -58,7 +58,9 @@ export class KnownNames {
     this.#besideNames = new Set([...this.styles, ...this.grounds].flatMap(wordsOf));
     for (const name of this.names) {
       for (const word of new Set(wordsOf(name).map(stemOf))) {
-        this.#namesOf.set(word, [...this.#namesOf.get(word) ?? [], name]);
+        const others = this.#namesOf.get(word);
+        if (others) others.push(name);
+        else this.#namesOf.set(word, [name]);
       }
     }
   }

@@ -18,6 +18,8 @@ export interface FileStatus {
   readonly ctime?: Date | null;
   /** Number of the file in its file system, if it has one. */
   readonly ino: number | null;
+  /** Bits of its permissions, as Unix has them; null where there are none. */
+  readonly mode: number | null;
 }
 
 /** An open file. It is read from and written to at its position. */

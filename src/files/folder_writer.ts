@@ -5,7 +5,7 @@
  */
 
 import { onExit } from "../base/exit.ts";
-import { type FileSystem, hasCode, writeAll } from "./file_system.ts";
+import { type FileSystem, hasCode, isSystemError, writeAll } from "./file_system.ts";
 import { fileSystem } from "./find_file_system.ts";
 import { INCOMPLETE_MARK, MARK_TEXT } from "./incomplete.ts";
 import { checkPath, joinPath } from "./paths.ts";
@@ -17,9 +17,13 @@ export type ByteSink = (bytes: Uint8Array) => void | Promise<void>;
 export interface FolderWriter {
   /** What it is, for error messages: a path. */
   readonly description: string;
-  /** Writes a file of text. */
+  /** Writes a file of text, as {@linkcode FolderWriter.writeFile} does. */
   writeText(path: string, text: string): Promise<void>;
-  /** Writes a file bit by bit: `write` gives its bytes to a sink. */
+  /**
+   * Writes a file bit by bit: `write` gives its bytes to a sink.
+   *
+   * @throws {TypeError} If what has its name is no file, or write-protected.
+   */
   writeFile(path: string, write: (sink: ByteSink) => Promise<void>): Promise<void>;
   /** The folder below this one, such as `transformer`. */
   folder(path: string): FolderWriter;
@@ -48,7 +52,7 @@ export interface FolderTransaction extends FolderWriter, AsyncDisposable {
  * await folder.commit();
  * ```
  *
- * @throws {TypeError} If there is no file system.
+ * @throws {TypeError} If there is no file system, or the folder cannot be made as a file is in its way.
  */
 export async function writeFolder(path: string): Promise<FolderTransaction> {
   const transaction = new DiskTransaction(path, await fileSystem(`write ${path}`));
@@ -80,17 +84,23 @@ class DiskTransaction implements FolderTransaction {
   async writeFile(path: string, write: (sink: ByteSink) => Promise<void>): Promise<void> {
     const final = joinPath(this.description, checkPath(path));
     const temporary = `${final}.${this.#suffix}`;
-    await this.#makeFolders(path);
-    this.#files.set(final, temporary);
-    using file = await this.#disk.open(temporary, { write: true, create: true, truncate: true });
-    await write(async (bytes) => {
-      try {
-        await writeAll(file, bytes);
-      } catch (cause) {
-        // The system names no file: the disk may be full.
-        throw new Error(`Cannot write ${final}: ${(cause as Error).message}`, { cause });
-      }
+    await naming(final, async () => {
+      await this.#makeFolders(path);
+      await this.#expectReplaceable(final);
     });
+    this.#files.set(final, temporary);
+    const mode = { write: true, create: true, truncate: true };
+    using file = await naming(final, () => this.#disk.open(temporary, mode));
+    // The system names no file: the disk may be full.
+    await write((bytes) => naming(final, () => writeAll(file, bytes)));
+  }
+
+  async #expectReplaceable(path: string): Promise<void> {
+    if (!await this.#exists(path)) return;
+    const { isFile, mode } = await this.#disk.stat(path);
+    if (!isFile) throw cannotWrite(path, "what has that name is no file");
+    // To rename another over it would be allowed, but somebody has protected the file.
+    if (mode !== null && (mode & 0o222) === 0) throw cannotWrite(path, "it is write-protected");
   }
 
   folder(path: string): FolderWriter {
@@ -112,7 +122,7 @@ class DiskTransaction implements FolderTransaction {
     for (const mark of marks) await this.#writeMark(mark);
     // From here on the folder is neither what it was nor what it is to be.
     for (const [final, temporary] of this.#files) {
-      await this.#disk.rename(temporary, final);
+      await naming(final, () => this.#disk.rename(temporary, final));
       this.#files.delete(final);
     }
     for (const path of this.#removed.splice(0)) await this.#removeIfThere(path);
@@ -159,20 +169,28 @@ class DiskTransaction implements FolderTransaction {
       missing.push(path);
       path = path.replace(/[/\\]*[^/\\]*[/\\]*$/, "");
     }
-    await this.#disk.mkdir(this.description, { recursive: true });
+    await naming(this.description, () => this.#makeFolder(this.description, { recursive: true }));
     this.#newFolders.push(...missing.reverse());
+  }
+
+  /** Makes a folder, if there is none; whether it did. */
+  async #makeFolder(path: string, options: { readonly recursive: boolean }): Promise<boolean> {
+    try {
+      await this.#disk.mkdir(path, options);
+      return true;
+    } catch (error) {
+      if (!hasCode(error, "EEXIST", "ENOTDIR")) throw error;
+      if (await this.#exists(path) && (await this.#disk.stat(path)).isDirectory) return false;
+      throw cannotWrite(path, "a file is in its way, expected a folder");
+    }
   }
 
   /** Makes the folders that lead to a file, and remembers which are new. */
   async #makeFolders(path: string): Promise<void> {
     for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
       const folder = joinPath(this.description, path.slice(0, end));
-      try {
-        await this.#disk.mkdir(folder);
-        this.#newFolders.push(folder);
-      } catch (error) {
-        if (!hasCode(error, "EEXIST")) throw error;
-      }
+      const isNew = await this.#makeFolder(folder, { recursive: false });
+      if (isNew) this.#newFolders.push(folder);
     }
   }
 
@@ -181,7 +199,7 @@ class DiskTransaction implements FolderTransaction {
       await this.#disk.stat(path);
       return true;
     } catch (error) {
-      if (hasCode(error, "ENOENT")) return false;
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
       throw error;
     }
   }
@@ -191,7 +209,22 @@ class DiskTransaction implements FolderTransaction {
     try {
       await this.#disk.remove(path);
     } catch (error) {
-      if (!hasCode(error, "ENOENT") && !(await this.#disk.stat(path)).isDirectory) throw error;
+      if (hasCode(error, "ENOENT", "ENOTDIR")) return;
+      if (!(await this.#disk.stat(path)).isDirectory) throw error;
     }
   }
+}
+
+/** Does something with a file; errors of the system name it. */
+async function naming<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+    throw new Error(`Cannot write ${path}: ${cause.message}`, { cause });
+  }
+}
+
+function cannotWrite(path: string, reason: string): TypeError {
+  return new TypeError(`Cannot write ${path}: ${reason}`);
 }

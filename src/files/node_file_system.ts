@@ -14,6 +14,7 @@ interface NodeStatus {
   readonly mtime: Date;
   readonly ctime: Date;
   readonly ino: number;
+  readonly mode: number;
 }
 
 /** What is used of `fs/promises`'s `FileHandle`. */
@@ -91,9 +92,9 @@ export function nodeFileSystem(): FileSystem | undefined {
 }
 
 function statusOf(status: NodeStatus): FileStatus {
-  const { size, mtime, ctime, ino } = status;
+  const { size, mtime, ctime, ino, mode } = status;
   return {
-    ...{ size, mtime, ctime, ino },
+    ...{ size, mtime, ctime, ino, mode },
     isFile: status.isFile(),
     isDirectory: status.isDirectory(),
   };

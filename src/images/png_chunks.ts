@@ -4,6 +4,8 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
+
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
 /** Bytes of a chunk beside its data: length, type, checksum. */
@@ -161,9 +163,9 @@ function splitChunks(file: Uint8Array, crc32: (bytes: Uint8Array) => number): Ch
     const length = view.getUint32(offset);
     const type = String.fromCharCode(...file.subarray(offset + 4, offset + 8));
     const end = offset + CHUNK_OVERHEAD + length;
-    if (end > file.length) throw damagedPng(`it ends inside of the chunk ${JSON.stringify(type)}`);
+    if (end > file.length) throw damagedPng(`it ends inside of the chunk ${describeValue(type)}`);
     if (crc32(file.subarray(offset + 4, end - 4)) !== view.getUint32(end - 4)) {
-      throw damagedPng(`the checksum of the chunk ${JSON.stringify(type)} is wrong`);
+      throw damagedPng(`the checksum of the chunk ${describeValue(type)} is wrong`);
     }
     chunks.push({ type, data: file.subarray(offset + 8, end - 4) });
     offset = end;

@@ -5,7 +5,9 @@
  */
 
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
+import { widen } from "../backends/host_arrays.ts";
 import type { WeightDType } from "../base/dtypes.ts";
+import { inTurns } from "../base/pauses.ts";
 
 /** A parameter that has been declared and has a value once it is loaded. */
 export interface Parameter<T> {
@@ -89,6 +91,12 @@ export class FixedSlot<T extends Disposable> implements ParameterSlot<T> {
   }
 }
 
+/** Makes a float32 tensor of an array, however big, while the event loop turns. */
+export async function upload(backend: Backend, array: HostArray): Promise<Tensor> {
+  const data = await inTurns(widen(array));
+  return backend.upload({ dtype: "f32", shape: array.shape, data });
+}
+
 /** Computes a tensor of arrays. */
 export async function compute(
   backend: Backend,
@@ -96,7 +104,8 @@ export async function compute(
   record: RecordParameter<Tensor>,
 ): Promise<Tensor> {
   using stack = new DisposableStack();
-  const tensors = arrays.map((array) => stack.use(backend.upload(array)));
+  const tensors: Tensor[] = [];
+  for (const array of arrays) tensors.push(stack.use(await upload(backend, array)));
   const frame = stack.use(backend.frame());
   const result = frame.keep(record(frame, tensors));
   try {

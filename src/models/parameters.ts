@@ -9,7 +9,7 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
 import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
-import { Pauses } from "../base/pauses.ts";
+import { inTurns, Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -21,6 +21,7 @@ import {
   type ParameterDeclaration,
   type ParameterSlot,
   type RecordParameter,
+  upload,
 } from "./parameter_slot.ts";
 
 /** Factor and shift of a normalisation. */
@@ -111,7 +112,7 @@ export class Parameters implements Disposable {
   tensor(name: string, shape: readonly number[]): Parameter<Tensor> {
     return this.declare({
       groups: [[[name, shape]]],
-      make: (backend, [array]) => backend.upload(array!),
+      make: (backend, [array]) => upload(backend, array!),
       record: (_frame, [tensor]) => tensor!,
     });
   }
@@ -285,7 +286,7 @@ export class Parameters implements Disposable {
         for (const [name] of slot.shapes) {
           await pauses.takeIfDue();
           signal?.throwIfAborted();
-          arrays.push(finite(await source.load(name), name, source));
+          arrays.push(await finite(await source.load(name), name, source));
         }
         await slot.fill(backend, arrays, dtype);
       }
@@ -378,8 +379,8 @@ export class ParameterScope {
 }
 
 /** An array as it is, unless a value of it is infinite or no number: all that it leads to would be NaN. */
-function finite(array: HostArray, name: string, source: ArraySource): HostArray {
-  const index = firstNonFinite(array);
+async function finite(array: HostArray, name: string, source: ArraySource): Promise<HostArray> {
+  const index = await inTurns(firstNonFinite(array));
   if (index < 0) return array;
   const value = float32Values(array)[index];
   throw new RangeError(

@@ -136,9 +136,9 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
   const found = values["_class_name"];
   if (found !== "VQDiffusionPipeline") {
     throw new TypeError(
-      `Cannot load ${description}: it describes a ${
-        describeName(found)
-      }, expected a VQDiffusionPipeline`,
+      `Cannot load ${description}: _class_name is ${
+        found === undefined ? "missing" : describeName(found)
+      }, expected VQDiffusionPipeline`,
     );
   }
   for (const { folder: name, className } of Object.values(COMPONENTS)) {

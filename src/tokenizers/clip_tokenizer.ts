@@ -4,18 +4,17 @@
  * @module
  */
 
+import { atOnce, inTurns } from "../base/pauses.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
-import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { byteCharacters } from "./byte_characters.ts";
 import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
-import { checkComplete, parseMerges } from "./merge_table.ts";
-import { parseTokenizerConfig } from "./tokenizer_config.ts";
+import { ParsedFiles, parseFiles } from "./parsed_files.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
-import { END_OF_WORD, parseVocabulary, type Vocabulary } from "./vocabulary.ts";
+import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
 export interface TokenizerFromPretrainedOptions extends OpenFolderOptions {
@@ -89,19 +88,15 @@ export class CLIPTokenizer {
    * @throws {SyntaxError} If a file is damaged, or does not fit the others.
    * @throws {TypeError} If `vocab.json` or `merges.txt` is not given.
    */
-  constructor(files: TokenizerFiles, description = "tokenizer") {
-    const { "vocab.json": vocabulary, "merges.txt": merges } = files;
-    if (vocabulary === undefined || merges === undefined) {
-      throw new TypeError(`Cannot make a tokenizer: ${description} lacks vocab.json or merges.txt`);
-    }
+  constructor(files: TokenizerFiles, description?: string);
+  /** @ignore Of files that have been read. */
+  constructor(parsed: ParsedFiles);
+  constructor(source: TokenizerFiles | ParsedFiles, description = "tokenizer") {
+    const parsed = source instanceof ParsedFiles ? source : atOnce(parseFiles(source, description));
+    const { files, vocabulary, config, merges } = parsed;
     this.#files = files;
-    this.#vocabulary = parseVocabulary(vocabulary, joinPath(description, "vocab.json"));
-    const config = parseTokenizerConfig(files, this.#vocabulary, description);
-    const mergesFile = joinPath(description, "merges.txt");
-    const table = parseMerges(merges, this.#vocabulary, mergesFile);
-    const isAdded = (token: string) => config.addedTokens.has(token);
-    checkComplete(table, this.#vocabulary, isAdded, mergesFile);
-    this.#encoding = new BytePairEncoding(this.#vocabulary, table, config.unkTokenId);
+    this.#vocabulary = vocabulary;
+    this.#encoding = new BytePairEncoding(vocabulary, merges, config.unkTokenId);
     this.#addedTokens = new Map([...config.addedTokens.values()].map((token) => [token.id, token]));
     const tokens = [...config.addedTokens];
     this.#rawTokens = new AddedTokens(new Map(tokens.filter(([, token]) => !token.normalized)));
@@ -132,7 +127,8 @@ export class CLIPTokenizer {
   ): Promise<CLIPTokenizer> {
     const root = await openFolder(source, options);
     const folder = options.subfolder === undefined ? root : root.folder(options.subfolder);
-    return new CLIPTokenizer(await readTokenizerFiles(folder), folder.description);
+    const files = await readTokenizerFiles(folder);
+    return new CLIPTokenizer(await inTurns(parseFiles(files, folder.description)));
   }
 
   /**

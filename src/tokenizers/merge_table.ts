@@ -5,12 +5,16 @@
  */
 
 import { escapeControls } from "../base/check.ts";
+import type { Steps } from "../base/pauses.ts";
 import { splitWords } from "./clip_text.ts";
 import { damaged } from "./tokenizer_files.ts";
 import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Slot of the hash table that holds no pair. */
 const EMPTY = -1;
+
+/** Merges or tokens between two places where reading may be interrupted. */
+const STEP = 1000;
 
 /** Bits of an id that are looked up at once when a pair is hashed. */
 const PART_BITS = 10;
@@ -103,12 +107,17 @@ export class MergeTable {
  * @param file What the text is, for error messages.
  * @throws {SyntaxError} If a line is anything else, or names tokens that the vocabulary lacks.
  */
-export function parseMerges(text: string, vocabulary: Vocabulary, file: string): MergeTable {
+export function* parseMerges(
+  text: string,
+  vocabulary: Vocabulary,
+  file: string,
+): Steps<MergeTable> {
   const lines = text.split("\n");
   while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
   const table = new MergeTable(lines.length);
   let rank = 0;
   for (let i = 0; i < lines.length; i++) {
+    if (i % STEP === 0) yield;
     const line = lines[i]!.endsWith("\r") ? lines[i]!.slice(0, -1) : lines[i]!;
     if (line.startsWith("#version")) continue;
     const space = line.indexOf(" ");
@@ -135,14 +144,15 @@ export function parseMerges(text: string, vocabulary: Vocabulary, file: string):
  * @param file What the merges are, for error messages.
  * @throws {SyntaxError} If a token is longer than a byte and no pair makes it.
  */
-export function checkComplete(
+export function* checkComplete(
   merges: MergeTable,
   vocabulary: Vocabulary,
   isSpecial: (token: string) => boolean,
   file: string,
-): void {
+): Steps<void> {
   const isMade = merges.products(vocabulary.idLimit);
   for (let id = 0; id < isMade.length; id++) {
+    if (id % STEP === 0) yield;
     if (isMade[id]) continue;
     const token = vocabulary.token(id);
     if (token === undefined || isSpecial(token)) continue;

@@ -5,10 +5,14 @@
  */
 
 import { describeJson, describeValue } from "../base/check.ts";
+import type { Steps } from "../base/pauses.ts";
 import { damaged, parseJsonObject } from "./tokenizer_files.ts";
 
 /** Above every id that a real vocabulary has; keeps a damaged file from taking all memory. */
 const ID_LIMIT = 2 ** 20;
+
+/** Tokens between two places where reading may be interrupted. */
+const STEP = 1000;
 
 /** Marks the tokens that end a word. */
 export const END_OF_WORD = "</w>";
@@ -61,7 +65,7 @@ export class Vocabulary {
  * @param file What the text is, for error messages.
  * @throws {SyntaxError} If it is anything else, or an id occurs twice.
  */
-export function parseVocabulary(text: string, file: string): Vocabulary {
+export function* parseVocabulary(text: string, file: string): Steps<Vocabulary> {
   const json = parseJsonObject(text, file);
   const ids = new Map<string, number>();
   const tokens: string[] = [];
@@ -79,6 +83,7 @@ export function parseVocabulary(text: string, file: string): Vocabulary {
     }
     ids.set(token, id);
     tokens[id] = token;
+    if (ids.size % STEP === 0) yield;
   }
   return new Vocabulary(ids, tokens);
 }

@@ -2,7 +2,9 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
+import type { Tensor } from "../../src/backends/backend.ts";
 import { nextTurn } from "../../src/base/event_loop.ts";
+import { countTurns } from "../turns.ts";
 
 /** Records work of a second or more. */
 function recordLongWork(backend: WasmBackend) {
@@ -48,6 +50,54 @@ Deno.test("WasmFrame.run() yields also over many runs that are short, and where 
   } finally {
     performance.now = now;
   }
+});
+
+Deno.test("WasmFrame.run() yields within commands that are long, and computes the same", async () => {
+  await using backend = await createWasmBackend({ threads: 1 });
+  const [rows, size] = [400, 256];
+  const values = Float32Array.from({ length: rows * size }, (_, i) => i % 11 - 5);
+  using x = backend.tensor(values, [rows, size]);
+  const shape = [size, size];
+  const matrix = values.subarray(0, size * size);
+  using weight = backend.linearWeight([{ dtype: "f32", shape, data: matrix }], []);
+  using frame = backend.frame();
+  const y = frame.linear(x, weight);
+  await frame.run();
+  const expected = await y.data();
+  const turns = await countTurns(() => frame.run());
+  assertEquals(await y.data(), expected);
+  // Chunks are of at most 192 rows and 64 columns.
+  assertEquals(turns, 3 * 4);
+});
+
+Deno.test("WasmFrame.run() yields while it transforms weights, and does so once", async () => {
+  await using backend = await createWasmBackend({ threads: 1 });
+  const [side, channels, layers] = [8, 64, 5];
+  const values = Float32Array.from({ length: channels ** 2 * 9 }, (_, i) => (i % 7 - 3) / 64);
+  const bias = { dtype: "f32", shape: [channels], data: new Float32Array(channels) } as const;
+  const shape = [channels, channels, 3, 3];
+  const weights = Array.from(
+    { length: layers },
+    () => backend.convWeight({ dtype: "f32", shape, data: values }, bias),
+  );
+  using x = backend.tensor(values.slice(0, side ** 2 * channels), [1, side, side, channels]);
+  using frame = backend.frame();
+  const y = weights.reduce<Tensor>((last, weight) => frame.conv2d(last, weight), x);
+  const controller = new AbortController();
+  await countTurns(async () => {
+    const aborted = frame.run({ signal: controller.signal });
+    // When the first weight is transformed.
+    controller.abort(new Error("enough"));
+    await assertRejects(() => aborted, Error, "enough");
+  });
+  const first = await countTurns(() => frame.run());
+  const result = await y.data();
+  const second = await countTurns(() => frame.run());
+  // One weight was transformed before the abort; one turn more or less is left by the run before.
+  assert(first - second >= layers - 2, `${first} and ${second} turns`);
+  assertEquals(await y.data(), result);
+  assert(result.some((value) => value !== 0));
+  for (const weight of weights) weight.dispose();
 });
 
 Deno.test("nextTurn() leaves nothing behind", async () => {

@@ -3,11 +3,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import type { HostArray } from "../../src/backends/backend.ts";
-import {
-  compileKernels,
-  INITIAL_PAGES,
-  instantiateKernels,
-} from "../../src/backends/wasm/kernels.ts";
+import { compileKernels, KernelHost } from "../../src/backends/wasm/kernels.ts";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { testOperations } from "./operations.ts";
 
@@ -121,11 +117,8 @@ Deno.test("WasmBackend.frame() that is portable computes with int8 weights as th
 Deno.test("the two variants of the kernels have the same data in the memory that they share", async () => {
   const [relaxed, plain] = await Promise.all(
     (["relaxed-simd", "simd"] as const).map(async (simd) => {
-      const { module } = await compileKernels(simd);
-      const pages = { initial: INITIAL_PAGES, maximum: INITIAL_PAGES };
-      const memory = new WebAssembly.Memory({ ...pages, shared: true });
-      const { HEAP_BASE } = await instantiateKernels(module, memory);
-      return new Uint8Array(memory.buffer).slice(0, HEAP_BASE.value);
+      const { memory, kernels } = await KernelHost.create((await compileKernels(simd)).module);
+      return new Uint8Array(memory.memory.buffer).slice(0, kernels.HEAP_BASE.value);
     }),
   );
   assertEquals(relaxed, plain);

@@ -109,3 +109,17 @@ Deno.test("WorkQueue.end() comes after all that was submitted, also if deferred 
   assertEquals(log, ["before", "end"]);
   await assertRejects(() => queue.call(() => {}), Error, "write");
 });
+
+Deno.test("WorkQueue.defer() does what relies on nothing also after deferred work has failed", async () => {
+  const queue = new WorkQueue();
+  const before = queue.run(job(3, turn));
+  let released = 0;
+  queue.defer(() => void released++, { always: true });
+  queue.defer(() => {
+    throw new Error("write");
+  });
+  queue.defer(() => void released++, { always: true });
+  queue.defer(() => void (released = NaN));
+  await before;
+  assertEquals(released, 2);
+});

@@ -1,37 +1,12 @@
 // What becomes of a backend, and of a pipeline, when one of its threads ends.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { WorkerFailedError } from "../../src/backends/errors.ts";
 import { evaluate } from "../../src/backends/evaluate.ts";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
-
-interface Thread {
-  terminate(): Promise<number>;
-}
-
-interface Threads {
-  readonly Worker: new (...args: unknown[]) => Thread;
-}
-
-type Builtins = { getBuiltinModule(name: string): unknown };
-
-/** Lists the threads that are started until it is disposed of. */
-function watchThreads(): Disposable & { readonly started: Thread[] } {
-  const { process } = globalThis as unknown as { process: Builtins };
-  const original = process.getBuiltinModule;
-  const started: Thread[] = [];
-  const { Worker } = original.call(process, "node:worker_threads") as Threads;
-  class Watched extends Worker {
-    constructor(...args: unknown[]) {
-      super(...args);
-      started.push(this);
-    }
-  }
-  process.getBuiltinModule = (name) =>
-    name === "node:worker_threads" ? { Worker: Watched } : original.call(process, name);
-  return { started, [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
-}
+import { watchThreads } from "./watched_threads.ts";
 
 /** A product that takes some tenths of a second, and its first value. */
 async function multiply(backend: WasmBackend, size: number): Promise<number> {
@@ -55,6 +30,18 @@ Deno.test("WasmBackend replaces threads that ended between two runs", async () =
   assertEquals(threads.started.length, 6);
 });
 
+Deno.test("WasmBackend gives an error for a run whose threads end while they are started, and goes on", async () => {
+  let ended = 0;
+  using threads = watchThreads((thread, count) => {
+    if (count > 3 && ended++ < 2) thread.terminate();
+  });
+  await using backend = await createWasmBackend({ threads: 3 });
+  assertEquals(await multiply(backend, 64), 64);
+  await threads.started[1]!.terminate();
+  await assertRejects(() => multiply(backend, 64), WorkerFailedError, "it ended with code");
+  assertEquals(await multiply(backend, 64), 64);
+});
+
 Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on", async () => {
   using threads = watchThreads();
   await using backend = await createWasmBackend({ threads: 3 });
@@ -66,6 +53,60 @@ Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on"
     await assertRejects(() => running, Error, "A worker failed: it ended with code");
     assertEquals(await multiply(backend, 64), 64);
   }
+  assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
+});
+
+Deno.test("WasmBackend leaves threads that may not have ended yet alone with their memory", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 2 });
+  const size = 256;
+  const values = Float32Array.from({ length: size * size }, (_, i) => i % 7);
+  using kept = backend.tensor(values, [size, size]);
+  using weight = backend.linearWeight(
+    [{ dtype: "f32", shape: [size, size], data: values }],
+    [],
+  );
+  const product = async () => {
+    using y = evaluate(backend, (frame) => frame.keep(frame.linear(kept, weight)));
+    return await y.data();
+  };
+  const expected = await product();
+  for (const whileComputing of [true, false]) {
+    const memory = threads.memories.at(-1)!;
+    const running = whileComputing ? multiply(backend, 1024) : undefined;
+    running?.catch(() => {});
+    await threads.started.at(-1)!.terminate();
+    if (running) {
+      await assertRejects(() => running, WorkerFailedError, "A worker failed");
+    } else await product();
+    // As late threads might.
+    new Uint8Array(memory.buffer).fill(0xff);
+    assertEquals(await kept.data(), values);
+    assertEquals(await product(), expected);
+    assert(threads.memories.at(-1) !== memory);
+  }
+  assertEquals(threads.started.length, 6);
+});
+
+Deno.test("WasmBackend computes no more where there is no memory for other threads", async () => {
+  using threads = watchThreads();
+  await using backend = await createWasmBackend({ threads: 2 });
+  assertEquals(await multiply(backend, 64), 64);
+  const { Memory } = WebAssembly;
+  try {
+    WebAssembly.Memory = class extends Memory {
+      constructor(descriptor: WebAssembly.MemoryDescriptor) {
+        super(descriptor);
+        throw new RangeError("out of memory");
+      }
+    };
+    await threads.started[0]!.terminate();
+    const message = "no memory for new workers: RangeError: out of memory";
+    await assertRejects(() => multiply(backend, 64), WorkerFailedError, message);
+  } finally {
+    WebAssembly.Memory = Memory;
+  }
+  await assertRejects(() => multiply(backend, 64), WorkerFailedError, "no memory for new workers");
   assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
 });
 

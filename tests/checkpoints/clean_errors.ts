@@ -18,11 +18,13 @@ const OF_ENGINE =
  * Runs a reader on damaged input: it may succeed, or throw an error that helps.
  *
  * @param longest Greatest length of its message.
+ * @param name What it has to mention.
  */
 export async function checkClean(
   seed: number,
   read: () => unknown,
   longest = 1000,
+  name = NAME,
 ): Promise<boolean> {
   try {
     await read();
@@ -33,7 +35,7 @@ export async function checkClean(
       error.message.startsWith("Cannot ") && error.message.length < longest &&
       !OF_ENGINE.test(error.message) &&
       // Components that do not fit each other are named themselves.
-      (error.message.includes(NAME) || error.message.startsWith("Cannot make a pipeline: ")) &&
+      (error.message.includes(name) || error.message.startsWith("Cannot make a pipeline: ")) &&
       // deno-lint-ignore no-control-regex -- they could command the terminal
       !/[\x00-\x1f\x7f-\x9f\u202a-\u202e]/.test(error.message);
     assert(clean, `Case ${seed} gives an unclean error: ${Deno.inspect(error).slice(0, 2000)}`);

@@ -1,4 +1,4 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import type { HostArray } from "../../src/backends/backend.ts";
 import { convertArray } from "../../src/checkpoints/convert.ts";
 
@@ -6,7 +6,7 @@ function f32(values: number[], shape = [values.length]): HostArray {
   return { dtype: "f32", shape, data: new Float32Array(values) };
 }
 
-Deno.test("convertArray() rounds to the nearest float16, ties to even", () => {
+Deno.test("convertArray() rounds to the nearest float16, ties to even", async () => {
   const cases: [number, number][] = [
     [1, 0x3c00],
     [-2, 0xc000],
@@ -22,26 +22,26 @@ Deno.test("convertArray() rounds to the nearest float16, ties to even", () => {
     [-0, 0x8000],
     [Infinity, 0x7c00],
   ];
-  const { data } = convertArray(f32(cases.map(([value]) => value)), "fp16", "w");
+  const { data } = await convertArray(f32(cases.map(([value]) => value)), "fp16", "w");
   assertEquals([...data], cases.map(([, bits]) => bits));
 });
 
-Deno.test("convertArray() refuses values beyond float16", () => {
-  assertThrows(
+Deno.test("convertArray() refuses values beyond float16", async () => {
+  await assertRejects(
     () => convertArray(f32([1, 70000]), "fp16", "w"),
     RangeError,
     "Cannot hold w as float16: it has the value 70000, beyond 65504",
   );
 });
 
-Deno.test("convertArray() widens all types exactly and keeps what fits", () => {
+Deno.test("convertArray() widens all types exactly and keeps what fits", async () => {
   const halves: HostArray = { dtype: "f16", shape: [2], data: new Uint16Array([0x3c01, 0x0001]) };
   assertEquals(
-    convertArray(halves, "fp32", "w"),
+    await convertArray(halves, "fp32", "w"),
     f32([1 + 2 ** -10, 2 ** -24]),
   );
-  assertStrictEquals(convertArray(halves, "fp16", "w"), halves);
+  assertStrictEquals(await convertArray(halves, "fp16", "w"), halves);
   const brain: HostArray = { dtype: "bf16", shape: [1], data: new Uint16Array([0xbf80]) };
-  assertEquals(convertArray(brain, "fp32", "w"), f32([-1]));
-  assertEquals(convertArray(brain, "fp16", "w").data, new Uint16Array([0xbc00]));
+  assertEquals(await convertArray(brain, "fp32", "w"), f32([-1]));
+  assertEquals((await convertArray(brain, "fp16", "w")).data, new Uint16Array([0xbc00]));
 });

@@ -68,7 +68,7 @@ Deno.test("saveWeights() converts to every type, array by array", async () => {
     assertEquals(small.dtype("norm.weight"), "BF16");
     assertEquals(small.shape("fc.weight_scale"), [2, 1]);
     const weight = await source.load("fc.weight");
-    assertEquals(await small.load("fc.weight"), convertArray(weight, "q8", "fc.weight"));
+    assertEquals(await small.load("fc.weight"), await convertArray(weight, "q8", "fc.weight"));
     await using again = await saved(`${path}/again`, small, {});
     assertEquals(await again.load("fc.weight"), await small.load("fc.weight"));
   });

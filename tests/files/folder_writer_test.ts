@@ -56,6 +56,65 @@ Deno.test("writeFolder() leaves nothing when the process exits in the middle", (
     assertEquals(namesIn(path), []);
   }));
 
+Deno.test("writeFolder() replaces nothing where a file is protected, or something else has a name", async () => {
+  const obstacles: [string, (path: string) => Promise<void>, string][] = [
+    ["a folder for a file", (path) => Deno.mkdir(`${path}/part/b.json`), "is no file"],
+    ["a file for a folder", async (path) => {
+      await Deno.remove(`${path}/part`, { recursive: true });
+      await Deno.writeTextFile(`${path}/part`, "mine");
+    }, "a file is in its way"],
+    ...Deno.build.os === "windows" ? [] : [[
+      "a protected file",
+      async (path: string) => {
+        await Deno.writeTextFile(`${path}/part/b.json`, "mine");
+        await Deno.chmod(`${path}/part/b.json`, 0o444);
+      },
+      "write-protected",
+    ] as [string, (path: string) => Promise<void>, string]],
+  ];
+  for (const [name, place, message] of obstacles) {
+    await inTemporaryFolder(async (path) => {
+      await Deno.mkdir(`${path}/part`);
+      await Deno.writeTextFile(`${path}/a.json`, "old");
+      await place(path);
+      const before = listing(path);
+      await assertRejects(
+        async () => {
+          await using folder = await writeFolder(path);
+          await folder.writeText("a.json", "new");
+          await folder.writeText("new/c.json", "new");
+          await folder.writeText("part/b.json", "new");
+          await folder.commit();
+        },
+        TypeError,
+        message,
+      );
+      assertEquals(listing(path), before, name);
+      assertEquals(await Deno.readTextFile(`${path}/a.json`), "old");
+    });
+  }
+  await inTemporaryFolder(async (path) => {
+    await Deno.writeTextFile(`${path}/file`, "mine");
+    for (const name of ["file", "file/below"]) {
+      const error = await assertRejects(() => writeFolder(`${path}/${name}`), TypeError);
+      assertEquals(
+        error.message,
+        `Cannot write ${path}/${name}: a file is in its way, expected a folder`,
+      );
+    }
+    assertEquals(listing(path), ["file"]);
+  });
+});
+
+/** Paths of all that lies below a folder. */
+function listing(path: string): string[] {
+  return namesIn(path).flatMap((name) =>
+    Deno.statSync(`${path}/${name}`).isDirectory
+      ? [name, ...listing(`${path}/${name}`).map((below) => `${name}/${below}`)]
+      : [name]
+  );
+}
+
 Deno.test("writeFolder() marks a folder while it replaces files, and only then", () =>
   inTemporaryFolder(async (path) => {
     await using folder = await writeFolder(path);

@@ -62,14 +62,16 @@ function withBuffer(path: string, arrays: Arrays): Arrays {
   return { ...arrays, "text_model.embeddings.position_ids": buffer };
 }
 
-function halved(arrays: Arrays): Arrays {
+async function halved(arrays: Arrays): Promise<Arrays> {
   return Object.fromEntries(
-    Object.entries(arrays).map(([name, array]) => {
-      const data = typedArray(array) as Float32Array;
-      const half = convertArray({ dtype: "f32", shape: array.shape, data }, "fp16", name);
-      const bytes = new Uint8Array((half.data as Uint16Array<ArrayBuffer>).buffer);
-      return [name, { dtype: "F16", shape: array.shape, bytes }];
-    }),
+    await Promise.all(
+      Object.entries(arrays).map(async ([name, array]) => {
+        const data = typedArray(array) as Float32Array;
+        const half = await convertArray({ dtype: "f32", shape: array.shape, data }, "fp16", name);
+        const bytes = new Uint8Array((half.data as Uint16Array<ArrayBuffer>).buffer);
+        return [name, { dtype: "F16", shape: array.shape, bytes }];
+      }),
+    ),
   );
 }
 
@@ -85,7 +87,7 @@ const legacyBinFiles = () =>
 
 const halfBinFiles = () =>
   changedFiles(async (path, arrays) => ({
-    [binPath(path)]: await encodeTorchFile(withBuffer(path, halved(arrays))),
+    [binPath(path)]: await encodeTorchFile(withBuffer(path, await halved(arrays))),
   }));
 
 /** Two shards of each component, and the index that says what is where. */

@@ -93,7 +93,8 @@ export function withJson(files: Files, path: string, changes: Record<string, unk
   return { ...files, [path]: new TextEncoder().encode(JSON.stringify(json)) };
 }
 
-function filesOf(folder: URL, path = ""): Files {
+/** The files below a folder by path. */
+export function filesOf(folder: URL, path = ""): Files {
   const files: Files = {};
   for (const { name, isDirectory } of Deno.readDirSync(new URL(path, folder))) {
     if (isDirectory) Object.assign(files, filesOf(folder, `${path}${name}/`));

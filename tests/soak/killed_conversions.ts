@@ -4,10 +4,14 @@
  * @module
  */
 
+import { INCOMPLETE_MARK } from "../../src/files/incomplete.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { startTask } from "../cli/run_task.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
 import type { TrialResult } from "./main.ts";
+
+/** Milliseconds that the renaming takes, about. */
+const RENAMING = 4;
 
 const TINY = new URL("../fixtures/pipeline/tiny/model", import.meta.url);
 
@@ -35,7 +39,21 @@ async function convert(cwd: string, dtype: string): Promise<Deno.ChildProcess> {
   return child;
 }
 
-/** 200 kills: the folder is the old model, the new one, or refused; SIGTERM leaves no other files. */
+/** Waits until the folder is marked: its files are being renamed. Or until the process has ended. */
+async function untilMarked(folder: string, ended: Promise<unknown>): Promise<void> {
+  using events = Deno.watchFs(folder);
+  const watch = (async () => {
+    for await (const { paths } of events) {
+      if (paths.some((path) => path.endsWith(INCOMPLETE_MARK))) return;
+    }
+  })();
+  await Promise.race([watch, ended]);
+}
+
+/**
+ * 200 kills, half of them at any time and half while files are being renamed: the folder is the old
+ * model, the new one, or refused; SIGTERM leaves no other files.
+ */
 export async function killedConversions(scale: number): Promise<TrialResult[]> {
   const count = Math.ceil(200 * scale);
   const counts = { complete: 0, refused: 0, wrong: 0, leftovers: 0 };
@@ -50,7 +68,9 @@ export async function killedConversions(scale: number): Promise<TrialResult[]> {
     }
     for (let i = 0; i < count; i++) {
       const child = await convert(cwd, i % 2 === 0 ? "q8" : "fp32");
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * milliseconds));
+      if (i % 8 < 4) await untilMarked(`${cwd}/model`, child.status);
+      const most = i % 8 < 4 ? RENAMING : milliseconds;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * most));
       const signal = i % 4 < 2 ? "SIGKILL" : "SIGTERM";
       try {
         child.kill(signal);

@@ -3,6 +3,8 @@
 import { UsageError } from "../../src/cli/arguments.ts";
 import { runScript } from "../../tools/script.ts";
 import { abortedRuns } from "./aborted_runs.ts";
+import { busyServer } from "./busy_server.ts";
+import { endedThreads } from "./ended_threads.ts";
 import { killedConversions } from "./killed_conversions.ts";
 import { killedDownloads } from "./killed_downloads.ts";
 import { manyPictures } from "./many_pictures.ts";
@@ -28,9 +30,11 @@ const TRIALS: readonly Trial[] = [
   mutatedFiles,
   manyPictures,
   abortedRuns,
+  endedThreads,
   killedConversions,
   killedDownloads,
   manyStarts,
+  busyServer,
 ];
 
 const USAGE = `Runs the trials that take an hour, and prints a table.

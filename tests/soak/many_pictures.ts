@@ -4,8 +4,11 @@
  * @module
  */
 
+import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
+import { runChild } from "./child.ts";
+import { memoryNow } from "./memory.ts";
 import type { TrialResult } from "./main.ts";
 
 /** Growth of the memory of a process that is none, in shares. */
@@ -20,6 +23,15 @@ const MODES: Readonly<Record<string, readonly [threads: number, draw: Draw]>> = 
   }],
   "streams left early": [1, async (pipe) => {
     for await (const { step } of pipe.stream("a cat", OPTIONS)) if (step === 2) break;
+  }],
+  "from a picture, a part repainted": [1, async (pipe) => {
+    const side = 32;
+    const image = new RasterImage(new Uint8ClampedArray(4 * side ** 2).fill(200), side, side);
+    await pipe.generate("a cat", { ...OPTIONS, image, maskImage: image, strength: 0.5 });
+  }],
+  "PNG files": [1, async (pipe) => {
+    const { images } = await pipe.generate("a cat", OPTIONS);
+    await RasterImage.decode(await images[0]!.toPng());
   }],
   "pipelines disposed of": [1, async () => {
     await using pipe = await open(1);
@@ -39,18 +51,6 @@ async function generate(pipe: VQDiffusionPipeline): Promise<void> {
   await pipe.generate("a cat", OPTIONS);
 }
 
-/** What a process holds, in MiB, after the collector of garbage has run. */
-async function memoryNow(): Promise<number> {
-  const { gc } = globalThis as unknown as { gc(): void };
-  for (let i = 0; i < 4; i++) {
-    gc();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  // How much room the engine reserves for new objects is its own choice, and grows in leaps.
-  const { rss, heapTotal, heapUsed } = Deno.memoryUsage();
-  return (rss - heapTotal + heapUsed) / 2 ** 20;
-}
-
 /** Pictures after which the memory of a process has found its size. */
 const WARM_UP = 200;
 
@@ -64,21 +64,12 @@ async function measure(mode: string, count: number): Promise<[before: number, af
   return [before, await memoryNow()];
 }
 
-/** Measures one mode in a process of its own. */
-export async function memoryOf(mode: string, count: number): Promise<[number, number]> {
-  const args = ["run", "--quiet", "--allow-all", "--v8-flags=--expose-gc", import.meta.filename!];
-  const command = new Deno.Command(Deno.execPath(), { args: [...args, mode, String(count)] });
-  const { stdout, stderr, success } = await command.output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
-}
-
 /** 300 pictures in each mode: by how much the memory of the process grows. */
 export async function manyPictures(scale: number): Promise<TrialResult[]> {
   const count = Math.ceil(300 * scale);
   const results: TrialResult[] = [];
   for (const mode of Object.keys(MODES)) {
-    const [before, after] = await memoryOf(mode, count);
+    const [before, after] = await runChild<[number, number]>(import.meta, mode, String(count));
     const growth = after / before - 1;
     const found = `${before.toFixed(0)} to ${after.toFixed(0)} MiB, ${(100 * growth).toFixed(1)} %`;
     results.push({ trial: `pictures: ${mode}`, count, found, passed: growth <= TOLERANCE });

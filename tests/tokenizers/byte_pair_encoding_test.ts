@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { BytePairEncoding } from "../../src/tokenizers/byte_pair_encoding.ts";
+import { atOnce } from "../../src/base/pauses.ts";
 import { parseMerges } from "../../src/tokenizers/merge_table.ts";
 import { MinHeap } from "../../src/tokenizers/min_heap.ts";
 import { parseVocabulary } from "../../src/tokenizers/vocabulary.ts";
@@ -34,9 +35,9 @@ Deno.test("BytePairEncoding.encode() joins pairs as the definition says", () => 
       else merges.unshift([left, right]);
     }
     const ids = Object.fromEntries(tokens.map((token, id) => [token, id]));
-    const vocabulary = parseVocabulary(JSON.stringify(ids), "vocab.json");
+    const vocabulary = atOnce(parseVocabulary(JSON.stringify(ids), "vocab.json"));
     const lines = merges.map((pair) => pair.join(" ")).join("\n");
-    const table = parseMerges(lines, vocabulary, "merges.txt");
+    const table = atOnce(parseMerges(lines, vocabulary, "merges.txt"));
     const encoding = new BytePairEncoding(vocabulary, table, 0);
     for (let length = 1; length < 40; length++) {
       const word = Array.from({ length }, () => "abc"[below(3)]).join("");

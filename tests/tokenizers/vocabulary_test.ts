@@ -1,10 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
+import { atOnce } from "../../src/base/pauses.ts";
 import { parseMerges } from "../../src/tokenizers/merge_table.ts";
 import { parseVocabulary } from "../../src/tokenizers/vocabulary.ts";
 
 Deno.test("parseVocabulary() takes any token, whatever JavaScript makes of its name", () => {
   const text = '{"__proto__": 0, "constructor": 1, "7": 2, "": 5}';
-  const vocabulary = parseVocabulary(text, "vocab.json");
+  const vocabulary = atOnce(parseVocabulary(text, "vocab.json"));
   assertEquals(vocabulary.size, 4);
   assertEquals(["__proto__", "constructor", "7", ""].map((token) => vocabulary.id(token)), [
     0,
@@ -31,24 +32,26 @@ Deno.test("parseVocabulary() refuses damaged files", () => {
   ];
   for (const [text, message] of cases) {
     assertThrows(
-      () => parseVocabulary(text, "model/vocab.json"),
+      () => atOnce(parseVocabulary(text, "model/vocab.json")),
       SyntaxError,
       `Cannot read model/vocab.json: ${message}`,
     );
   }
 });
 
-const VOCABULARY = parseVocabulary('{"a": 0, "b": 1, "ab": 2, "aa": 3, "aaa": 4}', "vocab.json");
+const VOCABULARY = atOnce(
+  parseVocabulary('{"a": 0, "b": 1, "ab": 2, "aa": 3, "aaa": 4}', "vocab.json"),
+);
 
 Deno.test("parseMerges() ranks the pairs in the order of the lines", () => {
   for (const end of ["\n", "\r\n"]) {
     const lines = ["#version: 0.2", "a b", "a a", "a aa"];
-    const merges = parseMerges(lines.join(end) + end, VOCABULARY, "merges.txt");
+    const merges = atOnce(parseMerges(lines.join(end) + end, VOCABULARY, "merges.txt"));
     assertEquals([merges.rank(0, 1), merges.rank(0, 0), merges.rank(0, 3)], [0, 1, 2]);
     assertEquals(merges.rank(1, 0), -1);
     assertEquals([0, 1, 2].map((rank) => merges.merged(rank)), [2, 3, 4]);
   }
-  assertEquals(parseMerges("", VOCABULARY, "merges.txt").rank(0, 0), -1);
+  assertEquals(atOnce(parseMerges("", VOCABULARY, "merges.txt")).rank(0, 0), -1);
 });
 
 Deno.test("parseMerges() refuses damaged files", () => {
@@ -64,7 +67,7 @@ Deno.test("parseMerges() refuses damaged files", () => {
   ];
   for (const [text, message] of cases) {
     assertThrows(
-      () => parseMerges(text, VOCABULARY, "model/merges.txt"),
+      () => atOnce(parseMerges(text, VOCABULARY, "model/merges.txt")),
       SyntaxError,
       `Cannot read model/merges.txt: ${message}`,
     );

@@ -10,12 +10,12 @@ import {
   compileKernels,
   type HostKernels,
   INITIAL_PAGES,
-  instantiateKernels,
+  KernelHost,
   scratchMeter,
 } from "./kernels.ts";
-import { type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
+import { KernelMemory, type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
 import type { Execution, Runner } from "./runner.ts";
-import { defaultThreads, OWN_BYTES, WasmBackend, type WasmParts } from "./wasm_backend.ts";
+import { defaultThreads, OWN_BYTES, WasmBackend } from "./wasm_backend.ts";
 
 /** Options of {@linkcode createDryWasmBackend}. */
 export interface DryWasmOptions {
@@ -37,21 +37,24 @@ export async function createDryWasmBackend(
   allocator.allocate(OWN_BYTES);
   return new WasmBackend({
     device: { type: "wasm", name: "Wasm, on paper", reason: "asked for", threads },
-    kernels: dryKernels(kernels),
+    host: { kernels: dryKernels(kernels), memory },
     scratchBytes,
-    memory,
     allocator,
     runner: new DryRunner(threads),
   });
 }
 
 /** Kernels that are there only to be asked for sizes, in the least memory. */
-async function sizeKernels(): Promise<Pick<WasmParts, "kernels" | "scratchBytes">> {
+async function sizeKernels(): Promise<Pick<WasmBackend, "kernels" | "scratchBytes">> {
   const { module } = await compileKernels();
   const pages = { initial: INITIAL_PAGES, maximum: INITIAL_PAGES };
   const memory = new WebAssembly.Memory({ ...pages, shared: true });
-  const kernels = await instantiateKernels(module, memory);
-  return { kernels, scratchBytes: scratchMeter(kernels, memory, kernels.HEAP_BASE.value) };
+  const host = await KernelHost.create(
+    module,
+    new KernelMemory(memory, INITIAL_PAGES * PAGE_BYTES),
+  );
+  const { kernels } = host;
+  return { kernels, scratchBytes: scratchMeter(host, kernels.HEAP_BASE.value) };
 }
 
 /** Memory of which there is only the size. What is read from it is zero. */

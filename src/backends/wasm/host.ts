@@ -8,7 +8,7 @@ import type { Backend } from "../backend.ts";
 import type { Allocator, Block } from "./allocator.ts";
 import type { HostKernels } from "./kernels.ts";
 import type { LinearMemory } from "./linear_memory.ts";
-import type { Job } from "./runner.ts";
+import type { Job, Preparation } from "./runner.ts";
 
 /** The Wasm backend, as what lies in its memory sees it. */
 export interface WasmHost extends Backend {
@@ -28,9 +28,14 @@ export interface WasmHost extends Backend {
   release(block: Block): void;
   /** Bytes of scratch memory that each thread needs for a command. */
   scratchBytes(command: Uint8Array): number;
-  /** Runs a program after all that was submitted before; false if it was aborted. */
+  /**
+   * Runs a program after all that was submitted before; false if it was aborted.
+   *
+   * @param preparations What has to be done before, in parts.
+   */
   run(
     job: Omit<Job, "scratch">,
+    preparations: readonly Preparation[],
     signal?: AbortSignal,
   ): Promise<boolean>;
 }

@@ -14,6 +14,14 @@ const SLICE = 12;
 /** Commands between two looks where the clock stands still during work, as at Cloudflare. */
 const SLICE_COMMANDS = 100;
 
+/** How far a job has come. */
+interface Place {
+  /** Commands that are done. */
+  command: number;
+  /** Chunks of the next one that are done. */
+  chunk: number;
+}
+
 /** Runs programs on the calling thread, in slices that let timers, events and aborts through. */
 export class InlineRunner implements Runner {
   readonly threads = 1;
@@ -36,12 +44,13 @@ export class InlineRunner implements Runner {
   }
 
   start(job: Job, signal?: AbortSignal): Execution {
-    let done = 0;
+    const place = { command: 0, chunk: 0 };
     let ended: boolean | undefined;
     const advance = (): Promise<void> | undefined => {
       if (ended !== undefined) return undefined;
-      done = this.#slice(job, done, signal);
-      if (done === job.count || signal?.aborted) ended = done === job.count;
+      this.#slice(job, place, signal);
+      const done = place.command === job.count;
+      if (done || signal?.aborted) ended = done;
       return ended === undefined ? this.#rest() : undefined;
     };
     return {
@@ -54,18 +63,29 @@ export class InlineRunner implements Runner {
 
   dispose(): void {}
 
-  /** Runs commands from `first` on until the slice is over; the number of the next one. */
-  #slice(job: Job, first: number, signal?: AbortSignal): number {
+  /** Runs commands until the slice is over, and moves `place` on. */
+  #slice(job: Job, place: Place, signal?: AbortSignal): void {
     const { program, count, scratch } = job;
     const kernels = job.portable ? this.#portable : this.#kernels;
     const start = performance.now() - this.#worked;
-    for (let i = first; i < count; i++) {
-      if (this.#isOver() || signal?.aborted) return i;
-      kernels.run(program + i * COMMAND_BYTES, 1, this.#control, 1, scratch);
-      this.#commands++;
-      this.#worked = performance.now() - start;
+    // How long a chunk takes is not known; of some commands there are thousands, and each is short.
+    let chunks = 1;
+    while (place.command < count) {
+      if (this.#isOver() || signal?.aborted) return;
+      const command = program + place.command * COMMAND_BYTES;
+      const more = kernels.runChunks(command, this.#control, place.chunk, chunks, scratch);
+      const worked = performance.now() - start;
+      if (more) {
+        place.chunk += chunks;
+        if (worked - this.#worked < SLICE / 8) chunks *= 2;
+      } else {
+        place.command++;
+        place.chunk = 0;
+        chunks = 1;
+        this.#commands++;
+      }
+      this.#worked = worked;
     }
-    return count;
   }
 
   #isOver(): boolean {

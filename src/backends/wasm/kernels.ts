@@ -103,12 +103,18 @@ export const INITIAL_PAGES = 16;
 /** Largest sizes to try: some engines cannot reserve 4 GiB. */
 const MAXIMUM_PAGES = [65536, 32768, 16384, 4096];
 
-/** Makes the memory that instances share. */
-export function createMemory(): KernelMemory {
+/**
+ * Makes a memory that instances share.
+ *
+ * @param initial Pages that it has at first.
+ * @throws {RangeError} If the engine has not so much.
+ */
+export function createMemory(initial: number = INITIAL_PAGES): KernelMemory {
   let failure: unknown;
   for (const maximum of MAXIMUM_PAGES) {
+    if (maximum < initial) continue;
     try {
-      const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared: true });
+      const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
       return new KernelMemory(memory, maximum * PAGE_BYTES);
     } catch (error) {
       failure = error;
@@ -117,27 +123,55 @@ export function createMemory(): KernelMemory {
   throw failure;
 }
 
-/** Makes an instance on a memory. */
-export function instantiateKernels(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-): Promise<Kernels> {
-  return instantiate(module, { env: { memory } });
+/** The kernels on the calling thread, and the memory that they share with workers. */
+export class KernelHost {
+  /** The memory, in which all stays at its address. */
+  readonly memory: KernelMemory;
+  readonly #module: WebAssembly.Module;
+  #kernels: Kernels;
+
+  private constructor(module: WebAssembly.Module, memory: KernelMemory, kernels: Kernels) {
+    this.#module = module;
+    this.memory = memory;
+    this.#kernels = kernels;
+  }
+
+  /** Makes an instance on a memory. */
+  static async create(
+    module: WebAssembly.Module,
+    memory: KernelMemory = createMemory(),
+  ): Promise<KernelHost> {
+    const kernels = await instantiate(module, { env: { memory: memory.memory } });
+    return new KernelHost(module, memory, kernels);
+  }
+
+  /** The kernels. */
+  get kernels(): Kernels {
+    return this.#kernels;
+  }
+
+  /**
+   * Moves all to another memory, where what still writes to this one does no harm.
+   *
+   * @throws {RangeError} If the engine has not so much more.
+   */
+  async renew(): Promise<WebAssembly.Memory> {
+    const { memory } = createMemory(this.memory.byteLength / PAGE_BYTES);
+    const kernels = await instantiate(this.#module, { env: { memory } });
+    this.memory.moveTo(memory);
+    this.#kernels = kernels;
+    return memory;
+  }
 }
 
 /**
  * Tells how many bytes of scratch memory each thread needs for a command.
  *
- * @param memory Memory of the instance.
- * @param address Room for a command in it.
+ * @param address Room for a command in the memory.
  */
-export function scratchMeter(
-  kernels: Kernels,
-  memory: WebAssembly.Memory,
-  address: number,
-): (command: Uint8Array) => number {
+export function scratchMeter(host: KernelHost, address: number): (command: Uint8Array) => number {
   return (command) => {
-    new Uint8Array(memory.buffer, address, command.length).set(command);
-    return kernels.scratchBytes(address);
+    host.memory.write(address, command);
+    return host.kernels.scratchBytes(address);
   };
 }

@@ -37,6 +37,7 @@ export interface LinearMemory {
 /** The memory that the instances of the kernels share. */
 export class KernelMemory implements LinearMemory {
   readonly hollow = false;
+  #memory: WebAssembly.Memory;
 
   /**
    * Wraps a memory.
@@ -44,7 +45,26 @@ export class KernelMemory implements LinearMemory {
    * @param memory What the instances import.
    * @param limit Bytes that it can have at most.
    */
-  constructor(readonly memory: WebAssembly.Memory, readonly limit: number) {}
+  constructor(memory: WebAssembly.Memory, readonly limit: number) {
+    this.#memory = memory;
+  }
+
+  /** What the instances import. */
+  get memory(): WebAssembly.Memory {
+    return this.#memory;
+  }
+
+  /**
+   * Puts another memory in the place of this one, with all that it holds.
+   *
+   * @throws {RangeError} If the other cannot grow so far.
+   */
+  moveTo(memory: WebAssembly.Memory): void {
+    const missing = this.byteLength - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(missing / PAGE_BYTES);
+    new Uint8Array(memory.buffer).set(new Uint8Array(this.#memory.buffer));
+    this.#memory = memory;
+  }
 
   get byteLength(): number {
     return this.memory.buffer.byteLength;

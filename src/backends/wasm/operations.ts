@@ -226,6 +226,7 @@ export function conv2d(
   };
   const panels = stride === 1 ? weight.winogradPanels() : undefined;
   if (panels !== undefined) {
+    recorder.prepare(() => weight.packWinograd());
     recorder.push("winograd", { ...command, weight: panels });
   } else {
     const { matrix, kernelSize } = weight;

@@ -13,6 +13,7 @@ import { encodeCommand, type Fields, type Operation } from "./commands.ts";
 import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
 import type { WasmHost } from "./host.ts";
+import type { Preparation } from "./runner.ts";
 import { panelColumns, WasmLinearWeight } from "./weights.ts";
 
 /** A program as it lies in Wasm memory. */
@@ -31,6 +32,7 @@ export class Recorder {
   readonly #memory: FrameMemory;
   readonly #commands: Uint8Array[] = [];
   #portable: boolean;
+  readonly #preparations: Preparation[] = [];
   #stored: StoredProgram | undefined;
 
   /**
@@ -55,6 +57,11 @@ export class Recorder {
     this.#commands.push(encodeCommand(operation, fields));
     // Its weights are packed for the instructions of the backend.
     if (operation === "linearQ8") this.#portable = false;
+  }
+
+  /** Notes what has to be done before the commands run; done once more, it does nothing. */
+  prepare(part: Preparation): void {
+    this.#preparations.push(part);
   }
 
   /** Reserves memory of an input, that keeps its content from run to run. */
@@ -126,6 +133,7 @@ export class Recorder {
       const { block, commands, scratchBytes } = this.#store();
       const ended = await this.backend.run(
         { program: block.address, count: commands, scratchBytes, portable: this.#portable },
+        this.#preparations,
         signal,
       );
       if (!ended) throw signal?.reason;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { nextTurn } from "../../base/event_loop.ts";
+
 /** A program in Wasm memory and what it needs. */
 export interface Job {
   /** Address of the first command. */
@@ -33,6 +35,42 @@ export interface Execution {
   advance(): Promise<void> | undefined;
 }
 
+/** A part of what has to be done before a program runs. Returns whether there was anything to do. */
+export type Preparation = () => boolean;
+
+/** Milliseconds of preparing between two looks at the event loop. */
+const SLICE = 12;
+
+/**
+ * A job before which something has to be done on the calling thread, in parts that let timers, events and
+ * aborts through.
+ *
+ * @param parts What to do; a part that was done before does nothing, and returns false.
+ * @param start Begins the job.
+ */
+export function afterPreparing(
+  parts: readonly Preparation[],
+  start: () => Execution,
+  signal?: AbortSignal,
+): Execution {
+  let next = 0;
+  let execution: Execution | undefined;
+  return {
+    get ended() {
+      return execution?.ended;
+    },
+    advance() {
+      const end = performance.now() + SLICE;
+      while (next < parts.length && !signal?.aborted) {
+        const worked = parts[next++]!();
+        if (worked && performance.now() > end) return nextTurn();
+      }
+      execution ??= start();
+      return execution.advance();
+    },
+  };
+}
+
 /** Runs programs, one at a time. */
 export interface Runner {
   /** Number of threads that compute. */
@@ -44,7 +82,8 @@ export interface Runner {
 }
 
 /**
- * Words of the control block: those of `Control` in `asm/threads.ts`, then what the workers are to do.
+ * Words of the control block: those of `Control` in `asm/threads.ts` that the host writes, then what the
+ * workers are to do.
  */
 export const ControlWord = {
   nextChunk: 0,
@@ -52,19 +91,18 @@ export const ControlWord = {
   generation: 2,
   abort: 3,
   stopped: 4,
+  quit: 5,
   /** Counts jobs; workers sleep on it. */
   job: 8,
-  quit: 9,
   program: 10,
   count: 11,
   scratch: 12,
   scratchBytes: 13,
   /** Workers that have done the job. */
   done: 14,
-  /** Workers that have ended as they were told. */
-  left: 15,
-  portable: 16,
+  /** Whether to compute without fused multiply-add. */
+  portable: 15,
 } as const;
 
 /** Bytes of the control block. */
-export const CONTROL_BYTES = 128;
+export const CONTROL_BYTES = 64;

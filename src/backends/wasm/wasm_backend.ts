@@ -25,9 +25,8 @@ import { Allocator, type Block } from "./allocator.ts";
 import type { WasmHost } from "./host.ts";
 import { InlineRunner } from "./inline_runner.ts";
 import {
-  createMemory,
   type HostKernels,
-  instantiateKernels,
+  KernelHost,
   type KernelModule,
   kernelModules,
   scratchMeter,
@@ -37,7 +36,13 @@ import type { LinearMemory } from "./linear_memory.ts";
 import * as gradients from "./gradients.ts";
 import * as operations from "./operations.ts";
 import { Recorder } from "./recorder.ts";
-import { CONTROL_BYTES, type Job, type Runner } from "./runner.ts";
+import {
+  afterPreparing,
+  CONTROL_BYTES,
+  type Job,
+  type Preparation,
+  type Runner,
+} from "./runner.ts";
 import { type FloatTensor, type IntTensor, WasmTensor } from "./tensor.ts";
 import { packLinearWeight, WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 import { WorkQueue } from "./work_queue.ts";
@@ -76,19 +81,22 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     );
   }
   const { simd, module, portable = module } = await kernelModules(options.module, options.simd);
-  const memory = createMemory();
-  const kernels = await instantiateKernels(module, memory.memory);
+  const host = await KernelHost.create(module);
+  const { memory, kernels } = host;
   const allocator = new Allocator(memory, kernels.HEAP_BASE.value);
   const control = allocator.allocate(OWN_BYTES).address;
   memory.clear(control, OWN_BYTES);
   const threads = asked ?? defaultThreads();
-  const other = portable === module ? kernels : await instantiateKernels(portable, memory.memory);
-  let runner: Runner = new InlineRunner(kernels, other, control);
+  const other = portable === module ? host : await KernelHost.create(portable, memory);
+  let runner: Runner = new InlineRunner(kernels, other.kernels, control);
   let lack = "";
   if (threads > 1) {
     try {
       const { WorkerPool } = await import("./worker_pool.ts");
-      runner = await WorkerPool.start([module, portable], memory.memory, control, threads);
+      const renew = () => host.renew();
+      const modules = [module, portable] as const;
+      const origin = { modules, memory: memory.memory, control, threads, renew };
+      runner = await WorkerPool.start(origin);
     } catch (error) {
       lack = `; no threads: ${error instanceof Error ? error.message : error}`;
     }
@@ -100,8 +108,8 @@ export async function createWasmBackend(options: WasmBackendOptions = {}): Promi
     reason: (options.reason ?? "asked for") + lack,
     threads: runner.threads,
   };
-  const scratchBytes = scratchMeter(kernels, memory.memory, control + CONTROL_BYTES);
-  return new WasmBackend({ device, kernels, scratchBytes, memory, allocator, runner });
+  const scratchBytes = scratchMeter(host, control + CONTROL_BYTES);
+  return new WasmBackend({ device, host, scratchBytes, allocator, runner });
 }
 
 /** Number of threads if none is asked for; 1 in runtimes that do not tell the number of processors. */
@@ -114,20 +122,18 @@ export function defaultThreads(): number {
 export interface WasmParts {
   /** What it is. */
   readonly device: DeviceInfo;
-  /** The kernels on the calling thread. */
-  readonly kernels: HostKernels;
+  /** The kernels on the calling thread, and the memory. */
+  readonly host: { readonly kernels: HostKernels; readonly memory: LinearMemory };
   /** Tells the bytes of scratch memory that each thread needs for a command. */
   readonly scratchBytes: (command: Uint8Array) => number;
-  /** The memory. */
-  readonly memory: LinearMemory;
-  /** Hands it out; the first block is the backend's own. */
+  /** Hands out the memory; the first block is the backend's own. */
   readonly allocator: Allocator;
   /** Runs programs. */
   readonly runner: Runner;
 }
 
 /** Parts that keep the memory alive. */
-type HeldParts = Pick<WasmParts, "kernels" | "scratchBytes" | "memory" | "runner">;
+type HeldParts = Pick<WasmParts, "host" | "scratchBytes" | "runner">;
 
 /** The CPU backend. Made by {@linkcode createWasmBackend}. */
 export class WasmBackend implements WasmHost {
@@ -142,16 +148,16 @@ export class WasmBackend implements WasmHost {
   #disposal: Promise<void> | undefined;
 
   /** Use {@linkcode createWasmBackend}. */
-  constructor({ device, kernels, scratchBytes, memory, allocator, runner }: WasmParts) {
+  constructor({ device, host, scratchBytes, allocator, runner }: WasmParts) {
     this.device = device;
-    this.memoryLimit = memory.limit;
+    this.memoryLimit = host.memory.limit;
     this.allocator = allocator;
-    this.#held = { kernels, scratchBytes, memory, runner };
+    this.#held = { host, scratchBytes, runner };
   }
 
   /** The kernels on the calling thread. */
   get kernels(): HostKernels {
-    return this.#parts.kernels;
+    return this.#parts.host.kernels;
   }
 
   /** Tells the bytes of scratch memory that each thread needs for a command. */
@@ -161,7 +167,7 @@ export class WasmBackend implements WasmHost {
 
   /** The memory. */
   get memory(): LinearMemory {
-    return this.#parts.memory;
+    return this.#parts.host.memory;
   }
 
   get #parts(): HeldParts {
@@ -186,21 +192,23 @@ export class WasmBackend implements WasmHost {
 
   /** Gives a block back once nothing submitted can use it any more. */
   release(block: Block): void {
-    this.defer(() => this.allocator.release(block));
+    this.#queue.defer(() => this.allocator.release(block), { always: true });
   }
 
   /** Runs a program after all that was submitted before; false if it was aborted. */
   run(
     job: Omit<Job, "scratch">,
+    preparations: readonly Preparation[] = [],
     signal?: AbortSignal,
   ): Promise<boolean> {
     this.#expectAlive();
-    return this.#queue.run(() => {
+    const start = () => {
       const scratchBytes = Allocator.room(job.scratchBytes);
       const { runner } = this.#parts;
       const scratch = this.#reserveScratch(scratchBytes * runner.threads);
       return runner.start({ ...job, scratch, scratchBytes }, signal);
-    });
+    };
+    return this.#queue.run(() => afterPreparing(preparations, start, signal));
   }
 
   #reserveScratch(bytes: number): number {
@@ -260,7 +268,7 @@ export class WasmBackend implements WasmHost {
 
   memoryHeld(): HeldMemory {
     // It never shrinks.
-    const bytes = this.#held?.memory.byteLength ?? 0;
+    const bytes = this.#held?.host.memory.byteLength ?? 0;
     return { bytes, peakBytes: bytes };
   }
 

@@ -198,6 +198,7 @@ export class WasmConvWeight implements ConvWeight {
   readonly zero: Addressed;
   readonly #blocks: Blocks;
   #winogradPanels: Addressed | undefined;
+  #isWinogradPacked = false;
 
   constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
     const { hollow } = backend.memory;
@@ -222,27 +223,35 @@ export class WasmConvWeight implements ConvWeight {
   }
 
   /**
-   * The weight transformed for Winograd's convolution, which is made when it is first asked
+   * Memory for the weight transformed for Winograd's convolution, which is taken when it is first asked
    * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
    * does not pay, or does not fit into the memory.
    */
   winogradPanels(): Addressed | undefined {
     if (this.#winogradPanels === undefined && suitsWinograd(this)) {
-      const { backend, matrix, outChannels, inChannels } = this;
+      const { inChannels, outChannels } = this;
       try {
-        const panels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
-        backend.kernels.packWinograd(
-          matrix.panels.address,
-          outChannels,
-          inChannels,
-          panels.address,
-        );
-        this.#winogradPanels = panels;
+        const bytes = 4 * WINOGRAD_POINTS * outChannels * inChannels;
+        this.#winogradPanels = this.#blocks.allocate(bytes);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
       }
     }
     return this.#winogradPanels;
+  }
+
+  /**
+   * Transforms the weight, once; to be called before what uses the memory of `winogradPanels`.
+   *
+   * @returns Whether it was still to be done.
+   */
+  packWinograd(): boolean {
+    const panels = this.#winogradPanels;
+    if (panels === undefined || this.#isWinogradPacked || this.disposed) return false;
+    const { backend, matrix, outChannels, inChannels } = this;
+    backend.kernels.packWinograd(matrix.panels.address, outChannels, inChannels, panels.address);
+    this.#isWinogradPacked = true;
+    return true;
   }
 
   /** Whether its memory was given back. */

@@ -38,10 +38,13 @@ export class WorkQueue {
   /**
    * Calls `work` after all that was submitted before, at once if that is nothing. Nobody waits for it: if it
    * fails, so does all later work, which relies on it.
+   *
+   * @param options.always Whether it is called also if what it comes after has failed, as it relies on none
+   *   of it.
    */
-  defer(work: () => void): void {
+  defer(work: () => void, { always = false }: Pick<Partial<Entry>, "always"> = {}): void {
     if (this.idle) work();
-    else this.#add(work, { deferred: true });
+    else this.#add(work, { deferred: true, always });
   }
 
   /** Calls `work` after all that was submitted before, at once if that is nothing. */

@@ -37,7 +37,7 @@ const serve = async ({ modules, memory, control, index, threads }) => {
   post("ready");
   for (let job = 0;; job++) {
     Atomics.wait(words, W.job, job);
-    if (Atomics.load(words, W.quit)) return void Atomics.add(words, W.left, 1);
+    if (Atomics.load(words, W.quit)) return;
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
     const { run } = instances[words[W.portable]];
     const ended = run(words[W.program], words[W.count], control, threads, scratch);
@@ -65,9 +65,6 @@ const WEB_WORKER = `
 const post = (message) => self.postMessage(message);
 const start = new Promise((resolve) => self.onmessage = (event) => resolve(event.data));
 ${WORKER_BODY}`;
-
-/** Milliseconds that workers have to leave when one of them has failed, which itself cannot. */
-const LEAVE_TIMEOUT = 500;
 
 /** What the two kinds of workers have in common. */
 interface PoolWorker {
@@ -134,39 +131,47 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
 }
 
 /** What workers compute with. */
-type WorkerOrigin = Omit<WorkerStart, "index">;
+export interface WorkerOrigin {
+  /** The kernels, compiled, and those without fused multiply-add. */
+  readonly modules: PoolModules;
+  /** Address of the control block, all zeros. */
+  readonly control: number;
+  /** Number of workers. */
+  readonly threads: number;
+  /** The memory of the first workers. */
+  readonly memory: WebAssembly.Memory;
+  /** Moves all that the memory holds to a new one, which those that follow get. */
+  readonly renew: () => Promise<WebAssembly.Memory>;
+}
 
 /** A pool of workers. If one ends by itself, the run it took part in fails, and the next has new ones. */
 export class WorkerPool implements Runner {
   readonly threads: number;
   readonly #origin: WorkerOrigin;
-  readonly #words: Int32Array;
+  #memory: WebAssembly.Memory;
+  #words: Int32Array;
   #workers: PoolWorker[] = [];
   #settle: ((message: WorkerMessage) => void) | undefined;
-  /** Why these workers cannot be used any more: the others wait for a failed one. */
+  /** Why there are no workers that can be used: the others wait for a failed one. */
   #failure: WorkerFailedError | undefined;
+  /** Whether there is no memory for new ones. */
+  #isStranded = false;
   #disposed = false;
 
   private constructor(origin: WorkerOrigin) {
-    const { memory, control, threads } = origin;
-    this.threads = threads;
+    this.threads = origin.threads;
     this.#origin = origin;
-    this.#words = new Int32Array(memory.buffer, control, CONTROL_BYTES / 4);
+    this.#memory = origin.memory;
+    this.#words = this.#controlWords();
   }
 
   /**
    * Starts the workers.
    *
-   * @param control Address of the control block, all zeros.
    * @throws {Error} If workers cannot be had here.
    */
-  static async start(
-    modules: PoolModules,
-    memory: WebAssembly.Memory,
-    control: number,
-    threads: number,
-  ): Promise<WorkerPool> {
-    const pool = new WorkerPool({ modules, memory, control, threads });
+  static async start(origin: WorkerOrigin): Promise<WorkerPool> {
+    const pool = new WorkerPool(origin);
     try {
       await pool.#startAll();
     } catch (error) {
@@ -176,13 +181,19 @@ export class WorkerPool implements Runner {
     return pool;
   }
 
+  #controlWords(): Int32Array {
+    return new Int32Array(this.#memory.buffer, this.#origin.control, CONTROL_BYTES / 4);
+  }
+
   async #startAll(): Promise<void> {
     const workers: PoolWorker[] = this.#workers = [];
+    const { modules, control, threads } = this.#origin;
+    const start = { modules, memory: this.#memory, control, threads };
     const keepAlive = setInterval(() => {}, 1000);
     try {
-      await Promise.all(Array.from({ length: this.threads }, (_, index) => {
+      await Promise.all(Array.from({ length: threads }, (_, index) => {
         return new Promise<void>((resolve, reject) => {
-          const worker = startWorker({ ...this.#origin, index }, (message) => {
+          const worker = startWorker({ ...start, index }, (message) => {
             // Those that were replaced have nothing to say any more.
             if (workers !== this.#workers) return;
             if (message === "ready") return resolve();
@@ -195,43 +206,54 @@ export class WorkerPool implements Runner {
           workers.push(worker);
         });
       }));
+      // One that was ready may have ended while others started.
+      if (this.#failure) throw this.#failure;
     } finally {
       clearInterval(keepAlive);
     }
   }
 
-  /**
-   * Ends workers of which one has failed. The others may be computing, or wait for it: each is led past
-   * its next barrier, sees there that it is to stop, and leaves, so that none writes to the memory any more
-   * when others use it. To terminate them would not do, as that may take effect late.
-   */
-  async #endAll(): Promise<void> {
+  /** Ends the workers. To terminate them does not wake all that sleep, so that they are also told to leave. */
+  #endAll(): void {
     const words = this.#words;
     Atomics.store(words, ControlWord.quit, 1);
-    Atomics.store(words, ControlWord.abort, 1);
-    const end = performance.now() + LEAVE_TIMEOUT;
-    while (Atomics.load(words, ControlWord.left) < this.threads && performance.now() < end) {
-      Atomics.store(words, ControlWord.stopped, 1);
-      for (const word of [ControlWord.generation, ControlWord.job]) {
-        Atomics.add(words, word, 1);
-        Atomics.notify(words, word);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    Atomics.store(words, ControlWord.stopped, 1);
+    for (const word of [ControlWord.generation, ControlWord.job]) {
+      Atomics.add(words, word, 1);
+      Atomics.notify(words, word);
     }
-    for (const worker of this.#workers.splice(0)) worker.terminate();
+    const workers = this.#workers;
     this.#workers = [];
+    for (const worker of workers) worker.terminate();
+  }
+
+  /**
+   * Ends workers of which one has failed. The others may go on computing for any time: that they end takes
+   * effect when the system gives them a turn, and nothing tells that it has. So they keep the memory to
+   * themselves, and whatever comes next has another.
+   */
+  async #retireAll(): Promise<void> {
+    this.#endAll();
+    try {
+      this.#memory = await this.#origin.renew();
+      this.#words = this.#controlWords();
+      this.#words.fill(0);
+    } catch (error) {
+      this.#isStranded = true;
+      const { message } = this.#failure!;
+      this.#failure = new WorkerFailedError(`${message}; no memory for new workers: ${error}`);
+    }
   }
 
   /** Puts new workers in the place of those that have failed. */
   async #replaceAll(): Promise<void> {
-    await this.#endAll();
-    this.#words.fill(0);
+    if (this.#workers.length > 0) await this.#retireAll();
+    if (this.#isStranded) throw this.#failure;
     this.#failure = undefined;
     try {
       await this.#startAll();
     } catch (error) {
-      this.#failure ??= new WorkerFailedError(`A worker failed: ${error}`);
-      throw error;
+      throw this.#failure ??= new WorkerFailedError(`A worker failed: ${error}`);
     }
   }
 
@@ -276,7 +298,7 @@ export class WorkerPool implements Runner {
         Atomics.notify(words, ControlWord.job);
       });
       if (typeof message !== "string") return message;
-      await this.#endAll();
+      await this.#retireAll();
       throw this.#failure;
     } finally {
       this.#settle = undefined;
@@ -287,9 +309,6 @@ export class WorkerPool implements Runner {
 
   dispose(): void {
     this.#disposed = true;
-    Atomics.store(this.#words, ControlWord.quit, 1);
-    Atomics.add(this.#words, ControlWord.job, 1);
-    Atomics.notify(this.#words, ControlWord.job);
-    for (const worker of this.#workers.splice(0)) worker.terminate();
+    this.#endAll();
   }
 }

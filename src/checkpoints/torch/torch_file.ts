@@ -9,7 +9,7 @@ import { elementCount } from "../../base/shapes.ts";
 import type { StoredDType } from "../../base/dtypes.ts";
 import { type ArraySource, hostArray, type StoredArray } from "../arrays.ts";
 import { describeValue } from "../../base/check.ts";
-import { Pauses } from "../../base/pauses.ts";
+import { inTurns, Pauses } from "../../base/pauses.ts";
 import { isZip } from "./file_kind.ts";
 import { PickleEndError } from "./pickle_reader.ts";
 import type { FileSource } from "../../files/source.ts";
@@ -90,7 +90,7 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
   await checkByteOrder(archive, `${root}byteorder`, description);
   const bytes = await archive.read(pickleName, MAX_PICKLE_BYTES);
   const names = new TorchNames(description);
-  const { value } = unpickle(bytes, 0, description, names);
+  const { value } = await inTurns(unpickle(bytes, 0, description, names));
   for (const { key, bytes, length } of names.storages.values()) {
     const size = archive.size(`${root}data/${key}`);
     if (size !== bytes) {
@@ -101,7 +101,7 @@ async function openZipFormat(file: FileSource): Promise<ArraySource> {
       );
     }
   }
-  const tensors = tensorsOf(value, description);
+  const tensors = await inTurns(tensorsOf(value, description));
   const shared = sharedStorages(tensors.values());
   const packed = [...shared].map(({ key }) => `${root}data/${key}`)
     .filter((name) => archive.isPacked(name));
@@ -204,7 +204,8 @@ async function openLegacyFormat(file: FileSource): Promise<ArraySource> {
     }
     return await file.read(offset + begin, length);
   };
-  return new TorchFile(file, tensorsOf(value, description), { read, release: () => {} });
+  const tensors = await inTurns(tensorsOf(value, description));
+  return new TorchFile(file, tensors, { read, release: () => {} });
 }
 
 /** What the pickles of a file in the old format say, and where they end. */
@@ -221,7 +222,7 @@ async function readLegacyPickles(file: FileSource): Promise<LegacyPickles> {
   while (true) {
     const bytes = await file.read(0, length);
     try {
-      return parseLegacyPickles(bytes, file.description);
+      return await parseLegacyPickles(bytes, file.description);
     } catch (error) {
       const more = Math.min(file.size, length * 4, MAX_PICKLE_BYTES);
       if (!(error instanceof PickleEndError) || more === length) throw error;
@@ -230,19 +231,22 @@ async function readLegacyPickles(file: FileSource): Promise<LegacyPickles> {
   }
 }
 
-function parseLegacyPickles(bytes: Uint8Array, description: string): LegacyPickles {
+async function parseLegacyPickles(
+  bytes: Uint8Array,
+  description: string,
+): Promise<LegacyPickles> {
   const nothing: PickleNames = { find: () => undefined, persistent: () => undefined };
   let end = 0;
-  const next = (names: PickleNames): unknown => {
-    const result = unpickle(bytes, end, description, names);
+  const next = async (names: PickleNames): Promise<unknown> => {
+    const result = await inTurns(unpickle(bytes, end, description, names));
     end = result.end;
     return result.value;
   };
-  if (bytes[0] !== 0x80 || next(nothing) !== LEGACY_MAGIC) {
+  if (bytes[0] !== 0x80 || await next(nothing) !== LEGACY_MAGIC) {
     throw new SyntaxError(`Cannot read ${description}: torch.save did not write it`);
   }
-  const protocol = next(nothing);
-  const system = next(nothing);
+  const protocol = await next(nothing);
+  const system = await next(nothing);
   if (protocol !== LEGACY_PROTOCOL || !(system instanceof Map)) {
     throw new SyntaxError(`Cannot read ${description}: its header is damaged`);
   }
@@ -250,8 +254,8 @@ function parseLegacyPickles(bytes: Uint8Array, description: string): LegacyPickl
     throw new TypeError(`Cannot read ${description}: its byte order is big, expected little`);
   }
   const names = new TorchNames(description);
-  const value = next(names);
-  const keys = next(nothing);
+  const value = await next(names);
+  const keys = await next(nothing);
   if (!Array.isArray(keys)) {
     throw new SyntaxError(`Cannot read ${description}: its list of storages is damaged`);
   }

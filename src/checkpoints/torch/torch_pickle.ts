@@ -7,6 +7,7 @@
 import { elementCount } from "../../base/shapes.ts";
 import type { StoredDType } from "../../base/dtypes.ts";
 import { describeValue } from "../../base/check.ts";
+import type { Steps } from "../../base/pauses.ts";
 import { StorageType, TorchDType, typeNames } from "./torch_dtypes.ts";
 import { PickleFunction, type PickleNames, Tuple } from "./unpickler.ts";
 
@@ -236,17 +237,21 @@ export function spanOf({ shape, strides }: Pick<TensorView, "shape" | "strides">
   return shape.reduce((span, length, i) => span + (length - 1) * (strides[i] ?? 0), 1);
 }
 
+/** Values between two places where reading may be interrupted. */
+const STEP = 1000;
+
 /**
  * The tensors in the value of a pickle by name: the keys that lead to each, joined by dots. A
  * `state_dict` in a dict without tensors is taken in its place. A single tensor is named `tensor`.
  *
  * @throws {SyntaxError} If there is none, or the value is too big or deep.
  */
-export function tensorsOf(value: unknown, description: string): Map<string, TorchTensor> {
+export function* tensorsOf(value: unknown, description: string): Steps<Map<string, TorchTensor>> {
   if (value instanceof TorchTensor) return new Map([["tensor", value]]);
   const tensors = new Map<string, TorchTensor>();
   let count = 0;
-  const visit = (value: unknown, name: string, depth: number): void => {
+  const visit = function* (value: unknown, name: string, depth: number): Steps<void> {
+    if (count % STEP === 0) yield;
     if (++count > MAX_VALUES || depth > MAX_DEPTH || name.length > MAX_NAME_LENGTH) {
       throw new SyntaxError(`Cannot read ${description}: it is nested too deeply`);
     }
@@ -257,10 +262,10 @@ export function tensorsOf(value: unknown, description: string): Map<string, Torc
       tensors.set(name, value);
     }
     for (const [key, child] of childrenOf(value)) {
-      visit(child, name === "" ? String(key) : `${name}.${key}`, depth + 1);
+      yield* visit(child, name === "" ? String(key) : `${name}.${key}`, depth + 1);
     }
   };
-  visit(stateDictOf(value), "", 0);
+  yield* visit(stateDictOf(value), "", 0);
   checkRepetition(tensors.values(), description);
   if (tensors.size === 0) {
     throw new SyntaxError(`Cannot read ${description}: it is not a dict of tensors`);

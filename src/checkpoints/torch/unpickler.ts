@@ -9,6 +9,7 @@
  */
 
 import { describeValue } from "../../base/check.ts";
+import type { Steps } from "../../base/pauses.ts";
 import { PickleReader } from "./pickle_reader.ts";
 
 /** A tuple of Python. */
@@ -54,12 +55,12 @@ export interface PickleNames {
  * @throws {SyntaxError} If it is not a pickle.
  * @throws {TypeError} If it uses a global name that is not allowed.
  */
-export function unpickle(
+export function* unpickle(
   bytes: Uint8Array,
   offset: number,
   description: string,
   names: PickleNames,
-): { value: unknown; end: number } {
+): Steps<{ value: unknown; end: number }> {
   const reader = new PickleReader(bytes, offset, description);
   const machine = new Machine(reader, names);
   for (let count = 0; count < MAX_OPERATIONS; count++) {
@@ -70,9 +71,13 @@ export function unpickle(
       throw reader.damaged(`the pickle operation 0x${opcode.toString(16)} is not supported`);
     }
     operation(machine, reader);
+    if (count % STEP === STEP - 1) yield;
   }
   throw reader.damaged(`the pickle has more than ${MAX_OPERATIONS} operations`);
 }
+
+/** Operations between two places where reading may be interrupted. */
+const STEP = 1000;
 
 type Operation = (machine: Machine, reader: PickleReader) => void;
 

@@ -6,6 +6,7 @@
 
 import { crc32 } from "./crc32.ts";
 import { describeValue } from "../../base/check.ts";
+import { inTurns, Pauses, type Steps } from "../../base/pauses.ts";
 import { checkRange } from "../../files/paths.ts";
 import type { FileSource } from "../../files/source.ts";
 
@@ -41,6 +42,9 @@ const END_64_BYTES = 56;
 /** Longest directory that is read: some hundred thousand entries. */
 const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
 
+/** Entries between two places where reading may be interrupted. */
+const STEP = 1000;
+
 /** Deflate cannot shrink data more than this. */
 const MAX_DEFLATE_RATIO = 1032;
 
@@ -67,7 +71,7 @@ export class ZipArchive {
       throw damaged(file, `its directory is ${place.length} bytes long`);
     }
     const bytes = await file.read(place.offset, place.length);
-    const entries = parseDirectory(file, bytes, place);
+    const entries = await inTurns(parseDirectory(file, bytes, place));
     checkOverlaps(file, entries);
     return new ZipArchive(file, entries);
   }
@@ -102,7 +106,7 @@ export class ZipArchive {
       );
     }
     const bytes = await this.readRange(name, 0, size);
-    if (crc32(bytes) !== crc) {
+    if (await inTurns(crc32(bytes)) !== crc) {
       throw damaged(this.#file, `${describeValue(name)} does not fit its checksum`);
     }
     return bytes;
@@ -163,6 +167,7 @@ export class ZipArchive {
     const compressed = chunksOf(this.#file, begin, entry.compressedSize);
     const reader = compressed.pipeThrough(new DecompressionStream("deflate-raw")).getReader();
     const bytes = new Uint8Array(length);
+    const pauses = new Pauses();
     let position = 0;
     try {
       while (position < offset + length) {
@@ -174,6 +179,7 @@ export class ZipArchive {
         );
         bytes.set(part, Math.max(0, position - offset));
         position += value.length;
+        await pauses.takeIfDue();
       }
     } catch (cause) {
       throw damaged(this.#file, `${describeValue(name)} cannot be unpacked`, cause);
@@ -229,11 +235,11 @@ async function readEnd64(file: FileSource, offset: number): Promise<DirectoryPla
   };
 }
 
-function parseDirectory(
+function* parseDirectory(
   file: FileSource,
   bytes: Uint8Array<ArrayBuffer>,
   place: DirectoryPlace,
-): Map<string, ZipEntry> {
+): Steps<Map<string, ZipEntry>> {
   const entries = new Map<string, ZipEntry>();
   const view = dataView(bytes);
   let position = 0;
@@ -253,6 +259,7 @@ function parseDirectory(
     const header = dataView(bytes.subarray(position, nameOffset));
     entries.set(name, parseEntry(file, name, header, extra, place.offset));
     position = next;
+    if (entries.size % STEP === 0) yield;
   }
   if (position !== bytes.length || entries.size !== place.entries) {
     throw damaged(file, `its zip directory has ${entries.size} of ${place.entries} entries`);
@@ -323,6 +330,12 @@ function checkOverlaps(file: FileSource, entries: ReadonlyMap<string, ZipEntry>)
   }
 }
 
+/** Bytes that are read at once to be unpacked. */
+const READ_BYTES = 2 ** 20;
+
+/** Bytes that are unpacked at once: what they stand for can be a thousand times as long. */
+const UNPACK_BYTES = 2 ** 14;
+
 /** Bytes of a file as a stream that reads when they are wanted. */
 function chunksOf(
   file: FileSource,
@@ -330,12 +343,17 @@ function chunksOf(
   length: number,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   let position = 0;
+  let read = new Uint8Array();
   return new ReadableStream({
     async pull(controller) {
-      const count = Math.min(2 ** 20, length - position);
-      if (count === 0) return controller.close();
-      controller.enqueue(await file.read(begin + position, count));
-      position += count;
+      if (read.length === 0) {
+        const count = Math.min(READ_BYTES, length - position);
+        if (count === 0) return controller.close();
+        read = await file.read(begin + position, count);
+        position += count;
+      }
+      controller.enqueue(read.slice(0, UNPACK_BYTES));
+      read = read.subarray(UNPACK_BYTES);
     },
   });
 }

@@ -37,6 +37,11 @@ export function testArguments(name: string, makeBackend: MakeBackend): void {
     assertThrows(() => backend.tensor(new Int32Array(7), [2, 3]), RangeError);
     assertThrows(() => backend.tensor(new Float32Array(2), [-1, -2]), RangeError);
     assertThrows(() => backend.tensor(new Float32Array(1), [0.5, 2]), RangeError);
+    // A GPU cannot bind what is empty; in Deno it would end the process.
+    for (const shape of [[0], [0, 3], [3, 0]]) {
+      assertThrows(() => backend.tensor(new Float32Array(), shape), RangeError, "from 1 on");
+      assertThrows(() => backend.frame().empty(shape, "f32"), RangeError, "from 1 on");
+    }
     using t = new Trial(backend);
     const array = (...shape: number[]) => t.array("f32", ...shape);
     for (
@@ -52,6 +57,10 @@ export function testArguments(name: string, makeBackend: MakeBackend): void {
         () => backend.linearWeight([{ ...array(2, 3), shape: [2, 4] }], []),
         () => backend.convWeight({ ...array(2, 3, 1, 1), shape: [2, 3, 3, 3] }, array(2)),
         () => backend.upload({ ...array(2, 3), shape: [2, 4] }),
+        () => backend.upload(array(0, 3)),
+        () => backend.linearWeight([array(0, 3)], []),
+        () => backend.convWeight(array(0, 3, 3, 3), array(0)),
+        () => backend.convWeight(array(2, 0, 3, 3), array(2)),
       ]
     ) {
       assertRefused(call, "");

@@ -1,4 +1,5 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
+import { atOnce } from "../../../src/base/pauses.ts";
 import { PickleEndError } from "../../../src/checkpoints/torch/pickle_reader.ts";
 import {
   PickleFunction,
@@ -16,7 +17,7 @@ const NAMES: PickleNames = {
 /** Value of a pickle, whose opcodes are given as Latin-1 text. */
 function load(text: string): unknown {
   const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
-  const { value, end } = unpickle(bytes, 0, "test.pkl", NAMES);
+  const { value, end } = atOnce(unpickle(bytes, 0, "test.pkl", NAMES));
   assertEquals(end, bytes.length);
   return value;
 }

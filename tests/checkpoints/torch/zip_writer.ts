@@ -4,6 +4,7 @@
  * @module
  */
 
+import { atOnce } from "../../../src/base/pauses.ts";
 import { crc32 } from "../../../src/checkpoints/torch/crc32.ts";
 
 /** How to write an archive. */
@@ -29,7 +30,11 @@ export async function encodeZip(
     const offset = local.length;
     const common = new ByteWriter()
       .u16(20, 0x800, deflate ? 8 : 0, 0, 0)
-      .u32(crc32(bytes), zip64 ? 0xffffffff : data.length, zip64 ? 0xffffffff : bytes.length)
+      .u32(
+        atOnce(crc32(bytes)),
+        zip64 ? 0xffffffff : data.length,
+        zip64 ? 0xffffffff : bytes.length,
+      )
       .bytes();
     const padding = (64 - (offset + 30 + path.length + 4) % 64) % 64 + 4;
     local.u32(0x04034b50).put(common).u16(path.length, padding).put(path);

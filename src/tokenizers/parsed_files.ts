@@ -1,0 +1,44 @@
+/**
+ * What the files of a tokenizer say.
+ *
+ * @module
+ */
+
+import type { Steps } from "../base/pauses.ts";
+import { joinPath } from "../files/paths.ts";
+import { checkComplete, type MergeTable, parseMerges } from "./merge_table.ts";
+import { parseTokenizerConfig, type TokenizerConfig } from "./tokenizer_config.ts";
+import type { TokenizerFiles } from "./tokenizer_files.ts";
+import { parseVocabulary, type Vocabulary } from "./vocabulary.ts";
+
+/** The files of a tokenizer, and what they say. */
+export class ParsedFiles {
+  /** Holds what was read. */
+  constructor(
+    readonly files: TokenizerFiles,
+    readonly vocabulary: Vocabulary,
+    readonly config: TokenizerConfig,
+    readonly merges: MergeTable,
+  ) {}
+}
+
+/**
+ * Reads the texts of the files of a tokenizer.
+ *
+ * @param description The folder they come from, for error messages.
+ * @throws {SyntaxError} If a file is damaged, or does not fit the others.
+ * @throws {TypeError} If `vocab.json` or `merges.txt` is not given.
+ */
+export function* parseFiles(files: TokenizerFiles, description: string): Steps<ParsedFiles> {
+  const { "vocab.json": vocabularyText, "merges.txt": mergesText } = files;
+  if (vocabularyText === undefined || mergesText === undefined) {
+    throw new TypeError(`Cannot make a tokenizer: ${description} lacks vocab.json or merges.txt`);
+  }
+  const vocabulary = yield* parseVocabulary(vocabularyText, joinPath(description, "vocab.json"));
+  const config = parseTokenizerConfig(files, vocabulary, description);
+  const mergesFile = joinPath(description, "merges.txt");
+  const merges = yield* parseMerges(mergesText, vocabulary, mergesFile);
+  const isAdded = (token: string) => config.addedTokens.has(token);
+  yield* checkComplete(merges, vocabulary, isAdded, mergesFile);
+  return new ParsedFiles(files, vocabulary, config, merges);
+}

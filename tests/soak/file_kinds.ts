@@ -188,7 +188,7 @@ async function pictureKinds(): Promise<Record<string, FileKind>> {
   const png = await new RasterImage(new Uint8ClampedArray(4 * 8 * 8), 8, 8).toPng();
   const settings: PictureSettings = {
     ...{ prompt: "a cat", seed: 5n, values: { numInferenceSteps: 10 }, scale: 2 },
-    ...{ model: "owner/name", revision: "main", dtype: "fp16" },
+    ...{ model: "owner/name", revision: "main", dtype: "fp16", image: undefined, mask: undefined },
   };
   const drawn = new Uint8Array(await withSettings(png, settings, { width: 8, height: 8 }));
   return {

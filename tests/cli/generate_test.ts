@@ -200,7 +200,7 @@ Deno.test("generate tells in one line what is wrong with a model", async () => {
   assertEquals((await run("./none")).stderr, "error: Cannot find the folder ./none\n");
   const { code, stderr } = await run(".");
   assertEquals(code, 1);
-  assertMatch(stderr, /^error: .*describes a Another, expected a VQDiffusionPipeline\n$/);
+  assertMatch(stderr, /^error: .*_class_name is Another, expected VQDiffusionPipeline\n$/);
 });
 
 Deno.test("generate says that a name was taken for a model on the hub", async () => {

@@ -9,6 +9,7 @@ import { abortedRuns } from "./aborted_runs.ts";
 import { busyServer } from "./busy_server.ts";
 import { endedThreads } from "./ended_threads.ts";
 import { killedConversions } from "./killed_conversions.ts";
+import { longTurns } from "./long_turns.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
 import { startsBesideEachOther } from "./starts.ts";
@@ -36,6 +37,7 @@ const TRIALS: readonly Trial[] = [
   killedConversions,
   startsBesideEachOther,
   busyServer,
+  longTurns,
 ];
 
 if (import.meta.main) {

@@ -388,6 +388,12 @@ export interface Backend extends AsyncDisposable {
     biases: readonly HostArray[],
     dtype?: WeightDType,
   ): LinearWeight;
+  /** Does what {@linkcode Backend.linearWeight} does in parts, between which the event loop turns. */
+  loadLinearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype?: WeightDType,
+  ): Promise<LinearWeight>;
   /** Packs the weight (out, in, k, k) and bias (out) of a convolution, held in float32. */
   convWeight(weight: HostArray, bias: HostArray): ConvWeight;
   /** Starts a list of operations. */

@@ -5,9 +5,10 @@
  */
 
 import type { Backend, Frame, HostArray, Tensor } from "../backends/backend.ts";
-import { widen } from "../backends/host_arrays.ts";
+import { firstNonFinite, float32Values, widen } from "../backends/host_arrays.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 import { inTurns } from "../base/pauses.ts";
+import type { ArraySource } from "../checkpoints/arrays.ts";
 
 /** A parameter that has been declared and has a value once it is loaded. */
 export interface Parameter<T> {
@@ -89,6 +90,22 @@ export class FixedSlot<T extends Disposable> implements ParameterSlot<T> {
     this.#value?.[Symbol.dispose]();
     this.#value = undefined;
   }
+}
+
+/**
+ * Loads an array, of which no value may be infinite or no number: all that it leads to would be NaN.
+ *
+ * @throws {RangeError} If one is.
+ */
+export async function loadFinite(source: ArraySource, name: string): Promise<HostArray> {
+  const array = await source.load(name);
+  const index = await inTurns(firstNonFinite(array));
+  if (index < 0) return array;
+  const value = float32Values(array)[index];
+  throw new RangeError(
+    `Cannot load ${source.description}: ${name} has the value ${value} at index ${index}, expected ` +
+      `finite numbers`,
+  );
 }
 
 /** Makes a float32 tensor of an array, however big, while the event loop turns. */

@@ -8,8 +8,7 @@
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend, ConvWeight, HostArray, LinearWeight, Tensor } from "../backends/backend.ts";
 import { describeName, refuseRange } from "../base/check.ts";
-import { firstNonFinite, float32Values } from "../backends/host_arrays.ts";
-import { inTurns, Pauses } from "../base/pauses.ts";
+import { Pauses } from "../base/pauses.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount, fitsShape } from "../base/shapes.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
@@ -17,6 +16,7 @@ import {
   type ArrayShapes,
   compute,
   FixedSlot,
+  loadFinite,
   type Parameter,
   type ParameterDeclaration,
   type ParameterSlot,
@@ -153,7 +153,7 @@ export class Parameters implements Disposable {
     return this.declare({
       groups: bias ? [weights, biases] : [weights],
       make: (backend, arrays, dtype) =>
-        backend.linearWeight(
+        backend.loadLinearWeight(
           arrays.slice(0, names.length),
           arrays.slice(names.length),
           precise && dtype ? preciseDType(dtype) : dtype,
@@ -286,7 +286,7 @@ export class Parameters implements Disposable {
         for (const [name] of slot.shapes) {
           await pauses.takeIfDue();
           signal?.throwIfAborted();
-          arrays.push(await finite(await source.load(name), name, source));
+          arrays.push(await loadFinite(source, name));
         }
         await slot.fill(backend, arrays, dtype);
       }
@@ -376,17 +376,6 @@ export class ParameterScope {
     this.parameters.expectLayers(length, field);
     return Array.from({ length }, (_, i) => make(this.at(i), i));
   }
-}
-
-/** An array as it is, unless a value of it is infinite or no number: all that it leads to would be NaN. */
-async function finite(array: HostArray, name: string, source: ArraySource): Promise<HostArray> {
-  const index = await inTurns(firstNonFinite(array));
-  if (index < 0) return array;
-  const value = float32Values(array)[index];
-  throw new RangeError(
-    `Cannot load ${source.description}: ${name} has the value ${value} at index ${index}, expected ` +
-      `finite numbers`,
-  );
 }
 
 /** The first of many texts. */

@@ -35,7 +35,7 @@ export function* parseFiles(files: TokenizerFiles, description: string): Steps<P
     throw new TypeError(`Cannot make a tokenizer: ${description} lacks vocab.json or merges.txt`);
   }
   const vocabulary = yield* parseVocabulary(vocabularyText, joinPath(description, "vocab.json"));
-  const config = parseTokenizerConfig(files, vocabulary, description);
+  const config = yield* parseTokenizerConfig(files, vocabulary, description);
   const mergesFile = joinPath(description, "merges.txt");
   const merges = yield* parseMerges(mergesText, vocabulary, mergesFile);
   const isAdded = (token: string) => config.addedTokens.has(token);

@@ -6,6 +6,7 @@
  */
 
 import { describeJson, describeValue } from "../base/check.ts";
+import type { Steps } from "../base/pauses.ts";
 import { integerField } from "../checkpoints/config.ts";
 import { joinPath } from "../files/paths.ts";
 import type { AddedToken } from "./added_tokens.ts";
@@ -56,11 +57,11 @@ export interface TokenizerConfig {
  * @throws {SyntaxError} If a file is damaged, or names a token without an id.
  * @throws {TypeError | RangeError} If `model_max_length` is no integer above 1.
  */
-export function parseTokenizerConfig(
+export function* parseTokenizerConfig(
   files: TokenizerFiles,
   vocabulary: Vocabulary,
   description: string,
-): TokenizerConfig {
+): Steps<TokenizerConfig> {
   const config = optionalObject(files, "tokenizer_config.json", description);
   const decoder = config.json["added_tokens_decoder"];
   // Files that list the added tokens themselves are newer; the older ones beside them do not count.
@@ -68,8 +69,9 @@ export function parseTokenizerConfig(
     ? optionalObject(files, "special_tokens_map.json", description)
     : config;
   const added = new AddedTokenList(vocabulary);
-  if (decoder !== undefined) added.addDecoder(decoder, `added_tokens_decoder of ${config.file}`);
-  else added.addLegacy(optionalObject(files, "added_tokens.json", description));
+  if (decoder !== undefined) {
+    yield* added.addDecoder(decoder, `added_tokens_decoder of ${config.file}`);
+  } else yield* added.addLegacy(optionalObject(files, "added_tokens.json", description));
   const value = (key: string): [value: unknown, where: string] => {
     const { json, file } = map.json[key] == null ? config : map;
     return [json[key] ?? undefined, `${key} of ${file}`];
@@ -115,6 +117,9 @@ function maxLength({ json, file }: JsonFile): number {
   return integerField(config, "model_max_length", { default: CLIP_MAX_LENGTH, min: 2 });
 }
 
+/** Added tokens between two places where reading may be interrupted. */
+const STEP = 1000;
+
 /** The added tokens as they are read; of those with the same content, the last one counts. */
 class AddedTokenList {
   readonly tokens: Map<string, AddedToken> = new Map();
@@ -128,19 +133,21 @@ class AddedTokenList {
   }
 
   /** Adds `added_tokens_decoder`: tokens by id. */
-  addDecoder(decoder: unknown, where: string): void {
+  *addDecoder(decoder: unknown, where: string): Steps<void> {
     if (typeof decoder !== "object" || decoder === null) throw damaged(where, "it is no object");
     for (const [id, token] of Object.entries(decoder)) {
       const added = this.#add(token, Number(id), flag(token, "special"), where);
       this.#listed.set(added.content, { ...added, special: true });
+      if (this.tokens.size % STEP === 0) yield;
     }
   }
 
   /** Adds `added_tokens.json`: ids by token. */
-  addLegacy({ json, file }: JsonFile): void {
+  *addLegacy({ json, file }: JsonFile): Steps<void> {
     for (const [content, id] of Object.entries(json)) {
       const added = this.#add(content, Number(id), false, file);
       this.#listed.set(content, { ...added, special: true, normalized: false });
+      if (this.tokens.size % STEP === 0) yield;
     }
   }
 

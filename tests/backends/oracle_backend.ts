@@ -57,6 +57,14 @@ class OracleBackend implements Backend {
     return this.tensor(widen(array), array.shape);
   }
 
+  loadLinearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype?: WeightDType,
+  ): Promise<LinearWeight> {
+    return Promise.try(() => this.linearWeight(weights, biases, dtype));
+  }
+
   linearWeight(
     weights: readonly HostArray[],
     biases: readonly HostArray[],

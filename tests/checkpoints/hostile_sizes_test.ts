@@ -3,9 +3,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { openFile, openFolder } from "../../src/checkpoints/folders.ts";
 import { parseOriginalConfig } from "../../src/checkpoints/original/original_config.ts";
+import { readKnownNames } from "../../src/conditioning/known_names.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
 import type { FileSource } from "../../src/files/source.ts";
-import { memoryFile } from "../../src/files/memory_folder.ts";
+import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
 import { withinBounds } from "../within.ts";
@@ -91,6 +92,19 @@ Deno.test("parseOriginalConfig() refuses YAML that stands for far more than it s
       assert(error.message.length < 400 && !/[\x00-\x1f]/.test(error.message), error.message);
     });
   }
+});
+
+Deno.test("readKnownNames() takes many names with a word in common in a time that follows their number", async () => {
+  const lists = Array.from({ length: 4 }, (_, list) => [
+    `list ${list}`,
+    Array.from({ length: 100_000 }, (_, i) => `cat ${list}-${i}`),
+  ]);
+  const text = JSON.stringify({ names: Object.fromEntries(lists) });
+  const folder = memoryFolder({ "names.json": text }, "many");
+  await withinBounds("reading 400 000 names", async () => {
+    const known = await readKnownNames(folder);
+    assertEquals(known?.knows("a cat"), true);
+  });
 });
 
 Deno.test({

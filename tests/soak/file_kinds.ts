@@ -148,10 +148,9 @@ function textKinds(): Record<string, FileKind> {
     `{"names": {"animals": ["cat", "teddy bear"], "food": ["red apple"]}, "styles": ["flat"]}`;
   const config = `{"num_inference_steps": 10, "guidance_scale": 2.5, "truncation_rate": 0.9}`;
   return {
-    // deno-lint-ignore require-await -- so that errors reject
     "YAML": {
       share: 12_000,
-      read: async (dice) => parseOriginalConfig(damagedText(YAML, dice), NAME),
+      read: (dice) => Promise.try(() => parseOriginalConfig(damagedText(YAML, dice), NAME)),
     },
     "tokenizers": {
       share: 3000,

@@ -7,6 +7,7 @@ import { busyServer } from "./busy_server.ts";
 import { endedThreads } from "./ended_threads.ts";
 import { killedConversions } from "./killed_conversions.ts";
 import { killedDownloads } from "./killed_downloads.ts";
+import { longTurns } from "./long_turns.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
 import { manyStarts } from "./starts.ts";
@@ -35,6 +36,7 @@ const TRIALS: readonly Trial[] = [
   killedDownloads,
   manyStarts,
   busyServer,
+  longTurns,
 ];
 
 const USAGE = `Runs the trials that take an hour, and prints a table.

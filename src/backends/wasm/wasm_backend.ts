@@ -16,6 +16,7 @@ import type {
   MemoryUse,
   Tensor,
 } from "../backend.ts";
+import { atOnce, inTurns } from "../../base/pauses.ts";
 import { elementCount } from "../../base/shapes.ts";
 import { expectCount } from "../arguments.ts";
 import { CheckedFrame } from "../checked_frame.ts";
@@ -242,7 +243,16 @@ export class WasmBackend implements WasmHost {
     dtype: WeightDType = defaultDType(weights),
   ): WasmLinearWeight {
     this.#expectAlive();
-    return packLinearWeight(this, weights, biases, dtype);
+    return atOnce(packLinearWeight(this, weights, biases, dtype));
+  }
+
+  async loadLinearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype: WeightDType = defaultDType(weights),
+  ): Promise<WasmLinearWeight> {
+    this.#expectAlive();
+    return await inTurns(packLinearWeight(this, weights, biases, dtype));
   }
 
   convWeight(weight: HostArray, bias: HostArray): WasmConvWeight {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { atOnce, type Steps } from "../../base/pauses.ts";
 import { STORED_DTYPES, storedDType, type WeightDType } from "../../base/dtypes.ts";
 import type { ConvWeight, HostArray, LinearWeight } from "../backend.ts";
 import {
@@ -110,13 +111,13 @@ export class WasmLinearWeight implements LinearWeight {
   }
 }
 
-/** Packs matrices below each other. */
-export function packLinearWeight(
+/** Packs matrices below each other, in parts. */
+export function* packLinearWeight(
   backend: WasmHost,
   weights: readonly HostArray[],
   biases: readonly HostArray[],
   dtype: WeightDType,
-): WasmLinearWeight {
+): Steps<WasmLinearWeight> {
   const { hollow } = backend.memory;
   const sizes = checkLinearWeight(weights, biases, { hollow });
   const memory = new Blocks(backend);
@@ -139,7 +140,7 @@ export function packLinearWeight(
       ...{ panels, bias, memory },
       ...quantized,
     });
-    packAll(weight, weights, biases);
+    yield* packAll(weight, weights, biases);
     return weight;
   } catch (error) {
     memory.dispose();
@@ -147,19 +148,37 @@ export function packLinearWeight(
   }
 }
 
-function packAll(
+/** Elements that are packed at once: some milliseconds. */
+const PACKED_AT_ONCE = 2 ** 20;
+
+function* packAll(
   to: WasmLinearWeight,
   weights: readonly HostArray[],
   biases: readonly HostArray[],
-): void {
+): Steps<void> {
+  const most = Math.max(1, Math.floor(PACKED_AT_ONCE / to.inFeatures));
   let first = 0;
   for (const [i, weight] of weights.entries()) {
-    packRows(to, weight, first);
+    const rows = weight.shape[0]!;
+    for (let row = 0; row < rows; row += most) {
+      if (first + row > 0) yield;
+      packRows(to, someRows(weight, row, Math.min(rows, row + most)), first + row);
+    }
     if (biases[i]) {
       to.backend.memory.write(to.bias.address + 4 * first, float32Values(biases[i]));
     }
-    first += weight.shape[0]!;
+    first += rows;
   }
+}
+
+/** The rows of a matrix from `begin` to `end`, as a view. */
+function someRows(array: HostArray, begin: number, end: number): HostArray {
+  const [, ...rest] = array.shape;
+  const columns = elementCount(rest);
+  const shape = [end - begin, ...rest];
+  const data = array.data.subarray(begin * columns, end * columns);
+  const scale = array.dtype === "i8" && { scale: array.scale.subarray(begin, end) };
+  return { ...array, shape, data, ...scale } as HostArray;
 }
 
 /** Packs a matrix as the rows from `first` on. */
@@ -211,7 +230,8 @@ export class WasmConvWeight implements ConvWeight {
     const values = float32Values(weight);
     const data = hollow ? values : kernelChannelsLast(values, sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
-    this.matrix = packLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
+    const matrix: HostArray = { dtype: "f32", data, shape };
+    this.matrix = atOnce(packLinearWeight(backend, [matrix], [bias], "fp32"));
     this.#blocks = new Blocks(backend);
     try {
       this.zero = this.#blocks.allocate(4 * inChannels);

@@ -103,6 +103,15 @@ export class WebGpuBackend implements Backend {
     );
   }
 
+  /** The copy to the GPU is made in parts by its driver. */
+  loadLinearWeight(
+    weights: readonly HostArray[],
+    biases: readonly HostArray[],
+    dtype?: WeightDType,
+  ): Promise<LinearWeight> {
+    return new Promise((resolve) => resolve(this.linearWeight(weights, biases, dtype)));
+  }
+
   convWeight(weight: HostArray, bias: HostArray): ConvWeight {
     this.#device.assertUsable();
     return this.#device.watched(

@@ -50,7 +50,9 @@ export {
   type DiffusionLossResult,
   type ParameterGradient,
 } from "./diffusion_loss.ts";
+export { EmaCodebook, type EmaCodebookOptions } from "./ema_codebook.ts";
 export { ExponentialMovingAverage, type ExponentialMovingAverageOptions } from "./ema.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
 export { TrainableParameters, type TrainableTensor } from "./trainable_parameters.ts";
+export { VQLoss, type VQLossOptions, type VQLossResult } from "./vq_loss.ts";

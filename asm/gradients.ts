@@ -3,11 +3,19 @@
 
 import { activate as activate4, Activation, exp4, gelu4, geluSlope4, slope4 } from "./math";
 import { tableRow } from "./norms";
-import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import {
+  ceilDiv,
+  floats,
+  fma,
+  smaller,
+  splat,
+  storeUpTo4,
+  sumLanes,
+} from "./simd";
 import { claim, Control } from "./threads";
 import { TILE_COLUMNS } from "./tile";
 
-/** Elements of a chunk. */
+/** Elements of a chunk: whole vectors. The last vector of an array may pass its end, which has room. */
 const CHUNK: i32 = 4096;
 
 // x, other and out are (count)
@@ -26,18 +34,10 @@ export class ElementsCommand {
 export function add(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK);
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
-      v128.store(
-        command.out + at,
-        f32x4.add(v128.load(command.x + at), v128.load(command.other + at)),
-      );
-    }
-    for (; i < last; i++) {
-      const at = floats(i);
-      store<f32>(command.out + at, load<f32>(command.x + at) + load<f32>(command.other + at));
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const sum = f32x4.add(v128.load(command.x + at), v128.load(command.other + at));
+      v128.store(command.out + at, sum);
     }
   }
 }
@@ -46,16 +46,9 @@ export function add(command: ElementsCommand, control: Control): void {
 export function activate(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
       v128.store(command.out + at, activate4(v128.load(command.x + at), activation));
-    }
-    for (; i < last; i++) {
-      const at = floats(i);
-      const value = activate4(splat(load<f32>(command.x + at)), activation);
-      store<f32>(command.out + at, f32x4.extract_lane(value, 0));
     }
   }
 }
@@ -64,20 +57,10 @@ export function activate(command: ElementsCommand, control: Control): void {
 export function activateGradient(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
       const slope = slope4(v128.load(command.x + at), activation);
       v128.store(command.out + at, f32x4.mul(v128.load(command.other + at), slope));
-    }
-    for (; i < last; i++) {
-      const at = floats(i);
-      const slope = slope4(splat(load<f32>(command.x + at)), activation);
-      store<f32>(
-        command.out + at,
-        load<f32>(command.other + at) * f32x4.extract_lane(slope, 0),
-      );
     }
   }
 }
@@ -103,16 +86,12 @@ export function gegluGradient(command: RowsGradientCommand, control: Control): v
     const a = command.x + <usize> row * 2 * bytes, b = a + bytes;
     const da = command.out + <usize> row * 2 * bytes, db = da + bytes;
     const dy = command.dy + <usize> row * bytes;
-    let at: usize = 0;
-    for (const end = floats(columns & ~3); at < end; at += 16) {
+    for (let i = 0; i < columns; i += 4) {
+      const at = floats(i), left = columns - i;
       const gate = v128.load(b + at), d = v128.load(dy + at);
-      v128.store(da + at, f32x4.mul(d, gelu4(gate)));
-      v128.store(db + at, f32x4.mul(f32x4.mul(d, v128.load(a + at)), geluSlope4(gate)));
-    }
-    for (; at < bytes; at += 4) {
-      const gate = splat(load<f32>(b + at)), d = load<f32>(dy + at);
-      store<f32>(da + at, d * f32x4.extract_lane(gelu4(gate), 0));
-      store<f32>(db + at, d * load<f32>(a + at) * f32x4.extract_lane(geluSlope4(gate), 0));
+      storeUpTo4(da + at, f32x4.mul(d, gelu4(gate)), left);
+      const product = f32x4.mul(d, v128.load(a + at));
+      storeUpTo4(db + at, f32x4.mul(product, geluSlope4(gate)), left);
     }
   }
 }

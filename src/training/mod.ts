@@ -43,14 +43,22 @@
  */
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
+export type { UnconditionalEmbeddings } from "./caption_embeddings.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,
   type DiffusionLossOptions,
   type DiffusionLossResult,
-  type ParameterGradient,
+  type TensorGradient,
 } from "./diffusion_loss.ts";
-export { ExponentialMovingAverage, type ExponentialMovingAverageOptions } from "./ema.ts";
+export {
+  ExponentialMovingAverage,
+  type ExponentialMovingAverageOptions,
+  type HasTensors,
+} from "./ema.ts";
+export { GradientSum } from "./gradient_sum.ts";
+export { isHiddenMatrix, Muon, type MuonOptions } from "./muon.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
+export type { Optimizer, OptimizerMemory, ParameterGradient } from "./optimizer.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
 export { TrainableParameters, type TrainableTensor } from "./trainable_parameters.ts";

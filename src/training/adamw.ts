@@ -60,6 +60,7 @@ export class AdamW implements Optimizer {
     this.#options = { betas, eps, weightDecay, maxGradNorm };
   }
 
+  /** How many steps were done. */
   get steps(): number {
     return this.#steps;
   }
@@ -69,6 +70,7 @@ export class AdamW implements Optimizer {
     return this.#moments;
   }
 
+  /** Goes on from where another was. */
   restore(steps: number, memory: ReadonlyMap<TrainableTensor, OptimizerMemory>): void {
     this.#steps = steps;
     this.#moments.clear();
@@ -77,6 +79,14 @@ export class AdamW implements Optimizer {
     }
   }
 
+  /**
+   * Changes parameters by their gradients.
+   *
+   * @param gradients Those of a `DiffusionLoss`, or a `GradientSum`.
+   * @returns The norm of all gradients before it was cut.
+   * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
+   *   parameter has been changed.
+   */
   async step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number> {
     checkNumber({ task: "step AdamW", name: "learningRate" }, learningRate, { min: 0 });
     const clipped = await clipGradients(gradients, this.#options.maxGradNorm);

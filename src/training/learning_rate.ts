@@ -22,7 +22,7 @@ export interface LearningRate {
 
 /** A rise in equal steps. */
 export interface WarmUpOptions {
-  /** The learning rate of the first step. */
+  /** The learning rate of the first step; without a warm-up that is the peak. */
   readonly base: number;
   /** That after the warm-up. */
   readonly peak: number;
@@ -59,6 +59,8 @@ export class PlateauLearningRate implements LearningRate {
   #notBetter = 0;
 
   /**
+   * Begins at the first step.
+   *
    * @throws {TypeError} If an option is not a number.
    * @throws {RangeError} If an option is out of range.
    */
@@ -78,13 +80,15 @@ export class PlateauLearningRate implements LearningRate {
     checkInteger(subject("patience"), patience, { min: 0 });
     checkNumber(subject("threshold"), threshold, { min: 0, max: 1 });
     this.#options = { base, peak, warmUp, min, factor, patience, threshold };
-    this.#value = base;
+    this.#value = warmUp > 0 ? base : peak;
   }
 
+  /** The learning rate of the next step. */
   get value(): number {
     return this.#value;
   }
 
+  /** All that it depends on but its options. */
   get state(): readonly number[] {
     return [this.#steps, this.#value, this.#best, this.#notBetter];
   }
@@ -93,6 +97,7 @@ export class PlateauLearningRate implements LearningRate {
     [this.#steps = 0, this.#value = 0, this.#best = Infinity, this.#notBetter = 0] = state;
   }
 
+  /** Goes on to the next step. */
   advance(loss: number): void {
     const { base, peak, warmUp, min, factor, patience, threshold } = this.#options;
     if (loss < this.#best * (1 - threshold)) [this.#best, this.#notBetter] = [loss, 0];
@@ -115,6 +120,8 @@ export class CosineLearningRate implements LearningRate {
   #steps = 0;
 
   /**
+   * Begins at the first step.
+   *
    * @throws {TypeError} If an option is not a number.
    * @throws {RangeError} If an option is out of range.
    */
@@ -125,15 +132,17 @@ export class CosineLearningRate implements LearningRate {
     this.#options = options;
   }
 
+  /** The learning rate of the next step. */
   get value(): number {
     const { base, peak, warmUp, min, steps } = this.#options;
     const rise = warmUp > 0 ? (peak - base) / warmUp : 0;
     const after = this.#steps - warmUp - 1;
-    if (after <= 0) return base + this.#steps * rise;
+    if (after <= 0) return warmUp > 0 ? base + this.#steps * rise : peak;
     const share = Math.min(1, after / (steps - warmUp));
     return Math.max(min, (peak + rise) * (1 + Math.cos(Math.PI * share)) / 2);
   }
 
+  /** All that it depends on but its options. */
   get state(): readonly number[] {
     return [this.#steps];
   }
@@ -142,6 +151,7 @@ export class CosineLearningRate implements LearningRate {
     [this.#steps = 0] = state;
   }
 
+  /** Goes on to the next step. */
   advance(): void {
     this.#steps++;
   }

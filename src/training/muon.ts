@@ -82,6 +82,7 @@ export class Muon implements Optimizer, Disposable {
     this.#others = new AdamW({ weightDecay });
   }
 
+  /** How many steps were done. */
   get steps(): number {
     return this.#others.steps;
   }
@@ -91,6 +92,7 @@ export class Muon implements Optimizer, Disposable {
     return new Map([...this.#momentum, ...this.#others.memory]);
   }
 
+  /** Goes on from where another was. */
   restore(steps: number, memory: ReadonlyMap<TrainableTensor, OptimizerMemory>): void {
     this.#momentum.clear();
     for (const [parameter, { momentum }] of memory) {
@@ -99,6 +101,14 @@ export class Muon implements Optimizer, Disposable {
     this.#others.restore(steps, memory);
   }
 
+  /**
+   * Changes parameters by their gradients.
+   *
+   * @param gradients Those of a `DiffusionLoss`, or a `GradientSum`.
+   * @returns The norm of all gradients before it was cut.
+   * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
+   *   parameter has been changed.
+   */
   async step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number> {
     checkNumber({ task: "step Muon", name: "learningRate" }, learningRate, { min: 0 });
     const clipped = await clipGradients(gradients, this.#options.maxGradNorm);

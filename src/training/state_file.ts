@@ -4,11 +4,12 @@
  * @module
  */
 
-import { STORED_DTYPES } from "../base/dtypes.ts";
+import type { StoredDType } from "../base/dtypes.ts";
 import { typedArray } from "../checkpoints/arrays.ts";
 import { openFolder } from "../checkpoints/folders.ts";
 import { openSafetensors } from "../checkpoints/safetensors.ts";
 import { type ArrayToWrite, writeSafetensors } from "../checkpoints/safetensors_writer.ts";
+import { hasCode } from "../files/file_system.ts";
 import { fileSystem } from "../files/find_file_system.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
@@ -33,11 +34,17 @@ export interface SavedState {
 
 /** Whether a folder holds a state. */
 export async function hasState(folder: string): Promise<boolean> {
-  const disk = await fileSystem(`read ${folder}`);
+  return await isThere(joinPath(folder, STATE_FILE));
+}
+
+/** Whether there is a file. */
+export async function isThere(path: string): Promise<boolean> {
+  const disk = await fileSystem(`read ${path}`);
   try {
-    return (await disk.stat(joinPath(folder, STATE_FILE))).isFile;
-  } catch {
-    return false;
+    return (await disk.stat(path)).isFile;
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
   }
 }
 
@@ -91,7 +98,7 @@ async function removeLeftOvers(path: string): Promise<void> {
   }
 }
 
-function dtypeOf(array: StateArray | Uint8Array): keyof typeof STORED_DTYPES {
+function dtypeOf(array: StateArray | Uint8Array): StoredDType {
   if (array instanceof Float32Array) return "F32";
   if (array instanceof Float64Array) return "F64";
   return array instanceof Uint32Array ? "U32" : "U8";

@@ -4,8 +4,15 @@
  * @module
  */
 
-import { checkFunction, checkInteger, checkNumber, checkSignal } from "../base/check.ts";
+import {
+  checkFunction,
+  checkInteger,
+  checkNumber,
+  checkSignal,
+  describeValue,
+} from "../base/check.ts";
 import type { WeightDType } from "../base/dtypes.ts";
+import { promptNotes } from "../conditioning/prompt_notes.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
@@ -13,7 +20,7 @@ import { createSha256 } from "../hub/sha256.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { readPictureFolder } from "./picture_folder.ts";
-import { hasState, readState, writeState } from "./state_file.ts";
+import { hasState, isThere, readState, writeState } from "./state_file.ts";
 import { TrainableModel, type TrainableModelOptions } from "./trainable_model.ts";
 import { Trainer, type TrainerOptions, trainerSettings } from "./trainer.ts";
 import type { TrainingStep } from "./trainer_state.ts";
@@ -26,6 +33,11 @@ export type TrainEvent =
     readonly type: "encode";
     readonly done: number;
     readonly total: number;
+  }
+  | {
+    /** Something to know before training begins. */
+    readonly type: "note";
+    readonly message: string;
   }
   | {
     /** Training goes on from a state that was saved. */
@@ -79,6 +91,9 @@ export interface TrainOptions {
 /** Where a training keeps what is not of the model, below its folder. */
 export const TRAINING_FOLDER = "training";
 
+/** Settings that may change where training goes on. */
+const MAY_CHANGE: readonly string[] = ["steps", "learningRate", "warmUp"];
+
 /** Seed of the samples: that they change shows what is learned. */
 const SAMPLE_SEED = 1;
 
@@ -111,6 +126,7 @@ export async function train(
   options: TrainOptions,
 ): Promise<void> {
   const run = runOf(options);
+  await expectOurs(run);
   const list = typeof pictures === "string" ? await readPictureFolder(pictures) : pictures;
   await using model = await TrainableModel.fromPretrained(options.from, {
     ...options.load,
@@ -121,10 +137,27 @@ export async function train(
     signal,
     onProgress: (done, total) => onEvent({ type: "encode", done, total }),
   });
+  const captions = new Set(examples.map(({ caption }) => caption));
+  const cut = promptNotes([...captions], { tokenizer: model.components.tokenizer });
+  const more = cut.length > 1 ? `, and ${cut.length - 1} more like this` : "";
+  if (cut[0]) onEvent({ type: "note", message: cut[0].message + more });
   using trainer = await Trainer.create(model, examples, options.trainer);
   const training = new Training(trainer, examples, run);
   await training.resume();
   await training.run();
+}
+
+/**
+ * Refuses a folder that holds the model of something else, which would be lost.
+ *
+ * @throws {RangeError} If it does.
+ */
+async function expectOurs({ out, folder }: Run): Promise<void> {
+  if (await hasState(folder) || !await isThere(joinPath(out, "model_index.json"))) return;
+  throw new RangeError(
+    `Cannot train: out is ${describeValue(out)}, which holds a model and no state of a training, ` +
+      `expected a new folder`,
+  );
 }
 
 /** The options of a run with their defaults. */
@@ -157,6 +190,7 @@ class Training {
   readonly #trainer: Trainer;
   readonly #run: Run;
   readonly #settings: Readonly<Record<string, unknown>>;
+  readonly #captions: readonly string[];
   readonly #prompts: readonly string[];
   #saved = performance.now();
   #savedStep = 0;
@@ -165,7 +199,8 @@ class Training {
     this.#trainer = trainer;
     this.#run = run;
     this.#settings = settingsOf(trainer, examples);
-    this.#prompts = run.prompts ?? someCaptions(examples);
+    this.#captions = [...new Set(examples.map(({ caption }) => caption))];
+    this.#prompts = run.prompts ?? someOf(this.#captions);
   }
 
   get #step(): number {
@@ -182,7 +217,7 @@ class Training {
     if (!await hasState(folder)) return;
     const { settings, arrays } = await readState(folder);
     for (const [name, value] of Object.entries(this.#settings)) {
-      if (settings[name] === value) continue;
+      if (settings[name] === value || MAY_CHANGE.includes(name)) continue;
       throw new RangeError(
         `Cannot go on with the training in ${folder}: ${name} is ${value}, expected ` +
           `${settings[name]} as when it began`,
@@ -204,7 +239,10 @@ class Training {
       const step = await this.#trainer.step();
       onEvent({ type: "step", ...step, steps: this.#steps });
       if (performance.now() - this.#saved >= 1000 * saveSeconds) await this.#save();
-      if (this.#step % sampleEvery === 0 && this.#step < this.#steps) await this.#writeModel();
+      if (this.#step % sampleEvery === 0 && this.#step < this.#steps) {
+        await this.#save();
+        await this.#writeModel();
+      }
     }
     await this.#save();
     await this.#writeModel();
@@ -226,7 +264,7 @@ class Training {
     const { model } = this.#trainer;
     await this.#trainer.exchangeAverages();
     try {
-      await model.savePretrained(out, { dtype });
+      await model.savePretrained(out, { dtype, learned: this.#captions });
     } finally {
       await this.#trainer.exchangeAverages();
     }
@@ -254,8 +292,7 @@ function settingsOf(
 }
 
 /** Captions, evenly spaced among all. */
-function someCaptions(examples: readonly TrainingExample[]): string[] {
-  const captions = [...new Set(examples.map(({ caption }) => caption))];
+function someOf(captions: readonly string[]): string[] {
   const count = Math.min(MOST_SAMPLES, captions.length);
   return Array.from(
     { length: count },

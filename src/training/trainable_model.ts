@@ -7,7 +7,7 @@
 import type { Backend } from "../backends/backend.ts";
 import { createBackend, type CreateBackendOptions } from "../backends/select.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
-import { type KnownNames, readKnownNames } from "../conditioning/known_names.ts";
+import { KnownNames, NAMES_FILE, readKnownNames } from "../conditioning/known_names.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import {
@@ -112,13 +112,31 @@ export class TrainableModel implements AsyncDisposable {
    * Saves all components in the layout of diffusers, with the parameters as they are.
    *
    * @param path Path of the folder; files in it are replaced when all are complete.
+   * @param learned What the model has learned to draw beside the names that it knew, if it has such.
    */
-  async savePretrained(path: string, options: SaveModelOptions = {}): Promise<void> {
-    await savePipeline({ components: this.components, names: this.#names }, path, options);
+  async savePretrained(
+    path: string,
+    { learned = [], ...options }: SaveModelOptions & { readonly learned?: readonly string[] } = {},
+  ): Promise<void> {
+    const names = this.#names && withNames(this.#names, learned);
+    await savePipeline({ components: this.components, names }, path, options);
   }
 
   /** Frees the memory. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owned.disposeAsync();
   }
+}
+
+/** Category of the names that were learned. */
+const LEARNED = "Trained";
+
+/** Most names that are learned: more would make a long file. */
+const MOST_LEARNED = 10_000;
+
+/** Names and those that were learned. */
+function withNames(names: KnownNames, learned: readonly string[]): KnownNames {
+  const all = new Set([...names.categories[LEARNED] ?? [], ...learned.slice(0, MOST_LEARNED)]);
+  const lists = { ...names.categories, [LEARNED]: [...all] };
+  return new KnownNames({ description: NAMES_FILE, values: { ...names.json, names: lists } });
 }

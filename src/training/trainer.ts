@@ -49,6 +49,9 @@ export interface TrainerOptions {
   readonly seed?: Seed | undefined;
 }
 
+/** What to do where numbers are not finite. */
+const ADVICE = "a lower learning rate may help";
+
 /** The options with their defaults. */
 export type TrainerSettings = {
   readonly [K in keyof TrainerOptions]-?: NonNullable<TrainerOptions[K]>;
@@ -149,7 +152,9 @@ export class Trainer implements Disposable {
       await sum.add(this.#loss.gradients);
     }
     const rate = learningRate.value;
-    const gradNorm = await optimizer.step(sum.gradients, rate);
+    const gradNorm = await optimizer.step(sum.gradients, rate).catch((cause: Error) => {
+      throw new RangeError(`Cannot train: in step ${step}: ${cause.message}; ${ADVICE}`, { cause });
+    });
     await average.update();
     learningRate.advance(loss);
     const done = { step, loss, gradNorm, learningRate: rate };
@@ -282,7 +287,6 @@ function makeLoss(
 function checkFinite(step: number, name: string, value: number): void {
   if (Number.isFinite(value)) return;
   throw new RangeError(
-    `Cannot train: the ${name} of step ${step} is ${value}, expected a finite number; a lower ` +
-      `learning rate may help`,
+    `Cannot train: the ${name} of step ${step} is ${value}, expected a finite number; ${ADVICE}`,
   );
 }

@@ -35,6 +35,11 @@ export class GoldenArrays {
     return this.#typed(name) as Int32Array;
   }
 
+  /** Numbers of any type. */
+  numbers(name: string): number[] {
+    return Array.from(this.#typed(name) as ArrayLike<number>);
+  }
+
   #typed(name: string) {
     const array = this.#arrays.get(name);
     if (array === undefined) throw new RangeError(`there is no array ${name}`);
@@ -53,13 +58,14 @@ export function goldenBatch(golden: GoldenArrays, prefix = ""): DiffusionBatch {
   };
 }
 
-/** The transformer with parameters that can be trained. */
+/** The transformer of a folder of golden data with parameters that can be trained. */
 export async function goldenTransformer(
   backend: Backend,
+  folder: URL = FOLDER,
 ): Promise<{ transformer: Transformer2DModel; parameters: TrainableParameters }> {
-  const text = await Deno.readTextFile(new URL("config.json", FOLDER));
+  const text = await Deno.readTextFile(new URL("config.json", folder));
   const config = await readConfig(memoryFolder({ "config.json": text }, "training"), "config.json");
-  const bytes = await Deno.readFile(new URL("diffusion_pytorch_model.safetensors", FOLDER));
+  const bytes = await Deno.readFile(new URL("diffusion_pytorch_model.safetensors", folder));
   const weights = await openSafetensors(memoryFile("training", bytes));
   const parameters = new TrainableParameters();
   const transformer = await Transformer2DModel.create(backend, config, weights, { parameters });

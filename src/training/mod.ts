@@ -94,7 +94,11 @@ export type { Optimizer, OptimizerMemory, ParameterGradient } from "./optimizer.
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
 export { readPictureFolder } from "./picture_folder.ts";
 export { train, type TrainEvent, type TrainOptions } from "./train.ts";
-export { TrainableModel, type TrainableModelOptions } from "./trainable_model.ts";
+export {
+  TrainableModel,
+  type TrainableModelOptions,
+  type TrainedComponents,
+} from "./trainable_model.ts";
 export { TrainableParameters, type TrainableTensor } from "./trainable_parameters.ts";
 export { Trainer, type TrainerOptions, type TrainerSettings } from "./trainer.ts";
 export type { StateArray, StateArrays, TrainingStep } from "./trainer_state.ts";

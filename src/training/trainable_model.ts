@@ -10,11 +10,7 @@ import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { KnownNames, NAMES_FILE, readKnownNames } from "../conditioning/known_names.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { SaveModelOptions } from "../models/model.ts";
-import {
-  type ComponentName,
-  disposeComponents,
-  type PipelineComponents,
-} from "../pipeline/components.ts";
+import { disposeComponents, type PipelineComponents } from "../pipeline/components.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
 import { embeddedModel } from "../pipeline/session.ts";
@@ -26,16 +22,18 @@ export interface TrainableModelOptions extends OpenFolderOptions, CreateBackendO
   readonly backend?: Backend | undefined;
 }
 
-/** The components whose parameters change. */
-const TRAINED = ["transformer", "learnedClassifierFreeSamplingEmbeddings"] as const;
-
-/** Name of a component that is trained. */
-type TrainedName = typeof TRAINED[number];
+/** The parameters that change, by component. */
+export interface TrainedComponents {
+  /** Those of the transformer. */
+  readonly transformer: TrainableParameters;
+  /** Those of what stands for no prompt; none where nothing is learned for that. */
+  readonly learnedClassifierFreeSamplingEmbeddings: TrainableParameters;
+}
 
 /** What a model consists of. */
 interface Parts {
   readonly components: PipelineComponents;
-  readonly parameters: Readonly<Record<TrainedName, TrainableParameters>>;
+  readonly parameters: TrainedComponents;
   readonly names: KnownNames | undefined;
   readonly description: string;
   readonly owned: AsyncDisposableStack;
@@ -49,7 +47,7 @@ export class TrainableModel implements AsyncDisposable {
   /** The components, to record losses of; to draw with them, save them and load what was saved. */
   readonly components: PipelineComponents;
   /** Parameters of the components that are trained. */
-  readonly parameters: Readonly<Record<TrainedName, TrainableParameters>>;
+  readonly parameters: TrainedComponents;
   /** What it was loaded from: a path or URL. */
   readonly description: string;
   readonly #names: KnownNames | undefined;
@@ -99,13 +97,9 @@ export class TrainableModel implements AsyncDisposable {
 
   /** All parameters that are trained, by names that no two have in common. */
   get tensors(): ReadonlyMap<string, TrainableTensor> {
-    return new Map(
-      TRAINED.flatMap((component: ComponentName & TrainedName) =>
-        this.parameters[component].tensors.map((tensor) =>
-          [`${component}.${tensor.arrays[0]![0]}`, tensor] as const
-        )
-      ),
-    );
+    const named = (component: string, { tensors }: TrainableParameters) =>
+      tensors.map((tensor) => [`${component}.${tensor.arrays[0]![0]}`, tensor] as const);
+    return new Map(Object.entries(this.parameters).flatMap(([name, own]) => named(name, own)));
   }
 
   /**

@@ -152,7 +152,8 @@ export class Trainer implements Disposable {
       await sum.add(this.#loss.gradients);
     }
     const rate = learningRate.value;
-    const gradNorm = await optimizer.step(sum.gradients, rate).catch((cause: Error) => {
+    const gradNorm = await optimizer.step(sum.gradients, rate).catch((cause: unknown) => {
+      if (!(cause instanceof RangeError)) throw cause;
       throw new RangeError(`Cannot train: in step ${step}: ${cause.message}; ${ADVICE}`, { cause });
     });
     await average.update();
@@ -162,25 +163,22 @@ export class Trainer implements Disposable {
     return done;
   }
 
-  /** Computes the loss of a batch and its gradients, as in algorithm 1. */
+  /** Computes the loss of a batch and its gradients: the lines of algorithm 1. */
   async #computeGradients(batchNumber: number): Promise<number> {
     const { generator, timesteps: sampler } = this.#parts;
-    const { batch } = this.settings;
     const { scheduler, transformer } = this.model.components;
+    // Pairs of images x_0 and texts y.
     const { x0, encoderHiddenStates, dropped } = await this.#drawExamples(batchNumber);
-    const { timesteps, probabilities } = sampler.draw(generator, batch);
+    // t, of which the losses so far say how likely each is.
+    const { timesteps, probabilities } = sampler.draw(generator, this.settings.batch);
+    // x_t ~ q(x_t | x_0).
     const classes = transformer.config.numVectorEmbeds;
     const noise = new Float32Array(x0.length * classes);
     generator.fill(noise);
     const xt = noisedTokens(scheduler, { x0, timesteps, noise, classes });
-    const { loss, bounds } = await this.#loss.compute({
-      x0,
-      xt,
-      encoderHiddenStates,
-      dropped,
-      timesteps,
-      probabilities,
-    });
+    // L_0 if t = 1 (here 0), else L_(t−1), and λ L_x0; with their gradients.
+    const batch = { x0, xt, encoderHiddenStates, dropped, timesteps, probabilities };
+    const { loss, bounds } = await this.#loss.compute(batch);
     sampler.update(timesteps, bounds);
     return loss;
   }

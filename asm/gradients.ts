@@ -83,8 +83,8 @@ export function activateGradient(command: ElementsCommand, control: Control): vo
 }
 
 /** What gradients of operations on rows need. */
-// For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax all are (rows,
-// columns) and x is its result
+// For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax, where x is its
+// result, and for normalizeRows all are (rows, columns)
 @unmanaged
 export class RowsGradientCommand {
   opcode: i32;

@@ -15,8 +15,11 @@ import type { ConvWeight, LinearWeight } from "./weights.ts";
 import type {
   Activation,
   AttentionOptions,
+  ConvGradientOptions,
+  ConvSampling,
   DataOf,
   DeviceInfo,
+  DistanceKind,
   DType,
   HeldMemory,
   HostArray,
@@ -24,19 +27,7 @@ import type {
   RunOptions,
 } from "./values.ts";
 
-export type {
-  Activation,
-  AttentionOptions,
-  DataOf,
-  DeviceInfo,
-  DeviceType,
-  DType,
-  HeldMemory,
-  HostArray,
-  MemoryUse,
-  RunOptions,
-} from "./values.ts";
-export { SCHEDULE_COLUMNS } from "./values.ts";
+export * from "./values.ts";
 export type { ConvWeight, LinearWeight } from "./weights.ts";
 
 /** An array in the memory of a device. */
@@ -85,11 +76,7 @@ export interface Columns {
 }
 
 /** Options of {@linkcode Frame.conv2d}. */
-export interface ConvOptions {
-  /** 1 (padding keeps the size) or 2 (one row of zeros below, one column to the right). Default 1. */
-  readonly stride?: 1 | 2;
-  /** Doubles height and width by nearest neighbour before convolving. Default false. */
-  readonly upsample?: boolean;
+export interface ConvOptions extends ConvSampling {
   /** Tensor of the result's size, another one than the argument, that the result is added to, in place. */
   readonly addTo?: Tensor;
 }
@@ -163,19 +150,19 @@ export interface SampleStepOptions extends PosteriorOptions {
 /** Options of {@linkcode Frame.predictStart}. */
 export type PredictStartOptions = Pick<SampleStepOptions, "guidanceScale" | "truncationRate">;
 
-/** Options of {@linkcode GradientOperations.pack}. */
+/** Options of {@linkcode GradientOperations.pack} and `packConv`. */
 export interface PackOptions {
   /** One bias for each column of the result. Default: none. */
   readonly bias?: Tensor;
-  /** Whether `matrix` is Wᵀ. Default false. */
+  /** Whether what is given is the transpose; of a convolution see `packConv`. Default false. */
   readonly transpose?: boolean;
 }
 
-/** Result of {@linkcode GradientOperations.layerNormGradient}. */
-export interface LayerNormGradients {
+/** Result of {@linkcode GradientOperations.layerNormGradient} and `groupNormGradient`. */
+export interface NormGradients {
   /** Gradient by x. */
   readonly x: Tensor;
-  /** (rows, 2 · columns): for each row the gradient by its factors, then that by its shifts. */
+  /** For each row, or each image, the gradients by the factors of its columns, then by their shifts. */
   readonly affine: Tensor;
 }
 
@@ -208,6 +195,11 @@ export interface DiffusionLossTargets {
 export interface GradientOperations {
   /** The weight (outFeatures, inFeatures) of a linear layer, in the memory of the frame, as float32. */
   pack(matrix: Tensor, options?: PackOptions): LinearWeight;
+  /**
+   * The weight of a convolution, as float32: `weight` is (outChannels, inChannels, k, k). With `transpose`
+   * it is that of the adjoint convolution, from outChannels to inChannels, with rows and columns turned round.
+   */
+  packConv(weight: Tensor, options?: PackOptions): ConvWeight;
   /** x + y, of the same number of elements: the shape of x. */
   add(x: Tensor, y: Tensor): Tensor;
   /**
@@ -228,7 +220,24 @@ export interface GradientOperations {
     x: Tensor,
     dy: Tensor,
     options: LayerNormOptions | AdaLayerNormOptions,
-  ): LayerNormGradients;
+  ): NormGradients;
+  /** Gradients of `groupNorm` by x, and for each image by the factors and shifts of channels. */
+  groupNormGradient(x: Tensor, dy: Tensor, options: GroupNormOptions): NormGradients;
+  /** Gradient of `normalizeRows` by x. */
+  normalizeRowsGradient(x: Tensor, dy: Tensor): Tensor;
+  /** Gradient of `conv2d` of x by the weight, (outChannels, inChannels, kernelSize, kernelSize). */
+  conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor;
+  /**
+   * Pixel (i, j) of x (batch, ⌊height / 2⌋, ⌊width / 2⌋, channels) at (2i + 1, 2j + 1), zeros elsewhere:
+   * convolved by the transposed weight, that is the adjoint of a convolution of stride 2.
+   */
+  dilate(x: Tensor, height: number, width: number): Tensor;
+  /** Sums of 2×2 pixels, the adjoint of doubling: (batch, 2h, 2w, channels) → (batch, h, w, channels). */
+  sumBlocks(x: Tensor): Tensor;
+  /** |x − y| or (x − y)², elementwise, of the same number of elements: the shape of x. */
+  distance(x: Tensor, y: Tensor, kind: DistanceKind): Tensor;
+  /** Gradient of `distance` by x: dy · sign(x − y) or 2 dy (x − y). */
+  distanceGradient(x: Tensor, y: Tensor, dy: Tensor, kind: DistanceKind): Tensor;
   /**
    * Gradients of `attention`. Queries, keys and values have to fill the tensors that they lie in, without
    * sharing columns.

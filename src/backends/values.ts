@@ -47,6 +47,9 @@ export type Activation =
   /** x · Φ(x), by the error function. */
   | "gelu";
 
+/** A difference of two numbers: its absolute value, `"l1"`, or its square, `"l2"`. */
+export type DistanceKind = "l1" | "l2";
+
 /**
  * Columns of a schedule table: float32 logarithms of the probabilities of a step to a row (α, β, γ) and
  * of all steps up to it (cumulative). Of the last row only the cumulative ones count: those of no noise.
@@ -97,4 +100,18 @@ export interface AttentionOptions {
   readonly scale: number;
   /** Whether a query sees only keys up to its own position; as many queries as keys. Default false. */
   readonly causal?: boolean;
+}
+
+/** How `Frame.conv2d` goes from pixel to pixel. */
+export interface ConvSampling {
+  /** 1 (padding keeps the size) or 2 (one row of zeros below, one column to the right). Default 1. */
+  readonly stride?: 1 | 2;
+  /** Doubles height and width by nearest neighbour before convolving. Default false. */
+  readonly upsample?: boolean;
+}
+
+/** Options of `Frame.conv2dWeightGradient`. */
+export interface ConvGradientOptions extends ConvSampling {
+  /** Side of the square kernel. */
+  readonly kernelSize: 1 | 3;
 }

@@ -36,8 +36,8 @@ export interface ParameterDeclaration<T> {
   readonly groups: readonly ArrayShapes[];
   /** Makes it of all its arrays, as a checkpoint holds them. */
   readonly make: MakeParameter<T>;
-  /** Makes it of one tensor for each group; undefined if gradients cannot go through it. */
-  readonly record: RecordParameter<T> | undefined;
+  /** Makes it of one tensor for each group. */
+  readonly record: RecordParameter<T>;
 }
 
 /** Place of a parameter that is loaded later. */

@@ -176,14 +176,13 @@ export class Parameters implements Disposable {
     outChannels: number,
     kernelSize: 1 | 3,
   ): Parameter<ConvWeight> {
-    const shapes: ArrayShapes = [
-      [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
-      [`${name}.bias`, [outChannels]],
-    ];
     return this.declare({
-      groups: [shapes],
+      groups: [
+        [[`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]]],
+        [[`${name}.bias`, [outChannels]]],
+      ],
       make: (backend, [weight, bias]) => backend.convWeight(weight!, bias!),
-      record: undefined,
+      record: (frame, [weight, bias]) => frame.packConv(weight!, { bias: bias! }),
     });
   }
 

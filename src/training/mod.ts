@@ -74,6 +74,7 @@ export {
   type DiffusionLossResult,
   type TensorGradient,
 } from "./diffusion_loss.ts";
+export { EmaCodebook, type EmaCodebookOptions } from "./ema_codebook.ts";
 export {
   ExponentialMovingAverage,
   type ExponentialMovingAverageOptions,
@@ -108,3 +109,4 @@ export {
   type TrainingExample,
   type TrainingPicture,
 } from "./training_examples.ts";
+export { VQLoss, type VQLossOptions, type VQLossResult } from "./vq_loss.ts";

@@ -9,6 +9,7 @@ import type { ConvWeight, HostArray, LinearWeight } from "../backend.ts";
 import {
   checkConvWeight,
   checkLinearWeight,
+  type ConvSizes,
   float32Values,
   kernelChannelsLast,
 } from "../host_arrays.ts";
@@ -196,41 +197,61 @@ export class WasmConvWeight implements ConvWeight {
   readonly matrix: WasmLinearWeight;
   /** A pixel of zeros, for the padding. */
   readonly zero: Addressed;
-  readonly #blocks: Blocks;
+  readonly #memory: { dispose(): void };
   #winogradPanels: Addressed | undefined;
 
-  constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
-    const { hollow } = backend.memory;
-    const sizes = checkConvWeight(weight, bias, { hollow });
-    const { outChannels, inChannels, kernelSize } = sizes;
-    this.backend = backend;
+  /**
+   * A weight whose matrix is there.
+   *
+   * @param memory That of `zero`; blocks of a weight that stays as it is.
+   */
+  constructor(
+    { outChannels, inChannels, kernelSize }: ConvSizes,
+    matrix: WasmLinearWeight,
+    zero: Addressed,
+    memory: { dispose(): void },
+  ) {
+    this.backend = matrix.backend;
     this.outChannels = outChannels;
     this.inChannels = inChannels;
     this.kernelSize = kernelSize;
+    this.matrix = matrix;
+    this.zero = zero;
+    this.#memory = memory;
+  }
+
+  /** Packs an array of a checkpoint. */
+  static pack(backend: WasmHost, weight: HostArray, bias: HostArray): WasmConvWeight {
+    const { hollow } = backend.memory;
+    const sizes = checkConvWeight(weight, bias, { hollow });
+    const { outChannels, inChannels, kernelSize } = sizes;
     const values = float32Values(weight);
     const data = hollow ? values : kernelChannelsLast(values, sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
-    this.matrix = packLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
-    this.#blocks = new Blocks(backend);
+    const matrix = packLinearWeight(backend, [{ dtype: "f32", data, shape }], [bias], "fp32");
+    const blocks = new Blocks(backend);
     try {
-      this.zero = this.#blocks.allocate(4 * inChannels);
+      const zero = blocks.allocate(4 * inChannels);
+      backend.memory.clear(zero.address, 4 * inChannels);
+      return new WasmConvWeight(sizes, matrix, zero, blocks);
     } catch (error) {
-      this.matrix.dispose();
+      matrix.dispose();
       throw error;
     }
-    backend.memory.clear(this.zero.address, 4 * inChannels);
   }
 
   /**
    * The weight transformed for Winograd's convolution, which is made when it is first asked
    * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
-   * does not pay, or does not fit into the memory.
+   * does not pay, does not fit into the memory, or would have to be made anew in each run.
    */
   winogradPanels(): Addressed | undefined {
-    if (this.#winogradPanels === undefined && suitsWinograd(this)) {
+    const memory = this.#memory;
+    const isFixed = memory instanceof Blocks;
+    if (this.#winogradPanels === undefined && isFixed && suitsWinograd(this)) {
       const { backend, matrix, outChannels, inChannels } = this;
       try {
-        const panels = this.#blocks.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
+        const panels = memory.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
         backend.kernels.packWinograd(
           matrix.panels.address,
           outChannels,
@@ -252,7 +273,7 @@ export class WasmConvWeight implements ConvWeight {
 
   dispose(): void {
     this.matrix.dispose();
-    this.#blocks.dispose();
+    this.#memory.dispose();
   }
 
   [Symbol.dispose](): void {

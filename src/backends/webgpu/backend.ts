@@ -107,7 +107,7 @@ export class WebGpuBackend implements Backend {
     this.#device.assertUsable();
     return this.#device.watched(
       "convWeight",
-      () => new WebGpuConvWeight(this, this.#device, weight, bias),
+      () => WebGpuConvWeight.upload(this, this.#device, weight, bias),
     );
   }
 

@@ -13,6 +13,14 @@ interface NodeStatus {
   readonly size: number;
 }
 
+/** What is used of `fs.Dirent`. */
+interface NodeEntry {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
 /** What is used of `fs/promises`'s `FileHandle`. */
 interface NodeFile {
   stat(): Promise<NodeStatus>;
@@ -37,6 +45,7 @@ interface NodeFiles {
   lstat(path: string): Promise<NodeStatus>;
   open(path: string, flags: string): Promise<NodeFile>;
   rename(from: string, to: string): Promise<void>;
+  readdir(path: string, options: { readonly withFileTypes: true }): Promise<readonly NodeEntry[]>;
   mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<unknown>;
   rmdir(path: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -63,6 +72,13 @@ export function nodeFileSystem(): FileSystem | undefined {
     lstat: async (path) => statusOf(await files.lstat(path)),
     open: async (path, mode) => new PositionedFile(await files.open(path, flagsOf(mode))),
     rename: (from, to) => files.rename(from, to),
+    async *readDir(path) {
+      for (const entry of await files.readdir(path, { withFileTypes: true })) {
+        const { name } = entry;
+        const isSymlink = entry.isSymbolicLink();
+        yield { name, isFile: entry.isFile(), isDirectory: entry.isDirectory(), isSymlink };
+      }
+    },
     async mkdir(path, options) {
       await files.mkdir(path, options);
     },

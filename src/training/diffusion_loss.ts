@@ -19,7 +19,9 @@ import {
 import { elementCount } from "../base/shapes.ts";
 import type { Transformer2DModel } from "../models/transformer_2d.ts";
 import { type NoiseSchedules, scheduleRows } from "../schedulers/noise_schedules.ts";
-import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
+import { CaptionEmbeddings, type UnconditionalEmbeddings } from "./caption_embeddings.ts";
+import type { ParameterGradient } from "./optimizer.ts";
+import type { TrainableParameters } from "./trainable_parameters.ts";
 
 /** Options of {@linkcode DiffusionLoss}. */
 export interface DiffusionLossOptions {
@@ -33,11 +35,15 @@ export interface DiffusionLossOptions {
   readonly adaptiveAuxiliaryLoss?: boolean | undefined;
   /** Weights of pixels whose x_t is the mask, and of others. Default 1 and 1. */
   readonly maskWeight?: readonly [masked: number, others: number] | undefined;
+  /** What is trained to take the place of captions that are dropped. Default: none are. */
+  readonly unconditional?: UnconditionalEmbeddings | undefined;
 }
 
-/** The options with their defaults. */
+/** The options of numbers with their defaults. */
 type Settings = {
-  readonly [K in keyof DiffusionLossOptions]-?: NonNullable<DiffusionLossOptions[K]>;
+  readonly [K in Exclude<keyof DiffusionLossOptions, "unconditional">]-?: NonNullable<
+    DiffusionLossOptions[K]
+  >;
 };
 
 /** A batch of images with noise. */
@@ -48,6 +54,8 @@ export interface DiffusionBatch {
   readonly xt: Int32Array;
   /** (batch, length, crossAttentionDim): what the images are conditioned on. */
   readonly encoderHiddenStates: Float32Array;
+  /** (batch): whether the caption of each image is dropped, for `unconditional`. Default: none is. */
+  readonly dropped?: readonly boolean[] | undefined;
   /** (batch): the timestep of each image. */
   readonly timesteps: Int32Array;
   /** (batch): the probability that this timestep was drawn with. */
@@ -68,11 +76,9 @@ export interface DiffusionLossResult {
   readonly auxiliary: Float64Array;
 }
 
-/** A parameter and the gradient of the loss by it. */
-export interface ParameterGradient {
-  /** The parameter. */
-  readonly parameter: TrainableTensor;
-  /** Its gradient, in the memory of the {@linkcode DiffusionLoss}. */
+/** A parameter and the gradient of the loss by it, in the memory of the {@linkcode DiffusionLoss}. */
+export interface TensorGradient extends ParameterGradient {
+  /** The gradient. */
   readonly gradient: Tensor;
 }
 
@@ -80,7 +86,7 @@ export interface ParameterGradient {
 interface BatchTensors {
   readonly x0: Tensor<"i32">;
   readonly xt: Tensor<"i32">;
-  readonly encoderHiddenStates: Tensor;
+  readonly captions: CaptionEmbeddings;
   readonly timesteps: Tensor<"i32">;
   readonly weights: Tensor;
 }
@@ -97,7 +103,7 @@ interface BatchTensors {
  */
 export class DiffusionLoss implements Disposable {
   /** The gradients of the last batch; parameters that the loss does not depend on are left out. */
-  readonly gradients: readonly ParameterGradient[];
+  readonly gradients: readonly TensorGradient[];
   readonly #frame: Frame;
   readonly #terms: Tensor;
   readonly #tensors: BatchTensors;
@@ -125,10 +131,12 @@ export class DiffusionLoss implements Disposable {
     this.#frame = transformer.backend.frame();
     try {
       const tape = new TapeFrame(this.#frame);
-      this.#tensors = batchTensors(tape, transformer, this.#options);
+      const { unconditional } = options;
       parameters.record(tape);
+      unconditional?.parameters.record(tape);
+      this.#tensors = batchTensors(tape, transformer, this.#options, unconditional);
       this.#terms = recordTerms(tape, transformer, schedules, this.#tensors);
-      const { tensors } = parameters;
+      const tensors = [...parameters.tensors, ...unconditional?.parameters.tensors ?? []];
       const gradients = backward(
         tape,
         { result: this.#terms, gradient: this.#tensors.weights },
@@ -157,10 +165,10 @@ export class DiffusionLoss implements Disposable {
   ): Promise<DiffusionLossResult> {
     this.#check(batch);
     const weights = this.#weights(batch);
-    const { x0, xt, encoderHiddenStates, timesteps } = this.#tensors;
+    const { x0, xt, captions, timesteps } = this.#tensors;
+    captions.write(batch.encoderHiddenStates, batch.dropped);
     x0.write(batch.x0);
     xt.write(batch.xt);
-    encoderHiddenStates.write(batch.encoderHiddenStates);
     timesteps.write(batch.timesteps);
     this.#tensors.weights.write(weights);
     await this.#frame.run({ signal });
@@ -178,11 +186,11 @@ export class DiffusionLoss implements Disposable {
   }
 
   #check(batch: DiffusionBatch): void {
-    const { x0, encoderHiddenStates, timesteps } = this.#tensors;
+    const { x0, captions, timesteps } = this.#tensors;
     const [tokens, images] = [elementCount(x0.shape), elementCount(timesteps.shape)];
     checkValues("x0", batch.x0, tokens, { min: 0, max: this.#mask - 1 });
     checkValues("xt", batch.xt, tokens, { min: 0, max: this.#mask });
-    const context = elementCount(encoderHiddenStates.shape);
+    const context = elementCount(captions.context.shape);
     checkValues("encoderHiddenStates", batch.encoderHiddenStates, context, {});
     checkValues("timesteps", batch.timesteps, images, { min: 0, max: this.#numTrainTimesteps - 1 });
     checkValues("probabilities", batch.probabilities, images, { min: Number.MIN_VALUE, max: 1 });
@@ -281,13 +289,15 @@ function checkOptions(options: DiffusionLossOptions): Settings {
 function batchTensors(
   frame: Frame,
   { config }: Transformer2DModel,
-  { batch, length }: DiffusionLossOptions,
+  { batch, length }: Settings,
+  unconditional: UnconditionalEmbeddings | undefined,
 ): BatchTensors {
   const pixels = config.sampleSize ** 2;
+  const context = [batch, length, config.crossAttentionDim] as const;
   return {
     x0: frame.empty([batch, pixels], "i32"),
     xt: frame.empty([batch, pixels], "i32"),
-    encoderHiddenStates: frame.empty([batch, length, config.crossAttentionDim], "f32"),
+    captions: new CaptionEmbeddings(frame, context, unconditional),
     timesteps: frame.empty([batch], "i32"),
     weights: frame.empty([batch, pixels, 3], "f32"),
   };
@@ -298,7 +308,7 @@ function recordTerms(
   frame: Frame,
   transformer: Transformer2DModel,
   schedules: NoiseSchedules,
-  { x0, xt, encoderHiddenStates, timesteps }: BatchTensors,
+  { x0, xt, captions, timesteps }: BatchTensors,
 ): Tensor {
   const table = scheduleRows(schedules);
   const schedule = frame.empty(
@@ -306,7 +316,7 @@ function recordTerms(
     "f32",
   );
   schedule.write(table);
-  const context = transformer.recordContext(frame, encoderHiddenStates);
+  const context = transformer.recordContext(frame, captions.context);
   const logProbs = transformer.record(frame, { sample: xt, context, timestep: timesteps });
   return frame.diffusionLoss(logProbs, { x0, xt, schedule, row: timesteps });
 }

@@ -35,14 +35,22 @@ export function noisedTokens(
     const replaced = schedules.logCumprodBt[t]!;
     const kept = Math.log(Math.exp(schedules.logCumprodAt[t]!) + Math.exp(replaced));
     const masked = schedules.logCumprodCt[t]!;
-    let best = -Infinity;
-    let drawn = 0;
-    for (let k = 0; k < classes; k++) {
-      const u = noise[(image * classes + k) * pixels + i % pixels]!;
-      const logit = k === classes - 1 ? masked : k === token ? kept : replaced;
-      const score = logit - Math.log(-Math.log(u + 1e-30) + 1e-30);
-      if (score > best) [best, drawn] = [score, k];
+    const first = image * classes * pixels + i % pixels;
+    // Of classes with the same logarithm the one with the largest number wins.
+    let [other, most] = [-1, -1];
+    for (let k = 0; k < classes - 1; k++) {
+      const u = noise[first + k * pixels]!;
+      if (u > most && k !== token) [other, most] = [k, u];
     }
-    return drawn;
+    const score = (logit: number, k: number) =>
+      logit - Math.log(-Math.log(noise[first + k * pixels]! + 1e-30) + 1e-30);
+    const scores: [k: number, score: number][] = [
+      [token, score(kept, token)],
+      [classes - 1, score(masked, classes - 1)],
+    ];
+    if (other >= 0) scores.push([other, score(replaced, other)]);
+    scores.sort(([a], [b]) => a - b);
+    // The first of equals.
+    return scores.reduce((best, one) => one[1] > best[1] ? one : best)[0];
   });
 }

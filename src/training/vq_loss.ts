@@ -12,7 +12,7 @@ import { elementCount } from "../base/shapes.ts";
 import { channelsLast } from "../models/image_layout.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import { checkValues } from "./check_values.ts";
-import type { ParameterGradient } from "./diffusion_loss.ts";
+import type { ParameterGradient } from "./optimizer.ts";
 import type { TrainableParameters } from "./trainable_parameters.ts";
 import { recordVQTerms, type VQTerms, type VQTermWeights } from "./vq_terms.ts";
 

@@ -23,7 +23,7 @@ const CHUNK: i32 = 4096;
 export class ElementsCommand {
   opcode: i32;
   x: usize;
-  /** The second summand, or the gradient of the result; null if there is none. */
+  /** The second summand or factor, or the gradient of the result; null if there is none. */
   other: usize;
   out: usize;
   count: i32;
@@ -38,6 +38,18 @@ export function add(command: ElementsCommand, control: Control): void {
     for (let at = floats(chunk * CHUNK); at < last; at += 16) {
       const sum = f32x4.add(v128.load(command.x + at), v128.load(command.other + at));
       v128.store(command.out + at, sum);
+    }
+  }
+}
+
+/** out = x · other. `multiply` of tests/backends/naive/gradients.ts. */
+export function multiply(command: ElementsCommand, control: Control): void {
+  const chunks = ceilDiv(command.count, CHUNK);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const product = f32x4.mul(v128.load(command.x + at), v128.load(command.other + at));
+      v128.store(command.out + at, product);
     }
   }
 }
@@ -241,23 +253,27 @@ export class ScatterAddCommand {
 
 /** Columns of a chunk. */
 const SCATTER_COLUMNS: i32 = 64;
+/** Chunks of rows: of a table of more rows, a chunk has several, so that ids are not gone through too often. */
+const SCATTER_CHUNKS: i32 = 1024;
 
 /** out[r] = Σ of the rows of x whose id is r. `scatterAdd` of tests/backends/naive/gradients.ts. */
 export function scatterAdd(command: ScatterAddCommand, control: Control): void {
   const columns = command.columns, blocks = ceilDiv(columns, SCATTER_COLUMNS);
-  const chunks = command.outRows * blocks;
+  const rowBytes = floats(columns), chunkRows = ceilDiv(command.outRows, SCATTER_CHUNKS);
+  const chunks = ceilDiv(command.outRows, chunkRows) * blocks;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const row = chunk / blocks, first = chunk % blocks * SCATTER_COLUMNS;
-    const width = smaller(SCATTER_COLUMNS, columns - first);
-    const out = command.out + <usize> row * floats(columns) + floats(first);
-    memory.fill(out, 0, floats(width));
+    const first = chunk / blocks * chunkRows, offset = floats(chunk % blocks * SCATTER_COLUMNS);
+    const last = smaller(command.outRows, first + chunkRows);
+    const width = smaller(SCATTER_COLUMNS, columns - chunk % blocks * SCATTER_COLUMNS);
+    for (let row = first; row < last; row++) {
+      memory.fill(command.out + <usize> row * rowBytes + offset, 0, floats(width));
+    }
     for (let i = 0; i < command.count; i++) {
       const id = min(max(load<i32>(command.ids + floats(i)), 0), command.outRows - 1);
-      if (id != row) continue;
-      let from = command.x + <usize> i * <usize> command.rowsEach * floats(columns) + floats(first);
-      for (let each = 0; each < command.rowsEach; each++, from += floats(columns)) {
-        addTo(out, from, width);
-      }
+      if (id < first || id >= last) continue;
+      const out = command.out + <usize> id * rowBytes + offset;
+      let from = command.x + <usize> i * <usize> command.rowsEach * rowBytes + offset;
+      for (let each = 0; each < command.rowsEach; each++, from += rowBytes) addTo(out, from, width);
     }
   }
 }

@@ -66,7 +66,12 @@
  */
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
-export type { UnconditionalEmbeddings } from "./caption_embeddings.ts";
+export type {
+  CaptionBatch,
+  CaptionSources,
+  TrainableTextEncoder,
+  UnconditionalEmbeddings,
+} from "./caption_embeddings.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,

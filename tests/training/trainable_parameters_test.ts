@@ -29,7 +29,7 @@ async function prediction(
   prepare: (frame: Frame) => void = () => {},
 ): Promise<Float32Array> {
   const batch = goldenBatch(new GoldenArrays("text/batch_main"));
-  using context = backend.tensor(batch.encoderHiddenStates, [4, 5, 12]);
+  using context = backend.tensor(batch.encoderHiddenStates!, [4, 5, 12]);
   using sample = backend.tensor(batch.xt, [4, 16]);
   using timestep = backend.tensor(batch.timesteps, [4]);
   using frame = backend.frame();

@@ -12,7 +12,7 @@ import { elementCount } from "../base/shapes.ts";
 import { channelsLast } from "../models/image_layout.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import { checkValues } from "./check_values.ts";
-import type { ParameterGradient } from "./optimizer.ts";
+import type { TensorGradient } from "./diffusion_loss.ts";
 import type { TrainableParameters } from "./trainable_parameters.ts";
 import { recordVQTerms, type VQTerms, type VQTermWeights } from "./vq_terms.ts";
 
@@ -57,7 +57,7 @@ export interface VQLossResult {
  */
 export class VQLoss implements Disposable {
   /** The gradients of the last batch; parameters that the loss does not depend on are left out. */
-  readonly gradients: readonly ParameterGradient[];
+  readonly gradients: readonly TensorGradient[];
   readonly #frame: Frame;
   readonly #images: Tensor;
   readonly #latents: Tensor;

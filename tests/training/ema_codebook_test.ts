@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { TrainableParameters } from "../../src/training/trainable_parameters.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
+import { AdamW } from "../../src/training/adamw.ts";
 import { EmaCodebook } from "../../src/training/ema_codebook.ts";
 import { VQLoss } from "../../src/training/vq_loss.ts";
 import { BACKENDS } from "../backends/backends.ts";
@@ -117,6 +118,30 @@ Deno.test("EmaCodebook.restart() spreads all codes, the same for a seed", async 
   const other = await spread(2);
   assert(other.some((value, i) => value !== first[i]));
   assertEquals(await spread(1), first);
+});
+
+Deno.test("EmaCodebook lets a VQ model learn two pictures with nearly all of its codes", async () => {
+  await using backend = await make();
+  const { model, parameters } = await goldenVQModel(backend);
+  await using _model = model;
+  const options = { ...SIZES, reconstruction: "l1" } as const;
+  using loss = new VQLoss(model, parameters, options);
+  const codebook = await EmaCodebook.start(parameters, { decay: 0.9 });
+  const optimizer = new AdamW({ betas: [0.9, 0.99], weightDecay: 0 });
+  const generator = new TorchGenerator(0);
+  const image = new GoldenArrays("vq/io").floats("image_0");
+  const losses = [];
+  for (let step = 0; step < 60; step++) {
+    const result = await loss.compute(image);
+    await optimizer.step(loss.gradients, 3e-3);
+    codebook.update(result);
+    if (step % 10 === 9) codebook.restart(result.latents, generator);
+    losses.push(result.reconstruction);
+  }
+  // Measured: from 0.70 to 0.11, with 23 codes in use; without restarts 9 are.
+  assert(losses[0]! > 0.69 && losses.at(-1)! < 0.2, `${losses[0]} to ${losses.at(-1)}`);
+  const { quantization, indices } = await loss.compute(image);
+  assert(quantization < 0.01 && new Set(indices).size >= 18, `${quantization}, ${indices}`);
 });
 
 Deno.test("EmaCodebook refuses what does not fit", async () => {

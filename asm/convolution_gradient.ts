@@ -52,7 +52,7 @@ export function packConv(command: PackConvCommand, control: Control): void {
 
 /** Both passes of the gradient by a weight. */
 // x is (batch, height, width, inChannels), dy is (pixels, outChannels) with pixels = batch · outHeight ·
-// outWidth, partial is (slices, outChannels / 6 · 6, taps, inChannels / 8 · 8), out is (outChannels,
+// outWidth, partial is (slices, ⌈outChannels / 6⌉ · 6, taps, ⌈inChannels / 8⌉ · 8), out is (outChannels,
 // inChannels, taps)
 @unmanaged
 export class Conv2dWeightGradientCommand {

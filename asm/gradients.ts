@@ -3,15 +3,7 @@
 
 import { activate as activate4, Activation, exp4, gelu4, geluSlope4, slope4 } from "./math";
 import { tableRow } from "./norms";
-import {
-  ceilDiv,
-  floats,
-  fma,
-  smaller,
-  splat,
-  storeUpTo4,
-  sumLanes,
-} from "./simd";
+import { ceilDiv, floats, fma, smaller, splat, storeUpTo4, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 import { TILE_COLUMNS } from "./tile";
 

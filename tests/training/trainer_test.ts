@@ -9,9 +9,12 @@ import {
   ExampleOrder,
   type TrainingExample,
 } from "../../src/training/training_examples.ts";
+import type { Backend } from "../../src/backends/backend.ts";
 import { BACKENDS } from "../backends/backends.ts";
+import { assertClose } from "../backends/operations/trial.ts";
+import { makeWebGpu, WITHOUT_WEBGPU } from "../backends/webgpu_adapter.ts";
 import { tinyFilesWithoutLearned } from "../pipeline/golden_runs.ts";
-import { pictures, tinyModel } from "./pictures.ts";
+import { pictures, tinyFolder, tinyModel } from "./pictures.ts";
 
 const OPTIONS = { steps: 6, batch: 3, warmUp: 1, captionDropout: 0.3, seed: 7 } as const;
 
@@ -63,6 +66,25 @@ Deno.test("Trainer.step() trains transformer and learned embeddings", async () =
   for (const [name, values] of await read()) assertNotEquals(values, before.get(name), name);
   assert(before.has("learnedClassifierFreeSamplingEmbeddings.embeddings"));
   assertEquals(trainer.history.length, 1);
+});
+
+Deno.test({
+  name: "WebGPU: Trainer does the steps of the CPU",
+  ignore: WITHOUT_WEBGPU,
+  fn: async () => {
+    const losses = async (backend: Backend) => {
+      await using model = await TrainableModel.fromPretrained(tinyFolder(), { backend });
+      const examples = await encodePictures(model.components, pictures(4));
+      using trainer = await Trainer.create(model, examples, OPTIONS);
+      for (let i = 0; i < 3; i++) await trainer.step();
+      return trainer.history.map(({ loss }) => loss);
+    };
+    await using gpu = await makeWebGpu();
+    await using cpu = await BACKENDS[1]!.make();
+    // Rounding differs; what it makes of the first steps is small beside the loss.
+    assertClose(await losses(gpu), await losses(cpu), { absolute: 0, relative: 1e-3 }, "losses");
+    assertEquals(gpu.memoryUse().bytes, 0);
+  },
 });
 
 Deno.test("Trainer lowers the loss", async () => {

@@ -3,7 +3,7 @@
 import { ceilDiv, floats, smaller, splat } from "./simd";
 import { claim, Control } from "./threads";
 
-/** Elements of a chunk. */
+/** Elements of a chunk: whole vectors. The last vector of an array may pass its end, which has room. */
 const CHUNK: i32 = 4096;
 
 // x, y, dy and out are (count)
@@ -24,34 +24,23 @@ export class DistanceCommand {
 export function distance(command: DistanceCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK), squared = command.squared;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const d = f32x4.sub(v128.load(command.x + floats(i)), v128.load(command.y + floats(i)));
-      v128.store(command.out + floats(i), squared ? f32x4.mul(d, d) : f32x4.abs(d));
-    }
-    for (; i < last; i++) {
-      const d = load<f32>(command.x + floats(i)) - load<f32>(command.y + floats(i));
-      store<f32>(command.out + floats(i), squared ? d * d : abs<f32>(d));
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const d = f32x4.sub(v128.load(command.x + at), v128.load(command.y + at));
+      v128.store(command.out + at, squared ? f32x4.mul(d, d) : f32x4.abs(d));
     }
   }
 }
 
 /** out = dy · sign(x − y) or 2 dy (x − y). `distanceGradient` of tests/backends/naive/distance.ts. */
 export function distanceGradient(command: DistanceCommand, control: Control): void {
-  const chunks = ceilDiv(command.count, CHUNK);
+  const chunks = ceilDiv(command.count, CHUNK), squared = command.squared;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const d = f32x4.sub(v128.load(command.x + floats(i)), v128.load(command.y + floats(i)));
-      const slope = f32x4.mul(slope4(d, command.squared), v128.load(command.dy + floats(i)));
-      v128.store(command.out + floats(i), slope);
-    }
-    for (; i < last; i++) {
-      const d = load<f32>(command.x + floats(i)) - load<f32>(command.y + floats(i));
-      const slope = f32x4.extract_lane(slope4(splat(d), command.squared), 0);
-      store<f32>(command.out + floats(i), slope * load<f32>(command.dy + floats(i)));
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const d = f32x4.sub(v128.load(command.x + at), v128.load(command.y + at));
+      const slope = slope4(d, squared);
+      v128.store(command.out + at, f32x4.mul(v128.load(command.dy + at), slope));
     }
   }
 }

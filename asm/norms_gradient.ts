@@ -3,7 +3,7 @@
 import { RowsGradientCommand } from "./gradients";
 import { Activation, slope4 } from "./math";
 import { BLOCK_PIXELS, groupMoments, groupNormBlocks, MOMENTS } from "./norms";
-import { floats, fma, smaller, splat, sumLanes } from "./simd";
+import { floats, fma, smaller, splat, storeUpTo4, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 
 /** The passes that follow `groupNormSums`. */
@@ -89,31 +89,21 @@ function slopesOfPixel(
   inverses: usize,
   slopes: usize,
 ): void {
-  const bytes = floats(command.channels), vectors = floats(command.channels & ~3);
+  const channels = command.channels, bytes = floats(channels);
   const shifts = inverses + bytes, totals = slopes + bytes;
   const x = command.x + at, dy = command.dy + at, out = command.out + at;
-  let c: usize = 0;
-  for (; c < vectors; c += 16) {
-    const normed = fma(v128.load(x + c), v128.load(inverses + c), v128.load(shifts + c));
+  for (let i = 0; i < channels; i += 4) {
+    const c = floats(i), left = channels - i, factor = v128.load(inverses + c);
+    const normed = fma(v128.load(x + c), factor, v128.load(shifts + c));
     let d = v128.load(dy + c);
     if (command.silu) {
-      const value = fma(normed, v128.load(command.weight + c), v128.load(command.bias + c));
+      const weight = v128.load(command.weight + c);
+      const value = fma(normed, weight, v128.load(command.bias + c));
       d = f32x4.mul(d, slope4(value, Activation.silu));
     }
-    v128.store(out + c, d);
-    v128.store(slopes + c, fma(d, normed, v128.load(slopes + c)));
-    v128.store(totals + c, f32x4.add(d, v128.load(totals + c)));
-  }
-  for (; c < bytes; c += 4) {
-    const normed = load<f32>(x + c) * load<f32>(inverses + c) + load<f32>(shifts + c);
-    let d = load<f32>(dy + c);
-    if (command.silu) {
-      const value = normed * load<f32>(command.weight + c) + load<f32>(command.bias + c);
-      d *= f32x4.extract_lane(slope4(splat(value), Activation.silu), 0);
-    }
-    store<f32>(out + c, d);
-    store<f32>(slopes + c, load<f32>(slopes + c) + d * normed);
-    store<f32>(totals + c, load<f32>(totals + c) + d);
+    storeUpTo4(out + c, d, left);
+    storeUpTo4(slopes + c, fma(d, normed, v128.load(slopes + c)), left);
+    storeUpTo4(totals + c, f32x4.add(d, v128.load(totals + c)), left);
   }
 }
 
@@ -188,23 +178,15 @@ function prepareSlopes(
 }
 
 function applyToPixel(command: GroupNormGradientCommand, at: usize, inverses: usize): void {
-  const bytes = floats(command.channels), vectors = floats(command.channels & ~3);
+  const channels = command.channels, bytes = floats(channels);
   const shifts = inverses + bytes, means = shifts + bytes, products = means + bytes;
   const x = command.x + at, out = command.out + at;
-  let c: usize = 0;
-  for (; c < vectors; c += 16) {
-    const inverse = v128.load(inverses + c);
+  for (let i = 0; i < channels; i += 4) {
+    const c = floats(i), left = channels - i, inverse = v128.load(inverses + c);
     const normed = fma(v128.load(x + c), inverse, v128.load(shifts + c));
     const g = f32x4.mul(v128.load(out + c), v128.load(command.weight + c));
     const part = fma(normed, v128.load(products + c), v128.load(means + c));
-    v128.store(out + c, f32x4.mul(f32x4.sub(g, part), inverse));
-  }
-  for (; c < bytes; c += 4) {
-    const inverse = load<f32>(inverses + c);
-    const normed = load<f32>(x + c) * inverse + load<f32>(shifts + c);
-    const g = load<f32>(out + c) * load<f32>(command.weight + c);
-    const part = normed * load<f32>(products + c) + load<f32>(means + c);
-    store<f32>(out + c, (g - part) * inverse);
+    storeUpTo4(out + c, f32x4.mul(f32x4.sub(g, part), inverse), left);
   }
 }
 

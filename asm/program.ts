@@ -29,6 +29,7 @@ import {
   layerNormGradient,
   LayerNormGradientCommand,
   logSoftmaxGradient,
+  multiply,
   pack,
   PackCommand,
   RowsGradientCommand,
@@ -225,6 +226,8 @@ function perform(command: usize, control: Control, scratch: usize): usize {
       return plain<DistanceCommand>(command, control, distance);
     case 42:
       return plain<DistanceCommand>(command, control, distanceGradient);
+    case 43:
+      return plain<ElementsCommand>(command, control, multiply);
     default:
       return unreachable();
   }

@@ -289,7 +289,7 @@ const SharpenCommand = {
 /** `ElementsCommand` of asm/gradients.ts: x, other and out are (count). */
 const ElementsCommand = {
   x: address(4),
-  /** The second summand, or the gradient of the result; null if there is none. */
+  /** The second summand or factor, or the gradient of the result; null if there is none. */
   other: address(8),
   out: address(12),
   count: int(16),
@@ -529,4 +529,5 @@ export const COMMANDS = {
   normalizeRowsGradient: { opcode: 40, fields: RowsGradientCommand },
   distance: { opcode: 41, fields: DistanceCommand },
   distanceGradient: { opcode: 42, fields: DistanceCommand },
+  multiply: { opcode: 43, fields: ElementsCommand },
 } as const;

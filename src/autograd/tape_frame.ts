@@ -43,6 +43,7 @@ import {
   embeddingGradients,
   gegluGradients,
   logSoftmaxGradients,
+  multiplyGradients,
   repeatGradients,
   reshapeGradients,
   transposeGradients,
@@ -243,6 +244,10 @@ export class TapeFrame implements Frame {
 
   add(x: Tensor, y: Tensor): Tensor {
     return this.#note("add", [x, y], this.frame.add(x, y), addGradients());
+  }
+
+  multiply(x: Tensor, y: Tensor): Tensor {
+    return this.#note("multiply", [x, y], this.frame.multiply(x, y), multiplyGradients(x, y));
   }
 
   scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor {

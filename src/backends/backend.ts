@@ -154,7 +154,7 @@ export type PredictStartOptions = Pick<SampleStepOptions, "guidanceScale" | "tru
 export interface PackOptions {
   /** One bias for each column of the result. Default: none. */
   readonly bias?: Tensor;
-  /** Whether what is given is the transpose; of a convolution see `packConv`. Default false. */
+  /** Whether what is given is the transpose; of a convolution, whether its adjoint is meant. Default false. */
   readonly transpose?: boolean;
 }
 
@@ -195,13 +195,12 @@ export interface DiffusionLossTargets {
 export interface GradientOperations {
   /** The weight (outFeatures, inFeatures) of a linear layer, in the memory of the frame, as float32. */
   pack(matrix: Tensor, options?: PackOptions): LinearWeight;
-  /**
-   * The weight of a convolution, as float32: `weight` is (outChannels, inChannels, k, k). With `transpose`
-   * it is that of the adjoint convolution, from outChannels to inChannels, with rows and columns turned round.
-   */
+  /** The weight of a convolution of (outChannels, inChannels, k, k); with `transpose` that of its adjoint. */
   packConv(weight: Tensor, options?: PackOptions): ConvWeight;
   /** x + y, of the same number of elements: the shape of x. */
   add(x: Tensor, y: Tensor): Tensor;
+  /** x · y, elementwise, of the same number of elements: the shape of x. */
+  multiply(x: Tensor, y: Tensor): Tensor;
   /**
    * Sums of rows, the adjoint of `embedding`: (…ids, …, columns) → (rows, columns), row r of which is the
    * sum of all rows of x whose id is r. Where x has several rows for an id, they follow each other.
@@ -228,8 +227,8 @@ export interface GradientOperations {
   /** Gradient of `conv2d` of x by the weight, (outChannels, inChannels, kernelSize, kernelSize). */
   conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor;
   /**
-   * Pixel (i, j) of x (batch, ⌊height / 2⌋, ⌊width / 2⌋, channels) at (2i + 1, 2j + 1), zeros elsewhere:
-   * convolved by the transposed weight, that is the adjoint of a convolution of stride 2.
+   * Pixel (i, j) of x (batch, ⌊height / 2⌋, ⌊width / 2⌋, channels) at (2i + 1, 2j + 1), zeros elsewhere.
+   * Convolved by the transposed weight, it is the adjoint of a convolution of stride 2.
    */
   dilate(x: Tensor, height: number, width: number): Tensor;
   /** Sums of 2×2 pixels, the adjoint of doubling: (batch, 2h, 2w, channels) → (batch, h, w, channels). */

@@ -59,6 +59,7 @@ export interface GradientKernels<D extends Device> {
     y: D["conv"],
   ): void;
   add(x: D["floats"], y: D["floats"], z: D["floats"]): void;
+  multiply(x: D["floats"], y: D["floats"], z: D["floats"]): void;
   scatterAdd(x: D["floats"], ids: D["ints"], y: D["floats"]): void;
   activate(x: D["floats"], activation: Activation, y: D["floats"]): void;
   activateGradient(
@@ -167,13 +168,11 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
   }
 
   add(x: Tensor, y: Tensor): Tensor {
-    return this.checked("add", (args) => {
-      const [first, second] = [args.floats("x", x), args.floats("y", y)];
-      args.vector("y", y, first.size);
-      const z = this.#recorder.result(first.shape);
-      this.#kernels.add(this.#recorder, first, second, z);
-      return z;
-    });
+    return this.#pairwise("add", { x, y });
+  }
+
+  multiply(x: Tensor, y: Tensor): Tensor {
+    return this.#pairwise("multiply", { x, y });
   }
 
   scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor {
@@ -220,13 +219,7 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
   }
 
   logSoftmaxGradient(y: Tensor, dy: Tensor): Tensor {
-    return this.checked("logSoftmaxGradient", (args) => {
-      const result = args.floats("y", y);
-      const gradient = args.vector("dy", dy, result.size);
-      const dx = this.#recorder.result(result.shape);
-      this.#kernels.logSoftmaxGradient(this.#recorder, result, gradient, dx);
-      return dx;
-    });
+    return this.#pairwise("logSoftmaxGradient", { y, dy });
   }
 
   layerNormGradient(
@@ -264,13 +257,7 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
   }
 
   normalizeRowsGradient(x: Tensor, dy: Tensor): Tensor {
-    return this.checked("normalizeRowsGradient", (args) => {
-      const input = args.floats("x", x);
-      const gradient = args.vector("dy", dy, input.size);
-      const dx = this.#recorder.result(input.shape);
-      this.#kernels.normalizeRowsGradient(this.#recorder, input, gradient, dx);
-      return dx;
-    });
+    return this.#pairwise("normalizeRowsGradient", { x, dy });
   }
 
   conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor {
@@ -377,6 +364,21 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
       const dx = this.#recorder.result(inputs.logProbs.shape);
       this.#kernels.diffusionLossGradient(this.#recorder, inputs, gradient, dx);
       return dx;
+    });
+  }
+
+  /** An operation on two tensors, given by their names, of as many elements: in the shape of the first. */
+  #pairwise(
+    operation: "add" | "multiply" | "logSoftmaxGradient" | "normalizeRowsGradient",
+    tensors: Readonly<Record<string, Tensor>>,
+  ): Tensor {
+    return this.checked(operation, (args) => {
+      const [first, second] = Object.entries(tensors) as [[string, Tensor], [string, Tensor]];
+      const x = args.floats(...first);
+      const y = args.vector(...second, x.size);
+      const z = this.#recorder.result(x.shape);
+      this.#kernels[operation](this.#recorder, x, y, z);
+      return z;
     });
   }
 }

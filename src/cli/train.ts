@@ -28,7 +28,7 @@ export async function train(args: string[]): Promise<number> {
     return 0;
   }
   const { pictures, out, dtype, sampleEvery, prompts, saveSeconds, trainer, quiet } = request;
-  const { from, revision, anew, device, threads } = request;
+  const { from, revision, trainTextEncoder, anew, device, threads } = request;
   using interrupt = abortOnInterrupt();
   using loading = new LoadDisplay();
   using display = new TrainDisplay();
@@ -39,6 +39,7 @@ export async function train(args: string[]): Promise<number> {
       out,
       from,
       anew,
+      trainTextEncoder,
       dtype,
       sampleEvery,
       prompts,

@@ -51,6 +51,8 @@ Training:
   --lr <x>             Greatest learning rate (default: 0.001)
   --warm-up <n>        Steps in which it rises to that; then it falls to 0 as a cosine (default: a
                        twentieth of all, at most 100)
+  --train-text         Train the text encoder along, for words that it does not know (default: with
+                       --new)
   --optimizer <name>   muon or adamw (default: muon)
   --dropout <x>        Share of captions that are dropped, for guidance (default: 0.1)
   --auxiliary <x>      Weight of -log p(x0) beside the variational bound (default: 0.0005)
@@ -92,6 +94,7 @@ const OPTIONS = {
   accumulate: { type: "string" },
   lr: { type: "string" },
   "warm-up": { type: "string" },
+  "train-text": { type: "boolean" },
   optimizer: { type: "string" },
   dropout: { type: "string" },
   auxiliary: { type: "string" },
@@ -128,6 +131,7 @@ export interface TrainArguments {
   readonly saveSeconds: number | undefined;
   readonly from: string | undefined;
   readonly revision: string | undefined;
+  readonly trainTextEncoder: boolean | undefined;
   readonly anew: AnewOptions | undefined;
   readonly trainer: TrainerOptions;
   readonly device: DeviceType | "auto";
@@ -165,6 +169,7 @@ export function readTrainArguments(args: readonly string[]): TrainArguments | un
     saveSeconds: numberOption("save-every", values["save-every"], { min: 0 }),
     from,
     revision,
+    trainTextEncoder: values["train-text"],
     anew: readAnew(values),
     trainer: {
       steps: integerOption("steps", values.steps),

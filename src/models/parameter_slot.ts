@@ -17,6 +17,14 @@ export interface Parameter<T> {
   readonly value: T;
 }
 
+/** Factor and shift of a normalisation. */
+export interface NormParameters {
+  /** One factor for each column or channel. */
+  readonly weight: Tensor;
+  /** One shift for each column or channel. */
+  readonly bias: Tensor;
+}
+
 /** Makes the value of a parameter from arrays that have been loaded. */
 export type MakeParameter<T> = (
   backend: Backend,

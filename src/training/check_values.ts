@@ -16,7 +16,7 @@ import { formatRange, type Range, refuseRange, refuseType } from "../base/check.
 export function checkValues(
   task: string,
   name: string,
-  values: Int32Array | Float32Array | Float64Array,
+  values: Int32Array | Float32Array | Float64Array | undefined,
   count: number,
   range: Range = {},
 ): void {

@@ -7,21 +7,23 @@
 import { backward } from "../autograd/backward.ts";
 import { TapeFrame } from "../autograd/tape_frame.ts";
 import { type Frame, SCHEDULE_COLUMNS, type Tensor } from "../backends/backend.ts";
-import {
-  checkBoolean,
-  checkInteger,
-  checkNumber,
-  formatRange,
-  type Range,
-  refuseRange,
-  refuseType,
-} from "../base/check.ts";
+import { checkBoolean, checkInteger, checkNumber } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { Transformer2DModel } from "../models/transformer_2d.ts";
 import { type NoiseSchedules, scheduleRows } from "../schedulers/noise_schedules.ts";
-import { CaptionEmbeddings, type UnconditionalEmbeddings } from "./caption_embeddings.ts";
+import {
+  type CaptionBatch,
+  CaptionEmbeddings,
+  type CaptionSources,
+  type TrainableTextEncoder,
+  type UnconditionalEmbeddings,
+} from "./caption_embeddings.ts";
+import { checkValues } from "./check_values.ts";
 import type { ParameterGradient } from "./optimizer.ts";
 import type { TrainableParameters } from "./trainable_parameters.ts";
+
+/** What cannot be done if a batch does not fit. */
+const TASK = "compute DiffusionLoss";
 
 /** Options of {@linkcode DiffusionLoss}. */
 export interface DiffusionLossOptions {
@@ -37,25 +39,23 @@ export interface DiffusionLossOptions {
   readonly maskWeight?: readonly [masked: number, others: number] | undefined;
   /** What is trained to take the place of captions that are dropped. Default: none are. */
   readonly unconditional?: UnconditionalEmbeddings | undefined;
+  /** The text encoder, to be trained along. Default: it stays as it is, and batches hold what it made. */
+  readonly textEncoder?: TrainableTextEncoder | undefined;
 }
 
 /** The options of numbers with their defaults. */
 type Settings = {
-  readonly [K in Exclude<keyof DiffusionLossOptions, "unconditional">]-?: NonNullable<
+  readonly [K in Exclude<keyof DiffusionLossOptions, keyof CaptionSources>]-?: NonNullable<
     DiffusionLossOptions[K]
   >;
 };
 
 /** A batch of images with noise. */
-export interface DiffusionBatch {
+export interface DiffusionBatch extends CaptionBatch {
   /** Images (batch, pixels), ids 0 … classes − 2. */
   readonly x0: Int32Array;
   /** The same with noise (batch, pixels), ids 0 … classes − 1: `noisedTokens`. */
   readonly xt: Int32Array;
-  /** (batch, length, crossAttentionDim): what the images are conditioned on. */
-  readonly encoderHiddenStates: Float32Array;
-  /** (batch): whether the caption of each image is dropped, for `unconditional`. Default: none is. */
-  readonly dropped?: readonly boolean[] | undefined;
   /** (batch): the timestep of each image. */
   readonly timesteps: Int32Array;
   /** (batch): the probability that this timestep was drawn with. */
@@ -131,12 +131,13 @@ export class DiffusionLoss implements Disposable {
     this.#frame = transformer.backend.frame();
     try {
       const tape = new TapeFrame(this.#frame);
-      const { unconditional } = options;
-      parameters.record(tape);
-      unconditional?.parameters.record(tape);
-      this.#tensors = batchTensors(tape, transformer, this.#options, unconditional);
+      const { unconditional, textEncoder } = options;
+      const trained = [parameters, unconditional?.parameters, textEncoder?.parameters]
+        .filter((parameters) => parameters !== undefined);
+      for (const parameters of trained) parameters.record(tape);
+      this.#tensors = batchTensors(tape, transformer, this.#options, options);
       this.#terms = recordTerms(tape, transformer, schedules, this.#tensors);
-      const tensors = [...parameters.tensors, ...unconditional?.parameters.tensors ?? []];
+      const tensors = trained.flatMap(({ tensors }) => tensors);
       const gradients = backward(
         tape,
         { result: this.#terms, gradient: this.#tensors.weights },
@@ -166,7 +167,7 @@ export class DiffusionLoss implements Disposable {
     this.#check(batch);
     const weights = this.#weights(batch);
     const { x0, xt, captions, timesteps } = this.#tensors;
-    captions.write(batch.encoderHiddenStates, batch.dropped);
+    captions.write(batch);
     x0.write(batch.x0);
     xt.write(batch.xt);
     timesteps.write(batch.timesteps);
@@ -188,12 +189,13 @@ export class DiffusionLoss implements Disposable {
   #check(batch: DiffusionBatch): void {
     const { x0, captions, timesteps } = this.#tensors;
     const [tokens, images] = [elementCount(x0.shape), elementCount(timesteps.shape)];
-    checkValues("x0", batch.x0, tokens, { min: 0, max: this.#mask - 1 });
-    checkValues("xt", batch.xt, tokens, { min: 0, max: this.#mask });
-    const context = elementCount(captions.context.shape);
-    checkValues("encoderHiddenStates", batch.encoderHiddenStates, context, {});
-    checkValues("timesteps", batch.timesteps, images, { min: 0, max: this.#numTrainTimesteps - 1 });
-    checkValues("probabilities", batch.probabilities, images, { min: Number.MIN_VALUE, max: 1 });
+    const lastTimestep = this.#numTrainTimesteps - 1;
+    checkValues(TASK, "x0", batch.x0, tokens, { min: 0, max: this.#mask - 1 });
+    checkValues(TASK, "xt", batch.xt, tokens, { min: 0, max: this.#mask });
+    captions.check(batch);
+    checkValues(TASK, "timesteps", batch.timesteps, images, { min: 0, max: lastTimestep });
+    const positive = { min: Number.MIN_VALUE, max: 1 };
+    checkValues(TASK, "probabilities", batch.probabilities, images, positive);
   }
 
   /** What each term counts in the loss: (batch, pixels, 3), in the order of `Frame.diffusionLoss`. */
@@ -249,25 +251,6 @@ export class DiffusionLoss implements Disposable {
   }
 }
 
-/** Fails unless an array has so many values, all of them in a range. */
-function checkValues(
-  name: string,
-  values: Int32Array | Float32Array | Float64Array,
-  count: number,
-  range: Range,
-): void {
-  const subject = (name: string) => ({ task: "compute DiffusionLoss", name });
-  if (!ArrayBuffer.isView(values)) refuseType(subject(name), values, "a typed array");
-  if (values.length !== count) {
-    refuseRange(subject(`the length of ${name}`), values.length, `${count}`);
-  }
-  // The negation catches NaN.
-  const { min = -Infinity, max = Infinity } = range;
-  const wrong = values.findIndex((value: number) => !(value >= min && value <= max));
-  if (wrong < 0) return;
-  refuseRange(subject(`${name}[${wrong}]`), values[wrong], `a number${formatRange(range)}`);
-}
-
 /** Options with their defaults. */
 function checkOptions(options: DiffusionLossOptions): Settings {
   const {
@@ -290,14 +273,14 @@ function batchTensors(
   frame: Frame,
   { config }: Transformer2DModel,
   { batch, length }: Settings,
-  unconditional: UnconditionalEmbeddings | undefined,
+  sources: CaptionSources,
 ): BatchTensors {
   const pixels = config.sampleSize ** 2;
   const context = [batch, length, config.crossAttentionDim] as const;
   return {
     x0: frame.empty([batch, pixels], "i32"),
     xt: frame.empty([batch, pixels], "i32"),
-    captions: new CaptionEmbeddings(frame, context, unconditional),
+    captions: new CaptionEmbeddings(frame, context, sources),
     timesteps: frame.empty([batch], "i32"),
     weights: frame.empty([batch, pixels, 3], "f32"),
   };

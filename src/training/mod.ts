@@ -67,7 +67,12 @@
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
 export type { AnewOptions } from "./anew.ts";
-export type { UnconditionalEmbeddings } from "./caption_embeddings.ts";
+export type {
+  CaptionBatch,
+  CaptionSources,
+  TrainableTextEncoder,
+  UnconditionalEmbeddings,
+} from "./caption_embeddings.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,

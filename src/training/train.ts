@@ -79,12 +79,14 @@ export interface TrainOptions {
   /** The model to start from. Default: the embedded model. */
   readonly from?: string | URL | ModelFolder | undefined;
   /**
-   * Begins anew, with a tokenizer, an image autoencoder and a transformer of its own, in place of `from`.
-   * The text encoder keeps the random weights that it begins with.
+   * Begins anew, with a tokenizer, an image autoencoder, a text encoder and a transformer of its own, in place
+   * of `from`.
    */
   readonly anew?: AnewOptions | undefined;
+  /** Whether the text encoder is trained along. Default: where training begins anew. */
+  readonly trainTextEncoder?: boolean | undefined;
   /** How to open and where to compute. */
-  readonly load?: TrainableModelOptions | undefined;
+  readonly load?: Omit<TrainableModelOptions, "trainTextEncoder"> | undefined;
   /** Steps, batches, optimiser. */
   readonly trainer?: TrainerOptions | undefined;
   /** Seconds after which the state is saved again. Default 50. */
@@ -149,6 +151,7 @@ export async function train(
     : options.from;
   await using model = await TrainableModel.fromPretrained(from, {
     ...options.load,
+    trainTextEncoder: options.trainTextEncoder ?? options.anew !== undefined,
     signal: options.signal,
   });
   const { onEvent, signal } = run;
@@ -328,7 +331,14 @@ function settingsOf(
     hash.update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
   }
   const seed = String(settings.seed);
-  return { ...settings, seed, from: model.description, examples: hash.digest() };
+  const trainTextEncoder = model.parameters.textEncoder !== undefined;
+  return {
+    ...settings,
+    seed,
+    trainTextEncoder,
+    from: model.description,
+    examples: hash.digest(),
+  };
 }
 
 /** Captions, evenly spaced among all. */

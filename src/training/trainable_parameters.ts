@@ -44,6 +44,11 @@ export class TrainableParameters extends Parameters {
     for (const slot of this.#trainable) slot.record(frame);
   }
 
+  /** @ignore They lie there as tensors, and once more, packed, in a frame that they are recorded on. */
+  override onPaper(): ReturnType<Parameters["onPaper"]> {
+    return [[new TrainableParameters(), undefined], [new Parameters(), "fp32"]];
+  }
+
   /** @ignore The arrays as they are now, and those of the checkpoint that were not declared. */
   override toSave(checkpoint: ArraySource): ArraySource {
     const places = new Map(this.tensors.flatMap(placesOf));

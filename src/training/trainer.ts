@@ -5,6 +5,7 @@
  */
 
 import { checkChoice, checkInteger, checkNumber, checkOptions, type Range } from "../base/check.ts";
+import { promptIds } from "../conditioning/text.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import type { Seed } from "../random/seed.ts";
 import { AdamW } from "./adamw.ts";
@@ -168,7 +169,7 @@ export class Trainer implements Disposable {
     const { generator, timesteps: sampler } = this.#parts;
     const { scheduler, transformer } = this.model.components;
     // Pairs of images x_0 and texts y.
-    const { x0, encoderHiddenStates, dropped } = await this.#drawExamples(batchNumber);
+    const { x0, ...captions } = await this.#drawExamples(batchNumber);
     // t, of which the losses so far say how likely each is.
     const { timesteps, probabilities } = sampler.draw(generator, this.settings.batch);
     // x_t ~ q(x_t | x_0).
@@ -177,7 +178,7 @@ export class Trainer implements Disposable {
     generator.fill(noise);
     const xt = noisedTokens(scheduler, { x0, timesteps, noise, classes });
     // L_0 if t = 1 (here 0), else L_(t−1), and λ L_x0; with their gradients.
-    const batch = { x0, xt, encoderHiddenStates, dropped, timesteps, probabilities };
+    const batch = { x0, xt, ...captions, timesteps, probabilities };
     const { loss, bounds } = await this.#loss.compute(batch);
     sampler.update(timesteps, bounds);
     return loss;
@@ -198,11 +199,10 @@ export class Trainer implements Disposable {
     const pixels = drawn[0]!.tokens.length;
     const x0 = new Int32Array(batch * pixels);
     drawn.forEach(({ tokens }, i) => x0.set(tokens, i * pixels));
-    return {
-      x0,
-      encoderHiddenStates: await this.#captions.encode(captions),
-      dropped: learnable ? dropped : undefined,
-    };
+    const encoded = this.model.parameters.textEncoder
+      ? { inputIds: promptIds(this.model.components.tokenizer, captions) }
+      : { encoderHiddenStates: await this.#captions.encode(captions) };
+    return { x0, ...encoded, dropped: learnable ? dropped : undefined };
   }
 
   /** Exchanges parameters and their averages, to save or draw with the averages; and back again. */
@@ -275,10 +275,12 @@ function makeLoss(
 ): DiffusionLoss {
   const { transformer, scheduler, learnedClassifierFreeSamplingEmbeddings: embeddings } =
     components;
+  const textEncoder = parameters.textEncoder &&
+    { model: components.textEncoder, parameters: parameters.textEncoder };
   const unconditional = embeddings.learnable
     ? { embeddings, parameters: parameters.learnedClassifierFreeSamplingEmbeddings }
     : undefined;
-  const options = { batch, length, auxiliaryLossWeight, unconditional };
+  const options = { batch, length, auxiliaryLossWeight, unconditional, textEncoder };
   return new DiffusionLoss(transformer, parameters.transformer, scheduler, options);
 }
 

@@ -132,6 +132,8 @@ const CASES: Readonly<Record<string, Case>> = {
     shapes: [[2, 3, 4]],
     record: (f, [x]) => f.repeat(f.reshape(f.transpose(x!), [4, 6]), 3),
   },
+  "multiply": { shapes: [[2, 3], [6]], record: (f, [x, y]) => f.multiply(x!, y!) },
+  "multiply of a tensor by itself": { shapes: [[2, 3]], record: (f, [x]) => f.multiply(x!, x!) },
   "add of a tensor to itself": { shapes: [[2, 3]], record: (f, [x]) => f.add(x!, x!) },
 };
 

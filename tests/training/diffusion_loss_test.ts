@@ -102,7 +102,7 @@ Deno.test("DiffusionLoss refuses options and batches that do not fit, before it 
       [{ xt: batch.xt.with(0, 17) }, "xt[0] is 17"],
       [{ timesteps: batch.timesteps.with(3, 100) }, "timesteps[3] is 100"],
       [{ probabilities: batch.probabilities.with(1, 0) }, "probabilities[1] is 0"],
-      [{ encoderHiddenStates: batch.encoderHiddenStates.with(7, NaN) }, "encoderHiddenStates[7]"],
+      [{ encoderHiddenStates: batch.encoderHiddenStates!.with(7, NaN) }, "encoderHiddenStates[7]"],
     ] as const
   ) {
     await assertRejects(() => loss.compute({ ...batch, ...wrong }), RangeError, message);

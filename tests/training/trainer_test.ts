@@ -18,12 +18,20 @@ import { pictures, tinyFolder, tinyModel } from "./pictures.ts";
 
 const OPTIONS = { steps: 6, batch: 3, warmUp: 1, captionDropout: 0.3, seed: 7 } as const;
 
-/** Trains the tiny model, from a state if there is one, and gives the state after so many steps. */
+/** How to train the tiny model. */
+interface TrainedOptions extends TrainerOptions {
+  readonly threads?: number;
+  readonly trainTextEncoder?: boolean;
+  /** The state to go on from. */
+  readonly from?: StateArrays;
+}
+
+/** Trains the tiny model, and gives the state after so many steps. */
 async function trained(
   steps: number,
-  { threads = 1, from, ...options }: TrainerOptions & { threads?: number; from?: StateArrays } = {},
+  { threads = 1, trainTextEncoder, from, ...options }: TrainedOptions = {},
 ): Promise<StateArrays> {
-  await using model = await tinyModel({ threads });
+  await using model = await tinyModel({ threads, trainTextEncoder });
   const examples = await encodePictures(model.components, pictures(4));
   using trainer = await Trainer.create(model, examples, { ...OPTIONS, ...options });
   if (from) trainer.restore(from);
@@ -39,6 +47,17 @@ Deno.test("Trainer does the same steps for a seed, bit for bit, on any number of
   for (const [name, values] of first) {
     if (name.startsWith("parameter.")) assertNotEquals(other.get(name), values, name);
   }
+});
+
+Deno.test("Trainer trains the text encoder along where that is asked for", async () => {
+  const options = { trainTextEncoder: true };
+  const [one, two] = [await trained(1, options), await trained(2, options)];
+  const names = [...one.keys()].filter((name) => name.startsWith("parameter.textEncoder."));
+  assert(names.length > 10, `${names}`);
+  for (const name of names) assertNotEquals(one.get(name), two.get(name), name);
+  assertEquals(await trained(2, { ...options, from: one }), two);
+  const without = await trained(1);
+  assertEquals([...without.keys()].filter((name) => name.includes("textEncoder")), []);
 });
 
 for (const optimizer of ["muon", "adamw"] as const) {

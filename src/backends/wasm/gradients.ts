@@ -67,6 +67,16 @@ export function add(recorder: Recorder, x: FloatTensor, y: FloatTensor, z: Float
   recorder.push("add", { x, other: y, out: z, count: x.size, activation: Activation.none });
 }
 
+/** Records x · y into z. */
+export function multiply(
+  recorder: Recorder,
+  x: FloatTensor,
+  y: FloatTensor,
+  z: FloatTensor,
+): void {
+  recorder.push("multiply", { x, other: y, out: z, count: x.size, activation: Activation.none });
+}
+
 /** Records sums of the rows of x into the rows of y that the ids name. */
 export function scatterAdd(
   recorder: Recorder,

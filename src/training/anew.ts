@@ -7,6 +7,7 @@
 import type { Backend } from "../backends/backend.ts";
 import { createBackend, type CreateBackendOptions } from "../backends/select.ts";
 import { KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
+import { INCOMPLETE_MARK } from "../files/incomplete.ts";
 import { joinPath } from "../files/paths.ts";
 import { createSha256 } from "../hub/sha256.ts";
 import type { RasterImage } from "../images/raster_image.ts";
@@ -82,7 +83,9 @@ export async function beginAnew(
   const settings = { ...sizes, ...trainer, pictures: digest(pictures, images) };
   const state = await hasState(folder, STATE) ? await readState(folder, STATE) : undefined;
   if (state) expectSettings(folder, state.settings, settings);
-  if (await isThere(joinPath(start, "model_index.json"))) return start;
+  const isWhole = await isThere(joinPath(start, "model_index.json")) &&
+    !await isThere(joinPath(start, INCOMPLETE_MARK));
+  if (isWhole) return start;
   await using owned = new AsyncDisposableStack();
   const backend = device.backend ?? owned.use(await createBackend(device));
   const model = await newModel(backend, pictures.map(({ caption }) => caption), sizes, seed);

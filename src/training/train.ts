@@ -5,14 +5,16 @@
  */
 
 import {
+  checkChoice,
   checkFunction,
   checkInteger,
   checkNumber,
+  checkOptions,
   checkSignal,
   describeValue,
   refuseType,
 } from "../base/check.ts";
-import type { WeightDType } from "../base/dtypes.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { promptNotes } from "../conditioning/prompt_notes.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
@@ -195,7 +197,27 @@ interface Run {
   readonly signal: AbortSignal | undefined;
 }
 
+const OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
+  out: true,
+  from: true,
+  anew: true,
+  trainTextEncoder: true,
+  load: true,
+  trainer: true,
+  saveSeconds: true,
+  sampleEvery: true,
+  prompts: true,
+  dtype: true,
+  onEvent: true,
+  signal: true,
+};
+
 function runOf(options: TrainOptions): Run {
+  checkOptions("train", options, Object.keys(OPTIONS));
+  if (typeof options.out !== "string" || options.out === "") {
+    refuseType({ task: "train", name: "out" }, options.out, "the path of a folder");
+  }
+  checkChoice({ task: "train", name: "dtype" }, options.dtype, WEIGHT_DTYPES);
   const { steps } = trainerSettings(options.trainer ?? {});
   if (options.anew !== undefined) {
     if (options.from !== undefined) {

@@ -12,7 +12,7 @@ import { AdamW } from "./adamw.ts";
 import { DiffusionLoss } from "./diffusion_loss.ts";
 import { ExponentialMovingAverage } from "./ema.ts";
 import { GradientSum } from "./gradient_sum.ts";
-import { CosineLearningRate } from "./learning_rate.ts";
+import { warmedCosine } from "./learning_rate.ts";
 import { Muon } from "./muon.ts";
 import { noisedTokens } from "./noised_tokens.ts";
 import { TimestepSampler } from "./timestep_sampler.ts";
@@ -62,8 +62,8 @@ export type TrainerSettings = {
  * Trains a model on examples: algorithm 1 of Gu et al. (arXiv 2111.14822), with learned embeddings for
  * dropped captions (Tang et al., arXiv 2205.16007).
  *
- * Two runs with the same examples, options and number of threads are the same bit for bit; so is one that
- * goes on from the {@linkcode Trainer.state} of another.
+ * Two runs with the same examples and options are the same bit for bit on a CPU, on any number of threads; so
+ * is one that goes on from the {@linkcode Trainer.state} of another.
  */
 export class Trainer implements Disposable {
   /** What is trained. */
@@ -90,18 +90,12 @@ export class Trainer implements Disposable {
     this.#captions = new CaptionEncoder(model.components);
     using owned = new DisposableStack();
     this.#loss = owned.use(makeLoss(model, settings, this.#captions.length));
-    const { learningRate: peak, warmUp, steps } = settings;
+    const { learningRate, warmUp, steps } = settings;
     this.#parts = {
       average,
       optimizer: settings.optimizer === "muon" ? owned.use(new Muon(model.backend)) : new AdamW(),
       timesteps: new TimestepSampler(model.components.scheduler.config.numTrainTimesteps),
-      learningRate: new CosineLearningRate({
-        base: peak / (warmUp + 1),
-        peak,
-        warmUp,
-        min: 0,
-        steps,
-      }),
+      learningRate: warmedCosine(learningRate, warmUp, steps),
       generator: new TorchGenerator(settings.seed),
       history: [],
     };
@@ -259,6 +253,8 @@ export function trainerSettings(options: TrainerOptions): TrainerSettings {
     ["warmUp", { min: 0, max: settings.steps - 1 }],
   ];
   for (const [name, range] of whole) checkInteger({ task, name }, settings[name], range);
+  // Refuses what is no seed.
+  new TorchGenerator(settings.seed);
   checkChoice({ task, name: "optimizer" }, settings.optimizer, ["muon", "adamw"]);
   const share = { min: 0, max: 1 };
   checkNumber({ task, name: "learningRate" }, settings.learningRate, { min: 0 });

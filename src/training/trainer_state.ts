@@ -110,9 +110,10 @@ export async function tensorState(
   optimizer: Optimizer,
 ): Promise<Map<string, StateArray>> {
   const state = new Map<string, StateArray>();
+  const { memory } = optimizer;
   for (const [name, parameter] of tensors) {
     state.set(`parameter.${name}`, await parameter.tensor.data());
-    for (const [kind, values] of Object.entries(optimizer.memory.get(parameter) ?? {})) {
+    for (const [kind, values] of Object.entries(memory.get(parameter) ?? {})) {
       state.set(`optimizer.${kind}.${name}`, values.slice());
     }
   }

@@ -11,7 +11,7 @@ import type { Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { AdamW } from "./adamw.ts";
 import { EmaCodebook } from "./ema_codebook.ts";
-import { CosineLearningRate } from "./learning_rate.ts";
+import { type CosineLearningRate, warmedCosine } from "./learning_rate.ts";
 import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
 import {
   floats,
@@ -82,7 +82,7 @@ export class VQTrainer implements Disposable {
     settings: VQTrainerSettings,
     codebook: EmaCodebook,
   ) {
-    const { steps, batch, learningRate: peak, seed } = settings;
+    const { steps, batch, learningRate, seed } = settings;
     this.settings = settings;
     this.#pictures = pictures;
     this.#order = new ExampleOrder(pictures.length, seed);
@@ -98,8 +98,7 @@ export class VQTrainer implements Disposable {
     });
     this.#codebook = codebook;
     const warmUp = Math.min(MOST_WARM_UP, Math.floor(steps / 20));
-    const base = peak / (warmUp + 1);
-    this.#rate = new CosineLearningRate({ base, peak, warmUp, min: 0, steps });
+    this.#rate = warmedCosine(learningRate, warmUp, steps);
     this.#generator = new TorchGenerator(seed);
   }
 

@@ -14,7 +14,7 @@ const HELP = `VQ-Diffusion: pictures from text
 Usage:
   deno task generate "<prompt>" [options]         Draw pictures
   deno task serve [options]                       Serve a page and OpenAI's image API
-  deno task train <pictures> --out <folder>       Fine-tune a model on pictures with captions
+  deno task train <pictures> --out <folder>       Train a model on pictures with captions
   deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
   deno task inspect <model>                       Say what a model consists of
 

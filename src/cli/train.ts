@@ -1,5 +1,5 @@
 /**
- * The command `train`: a model that is fine-tuned on pictures with captions.
+ * The command `train`: a model that is trained on pictures with captions.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export async function train(args: string[]): Promise<number> {
     return 0;
   }
   const { pictures, out, dtype, sampleEvery, prompts, saveSeconds, trainer, quiet } = request;
-  const { from, revision, device, threads } = request;
+  const { from, revision, trainTextEncoder, anew, device, threads } = request;
   using interrupt = abortOnInterrupt();
   using loading = new LoadDisplay();
   using display = new TrainDisplay();
@@ -38,6 +38,8 @@ export async function train(args: string[]): Promise<number> {
     await trainModel(pictures, {
       out,
       from,
+      anew,
+      trainTextEncoder,
       dtype,
       sampleEvery,
       prompts,
@@ -60,16 +62,22 @@ export async function train(args: string[]): Promise<number> {
 /** Shows how far the training is. */
 class TrainDisplay implements Disposable {
   #reading: ProgressBar | undefined;
+  #autoencoder: ProgressBar | undefined;
   #training: ProgressBar | undefined;
   #resumed = 0;
+  #error = "";
   #loss: number | undefined;
 
   /** Takes the events of a training. */
   readonly onEvent = (event: TrainEvent): void => {
     switch (event.type) {
       case "encode":
+        this.#clear();
         this.#reading ??= new ProgressBar("Reading pictures");
         this.#reading.update(event.done, event.total);
+        break;
+      case "vqvae":
+        this.#showAutoencoder(event);
         break;
       case "note":
         this.#say(`note: ${event.message}`);
@@ -91,12 +99,24 @@ class TrainDisplay implements Disposable {
 
   /** Clears the bar. */
   [Symbol.dispose](): void {
+    this.#clear();
+  }
+
+  #clear(): void {
+    for (const bar of [this.#reading, this.#autoencoder, this.#training]) bar?.end();
+  }
+
+  #showAutoencoder({ step, steps, reconstruction, codes }: TrainEvent & { type: "vqvae" }): void {
     this.#reading?.end();
-    this.#training?.end();
+    this.#error = `error ${reconstruction.toFixed(3)}, ${codes} codes`;
+    const format = (done: number, total: number) => `${done}/${total}, ${this.#error}`;
+    this.#autoencoder ??= new ProgressBar("Autoencoder", { done: step - 1, format });
+    this.#autoencoder.update(step, steps);
   }
 
   #showStep({ step, steps, loss }: TrainEvent & { type: "step" }): void {
     this.#reading?.end();
+    this.#autoencoder?.end();
     this.#loss = this.#loss === undefined ? loss : this.#loss + NEWEST * (loss - this.#loss);
     const format = (done: number, total: number) =>
       `${done}/${total}, loss ${this.#loss?.toFixed(3)}`;
@@ -105,8 +125,7 @@ class TrainDisplay implements Disposable {
   }
 
   #say(text: string): void {
-    this.#reading?.end();
-    this.#training?.end();
+    this.#clear();
     printMessage(text);
   }
 }

@@ -7,6 +7,7 @@
 import type { DeviceType } from "../backends/backend.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
+import type { AnewOptions } from "../training/anew.ts";
 import type { TrainerOptions } from "../training/trainer.ts";
 import {
   choiceOption,
@@ -18,7 +19,7 @@ import {
 } from "./arguments.ts";
 
 /** What `train --help` says. */
-export const TRAIN_HELP = `Fine-tunes a model on pictures with captions.
+export const TRAIN_HELP = `Fine-tunes a model on pictures with captions, or trains one anew.
 
 Usage:
   deno task train <pictures> --out <folder> [options]
@@ -50,11 +51,20 @@ Training:
   --lr <x>             Greatest learning rate (default: 0.001)
   --warm-up <n>        Steps in which it rises to that; then it falls to 0 as a cosine (default: a
                        twentieth of all, at most 100)
+  --train-text         Train the text encoder along, for words that it does not know (default: with
+                       --new)
   --optimizer <name>   muon or adamw (default: muon)
   --dropout <x>        Share of captions that are dropped, for guidance (default: 0.1)
   --auxiliary <x>      Weight of -log p(x0) beside the variational bound (default: 0.0005)
   --ema <x>            Share of the old in the average of parameters that is saved (default: 0.99)
   --seed <n>           Seed of all random numbers (default: 0)
+
+Anew:
+  --new                Begin with a model of its own: tokenizer, image autoencoder and transformer
+  --size <n>           Side of its pictures in pixels, a multiple of 8 (default: 64)
+  --codes <n>          Codes that its pictures consist of (default: 256)
+  --layers <n>         Blocks of its transformer (default: 6)
+  --vq-steps <n>       Steps of the autoencoder, which is trained first (default: 2000)
 
   --device <device>    auto, wasm (CPU) or webgpu (GPU) (default: auto)
   --threads <n>        Threads on the CPU (default: one for each processor)
@@ -67,6 +77,7 @@ Ctrl-C ends the training after the step that it is in, and saves its state. The 
 Examples:
   deno task train pictures --out my-model
   deno task train pictures --out my-model --steps 2000 --prompt "a cat" --prompt "a dog"
+  deno task train pictures --out my-model --new --vq-steps 10000 --steps 20000
   deno task generate "a cat" --model my-model
 `;
 
@@ -83,11 +94,17 @@ const OPTIONS = {
   accumulate: { type: "string" },
   lr: { type: "string" },
   "warm-up": { type: "string" },
+  "train-text": { type: "boolean" },
   optimizer: { type: "string" },
   dropout: { type: "string" },
   auxiliary: { type: "string" },
   ema: { type: "string" },
   seed: { type: "string" },
+  new: { type: "boolean" },
+  size: { type: "string" },
+  codes: { type: "string" },
+  layers: { type: "string" },
+  "vq-steps": { type: "string" },
   device: { type: "string" },
   threads: { type: "string" },
   quiet: { type: "boolean", short: "q" },
@@ -114,6 +131,8 @@ export interface TrainArguments {
   readonly saveSeconds: number | undefined;
   readonly from: string | undefined;
   readonly revision: string | undefined;
+  readonly trainTextEncoder: boolean | undefined;
+  readonly anew: AnewOptions | undefined;
   readonly trainer: TrainerOptions;
   readonly device: DeviceType | "auto";
   readonly threads: number | undefined;
@@ -150,6 +169,8 @@ export function readTrainArguments(args: readonly string[]): TrainArguments | un
     saveSeconds: numberOption("save-every", values["save-every"], { min: 0 }),
     from,
     revision,
+    trainTextEncoder: values["train-text"],
+    anew: readAnew(values),
     trainer: {
       steps: integerOption("steps", values.steps),
       batch: integerOption("batch", values.batch),
@@ -165,5 +186,38 @@ export function readTrainArguments(args: readonly string[]): TrainArguments | un
     device: choiceOption("device", values.device, ["auto", "wasm", "webgpu"]) ?? "auto",
     threads: integerOption("threads", values.threads, { max: 256 }),
     quiet: values.quiet ?? false,
+  };
+}
+
+/** Sizes of a new model, by the names of their options. */
+interface AnewTexts {
+  readonly new?: boolean | undefined;
+  readonly from?: string | undefined;
+  readonly size?: string | undefined;
+  readonly codes?: string | undefined;
+  readonly layers?: string | undefined;
+  readonly "vq-steps"?: string | undefined;
+}
+
+/** How to begin anew, if that is asked for. */
+function readAnew(values: AnewTexts): AnewOptions | undefined {
+  if (values.new !== true) {
+    const sizes = ["size", "codes", "layers", "vq-steps"] as const;
+    const misplaced = sizes.find((name) => values[name] !== undefined);
+    if (misplaced === undefined) return undefined;
+    throw new UsageError(`--${misplaced} is given without --new, whose model it is about`);
+  }
+  if (values.from !== undefined) {
+    throw new UsageError("--from is given with --new, expected one of them");
+  }
+  const imageSize = integerOption("size", values.size, { min: 8, max: 1024 });
+  if (imageSize !== undefined && imageSize % 8 !== 0) {
+    throw wrongValue("size", "a multiple of 8", values.size!);
+  }
+  return {
+    imageSize,
+    codes: integerOption("codes", values.codes, { min: 2, max: 2 ** 16 }),
+    layers: integerOption("layers", values.layers, { max: 1000 }),
+    vqvae: { steps: integerOption("vq-steps", values["vq-steps"]) },
   };
 }

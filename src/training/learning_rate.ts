@@ -157,6 +157,20 @@ export class CosineLearningRate implements LearningRate {
   }
 }
 
+/**
+ * A warm-up from nearly nothing, then a cosine that ends at 0.
+ *
+ * @param most The greatest learning rate.
+ * @param warmUp Steps before it is reached.
+ * @param steps Steps in all.
+ */
+export function warmedCosine(most: number, warmUp: number, steps: number): CosineLearningRate {
+  // The wave begins one step of the warm-up above what is called its peak.
+  const rise = most / (warmUp + 2);
+  const peak = warmUp > 0 ? most - rise : most;
+  return new CosineLearningRate({ base: rise, peak, warmUp, min: 0, steps });
+}
+
 function checkWarmUp({ base, peak, warmUp, min }: WarmUpOptions): void {
   checkNumber(subject("base"), base, { min: 0 });
   checkNumber(subject("peak"), peak, { min: 0 });

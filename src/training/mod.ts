@@ -66,6 +66,7 @@
  */
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
+export type { AnewOptions } from "./anew.ts";
 export type {
   CaptionBatch,
   CaptionSources,
@@ -95,6 +96,7 @@ export {
   type WarmUpOptions,
 } from "./learning_rate.ts";
 export { isHiddenMatrix, Muon, type MuonOptions } from "./muon.ts";
+export type { NewModelOptions } from "./new_model.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
 export type { Optimizer, OptimizerMemory, ParameterGradient } from "./optimizer.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
@@ -115,3 +117,9 @@ export {
   type TrainingPicture,
 } from "./training_examples.ts";
 export { VQLoss, type VQLossOptions, type VQLossResult } from "./vq_loss.ts";
+export {
+  VQTrainer,
+  type VQTrainerOptions,
+  type VQTrainerSettings,
+  type VQTrainingStep,
+} from "./vq_trainer.ts";

@@ -42,15 +42,16 @@ export function noisedTokens(
       const u = noise[first + k * pixels]!;
       if (u > most && k !== token) [other, most] = [k, u];
     }
-    const score = (logit: number, k: number) =>
+    const score = (k: number, logit: number) =>
       logit - Math.log(-Math.log(noise[first + k * pixels]! + 1e-30) + 1e-30);
-    const scores: [k: number, score: number][] = [
-      [token, score(kept, token)],
-      [classes - 1, score(masked, classes - 1)],
-    ];
-    if (other >= 0) scores.push([other, score(replaced, other)]);
-    scores.sort(([a], [b]) => a - b);
-    // The first of equals.
-    return scores.reduce((best, one) => one[1] > best[1] ? one : best)[0];
+    let [best, drawn] = [score(token, kept), token];
+    const consider = (k: number, logit: number) => {
+      const own = score(k, logit);
+      // The first of equals.
+      if (own > best || own === best && k < drawn) [best, drawn] = [own, k];
+    };
+    if (other >= 0) consider(other, replaced);
+    consider(classes - 1, masked);
+    return drawn;
   });
 }

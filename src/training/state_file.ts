@@ -15,11 +15,11 @@ import { writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
 import type { StateArray, StateArrays } from "./trainer_state.ts";
 
-/** Name of the file. */
-const STATE_FILE = "state.safetensors";
+/** Names of files of state: of a transformer, and of an image autoencoder before it. */
+export type StateFile = "state.safetensors" | "vqvae.safetensors";
 
 /** What is left of a file when a program is killed while it writes it. */
-const LEFT_OVER = /^state\.safetensors\.[0-9a-f]{8}\.tmp$/;
+const LEFT_OVER = /^(state|vqvae)\.safetensors\.[0-9a-f]{8}\.tmp$/;
 
 /** Name of the array that holds the settings, as bytes of JSON. */
 const SETTINGS = "settings";
@@ -33,8 +33,8 @@ export interface SavedState {
 }
 
 /** Whether a folder holds a state. */
-export async function hasState(folder: string): Promise<boolean> {
-  return await isThere(joinPath(folder, STATE_FILE));
+export async function hasState(folder: string, file: StateFile): Promise<boolean> {
+  return await isThere(joinPath(folder, file));
 }
 
 /** Whether there is a file. */
@@ -55,6 +55,7 @@ export async function isThere(path: string): Promise<boolean> {
  */
 export async function writeState(
   path: string,
+  file: StateFile,
   { settings, arrays }: SavedState,
 ): Promise<void> {
   const json = new TextEncoder().encode(JSON.stringify(settings));
@@ -65,7 +66,7 @@ export async function writeState(
     bytes: () => new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
   }));
   await using folder = await writeFolder(path);
-  await folder.writeFile(STATE_FILE, (sink) => writeSafetensors(entries, sink, {}));
+  await folder.writeFile(file, (sink) => writeSafetensors(entries, sink, {}));
   await folder.commit();
 }
 
@@ -74,10 +75,10 @@ export async function writeState(
  *
  * @throws {SyntaxError} If the file is damaged.
  */
-export async function readState(path: string): Promise<SavedState> {
+export async function readState(path: string, name: StateFile): Promise<SavedState> {
   await removeLeftOvers(path);
   const folder = await openFolder(path);
-  await using file = await openSafetensors(await folder.open(STATE_FILE));
+  await using file = await openSafetensors(await folder.open(name));
   const arrays = new Map<string, StateArray>();
   let settings: SavedState["settings"] = {};
   for (const name of file.names()) {
@@ -89,6 +90,29 @@ export async function readState(path: string): Promise<SavedState> {
     ) arrays.set(name, array);
   }
   return { settings, arrays };
+}
+
+/**
+ * Refuses to go on from a state with other settings.
+ *
+ * @param mayChange Names of settings that may be others.
+ * @throws {RangeError} If another one differs; it names it.
+ */
+export function expectSettings(
+  path: string,
+  found: SavedState["settings"],
+  given: SavedState["settings"],
+  mayChange: readonly string[] = [],
+): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (found[name] === value || mayChange.includes(name)) continue;
+    throw new RangeError(
+      `Cannot go on with the training in ${path}: ${name} is ${value}, expected ${
+        found[name]
+      } as ` +
+        `when it began`,
+    );
+  }
 }
 
 async function removeLeftOvers(path: string): Promise<void> {

@@ -5,13 +5,16 @@
  */
 
 import {
+  checkChoice,
   checkFunction,
   checkInteger,
   checkNumber,
+  checkOptions,
   checkSignal,
   describeValue,
+  refuseType,
 } from "../base/check.ts";
-import type { WeightDType } from "../base/dtypes.ts";
+import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { promptNotes } from "../conditioning/prompt_notes.ts";
 import { writeFolder } from "../files/folder_writer.ts";
 import { joinPath } from "../files/paths.ts";
@@ -20,10 +23,12 @@ import { createSha256 } from "../hub/sha256.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { readPictureFolder } from "./picture_folder.ts";
-import { hasState, isThere, readState, writeState } from "./state_file.ts";
+import { type AnewOptions, type AnewRun, beginAnew, checkAnew } from "./anew.ts";
+import { expectSettings, hasState, isThere, readState, writeState } from "./state_file.ts";
 import { TrainableModel, type TrainableModelOptions } from "./trainable_model.ts";
 import { Trainer, type TrainerOptions, trainerSettings } from "./trainer.ts";
 import type { TrainingStep } from "./trainer_state.ts";
+import type { VQTrainingStep } from "./vq_trainer.ts";
 import { encodePictures, type TrainingExample, type TrainingPicture } from "./training_examples.ts";
 
 /** What goes on in a training. */
@@ -44,6 +49,11 @@ export type TrainEvent =
     readonly type: "resume";
     /** Steps that are done already. */
     readonly step: number;
+    readonly steps: number;
+  }
+  | VQTrainingStep & {
+    /** A step of the image autoencoder was done, where training begins anew. */
+    readonly type: "vqvae";
     readonly steps: number;
   }
   | TrainingStep & {
@@ -70,8 +80,15 @@ export interface TrainOptions {
   readonly out: string;
   /** The model to start from. Default: the embedded model. */
   readonly from?: string | URL | ModelFolder | undefined;
+  /**
+   * Begins anew, with a tokenizer, an image autoencoder, a text encoder and a transformer of its own, in place
+   * of `from`.
+   */
+  readonly anew?: AnewOptions | undefined;
+  /** Whether the text encoder is trained along. Default: where training begins anew. */
+  readonly trainTextEncoder?: boolean | undefined;
   /** How to open and where to compute. */
-  readonly load?: TrainableModelOptions | undefined;
+  readonly load?: Omit<TrainableModelOptions, "trainTextEncoder"> | undefined;
   /** Steps, batches, optimiser. */
   readonly trainer?: TrainerOptions | undefined;
   /** Seconds after which the state is saved again. Default 50. */
@@ -90,6 +107,9 @@ export interface TrainOptions {
 
 /** Where a training keeps what is not of the model, below its folder. */
 export const TRAINING_FOLDER = "training";
+
+/** Name of the file of the state. */
+const STATE = "state.safetensors";
 
 /** Settings that may change where training goes on. */
 const MAY_CHANGE: readonly string[] = ["steps", "learningRate", "warmUp"];
@@ -128,8 +148,12 @@ export async function train(
   const run = runOf(options);
   await expectOurs(run);
   const list = typeof pictures === "string" ? await readPictureFolder(pictures) : pictures;
-  await using model = await TrainableModel.fromPretrained(options.from, {
+  const from = options.anew
+    ? await beginAnew(list, options.anew, anewRun(run, options))
+    : options.from;
+  await using model = await TrainableModel.fromPretrained(from, {
     ...options.load,
+    trainTextEncoder: options.trainTextEncoder ?? options.anew !== undefined,
     signal: options.signal,
   });
   const { onEvent, signal } = run;
@@ -153,7 +177,8 @@ export async function train(
  * @throws {RangeError} If it does.
  */
 async function expectOurs({ out, folder }: Run): Promise<void> {
-  if (await hasState(folder) || !await isThere(joinPath(out, "model_index.json"))) return;
+  if (await hasState(folder, STATE)) return;
+  if (!await isThere(joinPath(out, "model_index.json"))) return;
   throw new RangeError(
     `Cannot train: out is ${describeValue(out)}, which holds a model and no state of a training, ` +
       `expected a new folder`,
@@ -172,8 +197,38 @@ interface Run {
   readonly signal: AbortSignal | undefined;
 }
 
+const OPTIONS: Readonly<Record<keyof TrainOptions, true>> = {
+  out: true,
+  from: true,
+  anew: true,
+  trainTextEncoder: true,
+  load: true,
+  trainer: true,
+  saveSeconds: true,
+  sampleEvery: true,
+  prompts: true,
+  dtype: true,
+  onEvent: true,
+  signal: true,
+};
+
 function runOf(options: TrainOptions): Run {
+  checkOptions("train", options, Object.keys(OPTIONS));
+  if (typeof options.out !== "string" || options.out === "") {
+    refuseType({ task: "train", name: "out" }, options.out, "the path of a folder");
+  }
+  checkChoice({ task: "train", name: "dtype" }, options.dtype, WEIGHT_DTYPES);
   const { steps } = trainerSettings(options.trainer ?? {});
+  if (options.anew !== undefined) {
+    if (options.from !== undefined) {
+      refuseType(
+        { task: "train", name: "from" },
+        options.from,
+        "nothing where training begins anew",
+      );
+    }
+    checkAnew(options.anew);
+  }
   const { out, prompts, dtype, signal, onEvent = () => {}, saveSeconds = 50 } = options;
   const { sampleEvery = Math.ceil(steps / 10) } = options;
   const subject = (name: string) => ({ task: "train", name });
@@ -183,6 +238,19 @@ function runOf(options: TrainOptions): Run {
   checkSignal(subject("signal"), signal);
   const folder = joinPath(out, TRAINING_FOLDER);
   return { out, folder, saveSeconds, sampleEvery, prompts, dtype, onEvent, signal };
+}
+
+/** What a start from nothing takes of a run. */
+function anewRun({ folder, saveSeconds, onEvent, signal }: Run, options: TrainOptions): AnewRun {
+  return {
+    folder,
+    seed: options.trainer?.seed ?? 0,
+    saveSeconds,
+    device: options.load ?? {},
+    signal,
+    onPicture: (done, total) => onEvent({ type: "encode", done, total }),
+    onStep: (step, steps) => onEvent({ type: "vqvae", ...step, steps }),
+  };
 }
 
 /** A training with its files. */
@@ -214,15 +282,9 @@ class Training {
   /** Goes on from the state of a training before, if there is one. */
   async resume(): Promise<void> {
     const { folder, onEvent } = this.#run;
-    if (!await hasState(folder)) return;
-    const { settings, arrays } = await readState(folder);
-    for (const [name, value] of Object.entries(this.#settings)) {
-      if (settings[name] === value || MAY_CHANGE.includes(name)) continue;
-      throw new RangeError(
-        `Cannot go on with the training in ${folder}: ${name} is ${value}, expected ` +
-          `${settings[name]} as when it began`,
-      );
-    }
+    if (!await hasState(folder, STATE)) return;
+    const { settings, arrays } = await readState(folder, STATE);
+    expectSettings(folder, settings, this.#settings, MAY_CHANGE);
     this.#trainer.restore(arrays);
     this.#savedStep = this.#step;
     onEvent({ type: "resume", step: this.#step, steps: this.#steps });
@@ -251,7 +313,10 @@ class Training {
   async #save(): Promise<void> {
     if (this.#savedStep === this.#step) return;
     const { folder, onEvent } = this.#run;
-    await writeState(folder, { settings: this.#settings, arrays: await this.#trainer.state() });
+    await writeState(folder, STATE, {
+      settings: this.#settings,
+      arrays: await this.#trainer.state(),
+    });
     await writeFile(folder, "loss.csv", new TextEncoder().encode(lossTable(this.#trainer.history)));
     this.#savedStep = this.#step;
     this.#saved = performance.now();
@@ -288,7 +353,14 @@ function settingsOf(
     hash.update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
   }
   const seed = String(settings.seed);
-  return { ...settings, seed, from: model.description, examples: hash.digest() };
+  const trainTextEncoder = model.parameters.textEncoder !== undefined;
+  return {
+    ...settings,
+    seed,
+    trainTextEncoder,
+    from: model.description,
+    examples: hash.digest(),
+  };
 }
 
 /** Captions, evenly spaced among all. */

@@ -20,6 +20,8 @@ import { TrainableParameters, type TrainableTensor } from "./trainable_parameter
 export interface TrainableModelOptions extends OpenFolderOptions, CreateBackendOptions {
   /** Where to compute, if that is there already; it stays the caller's. */
   readonly backend?: Backend | undefined;
+  /** Whether the text encoder is trained along. Default false: it stays as it is. */
+  readonly trainTextEncoder?: boolean | undefined;
 }
 
 /** The parameters that change, by component. */
@@ -28,6 +30,8 @@ export interface TrainedComponents {
   readonly transformer: TrainableParameters;
   /** Those of what stands for no prompt; none where nothing is learned for that. */
   readonly learnedClassifierFreeSamplingEmbeddings: TrainableParameters;
+  /** Those of the text encoder, if it is trained along. */
+  readonly textEncoder?: TrainableParameters | undefined;
 }
 
 /** What a model consists of. */
@@ -40,8 +44,8 @@ interface Parts {
 }
 
 /**
- * A pipeline whose transformer is trained, and with it what it has learned for no prompt. Text encoder and
- * autoencoder stay as they are.
+ * A pipeline whose transformer is trained, and with it what it has learned for no prompt; the text encoder
+ * too, if that is asked for. The autoencoder stays as it is.
  */
 export class TrainableModel implements AsyncDisposable {
   /** The components, to record losses of; to draw with them, save them and load what was saved. */
@@ -81,6 +85,7 @@ export class TrainableModel implements AsyncDisposable {
     const parameters = {
       transformer: new TrainableParameters(),
       learnedClassifierFreeSamplingEmbeddings: new TrainableParameters(),
+      ...(options.trainTextEncoder && { textEncoder: new TrainableParameters() }),
     };
     const how = { dtype: "fp32", parameters, onProgress, signal } as const;
     const components = await loadComponents(folder, backend, how);

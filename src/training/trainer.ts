@@ -5,13 +5,14 @@
  */
 
 import { checkChoice, checkInteger, checkNumber, checkOptions, type Range } from "../base/check.ts";
+import { promptIds } from "../conditioning/text.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import type { Seed } from "../random/seed.ts";
 import { AdamW } from "./adamw.ts";
 import { DiffusionLoss } from "./diffusion_loss.ts";
 import { ExponentialMovingAverage } from "./ema.ts";
 import { GradientSum } from "./gradient_sum.ts";
-import { CosineLearningRate } from "./learning_rate.ts";
+import { warmedCosine } from "./learning_rate.ts";
 import { Muon } from "./muon.ts";
 import { noisedTokens } from "./noised_tokens.ts";
 import { TimestepSampler } from "./timestep_sampler.ts";
@@ -61,8 +62,8 @@ export type TrainerSettings = {
  * Trains a model on examples: algorithm 1 of Gu et al. (arXiv 2111.14822), with learned embeddings for
  * dropped captions (Tang et al., arXiv 2205.16007).
  *
- * Two runs with the same examples, options and number of threads are the same bit for bit; so is one that
- * goes on from the {@linkcode Trainer.state} of another.
+ * Two runs with the same examples and options are the same bit for bit on a CPU, on any number of threads; so
+ * is one that goes on from the {@linkcode Trainer.state} of another.
  */
 export class Trainer implements Disposable {
   /** What is trained. */
@@ -89,18 +90,12 @@ export class Trainer implements Disposable {
     this.#captions = new CaptionEncoder(model.components);
     using owned = new DisposableStack();
     this.#loss = owned.use(makeLoss(model, settings, this.#captions.length));
-    const { learningRate: peak, warmUp, steps } = settings;
+    const { learningRate, warmUp, steps } = settings;
     this.#parts = {
       average,
       optimizer: settings.optimizer === "muon" ? owned.use(new Muon(model.backend)) : new AdamW(),
       timesteps: new TimestepSampler(model.components.scheduler.config.numTrainTimesteps),
-      learningRate: new CosineLearningRate({
-        base: peak / (warmUp + 1),
-        peak,
-        warmUp,
-        min: 0,
-        steps,
-      }),
+      learningRate: warmedCosine(learningRate, warmUp, steps),
       generator: new TorchGenerator(settings.seed),
       history: [],
     };
@@ -168,7 +163,7 @@ export class Trainer implements Disposable {
     const { generator, timesteps: sampler } = this.#parts;
     const { scheduler, transformer } = this.model.components;
     // Pairs of images x_0 and texts y.
-    const { x0, encoderHiddenStates, dropped } = await this.#drawExamples(batchNumber);
+    const { x0, ...captions } = await this.#drawExamples(batchNumber);
     // t, of which the losses so far say how likely each is.
     const { timesteps, probabilities } = sampler.draw(generator, this.settings.batch);
     // x_t ~ q(x_t | x_0).
@@ -177,7 +172,7 @@ export class Trainer implements Disposable {
     generator.fill(noise);
     const xt = noisedTokens(scheduler, { x0, timesteps, noise, classes });
     // L_0 if t = 1 (here 0), else L_(t−1), and λ L_x0; with their gradients.
-    const batch = { x0, xt, encoderHiddenStates, dropped, timesteps, probabilities };
+    const batch = { x0, xt, ...captions, timesteps, probabilities };
     const { loss, bounds } = await this.#loss.compute(batch);
     sampler.update(timesteps, bounds);
     return loss;
@@ -198,11 +193,10 @@ export class Trainer implements Disposable {
     const pixels = drawn[0]!.tokens.length;
     const x0 = new Int32Array(batch * pixels);
     drawn.forEach(({ tokens }, i) => x0.set(tokens, i * pixels));
-    return {
-      x0,
-      encoderHiddenStates: await this.#captions.encode(captions),
-      dropped: learnable ? dropped : undefined,
-    };
+    const encoded = this.model.parameters.textEncoder
+      ? { inputIds: promptIds(this.model.components.tokenizer, captions) }
+      : { encoderHiddenStates: await this.#captions.encode(captions) };
+    return { x0, ...encoded, dropped: learnable ? dropped : undefined };
   }
 
   /** Exchanges parameters and their averages, to save or draw with the averages; and back again. */
@@ -259,6 +253,8 @@ export function trainerSettings(options: TrainerOptions): TrainerSettings {
     ["warmUp", { min: 0, max: settings.steps - 1 }],
   ];
   for (const [name, range] of whole) checkInteger({ task, name }, settings[name], range);
+  // Refuses what is no seed.
+  new TorchGenerator(settings.seed);
   checkChoice({ task, name: "optimizer" }, settings.optimizer, ["muon", "adamw"]);
   const share = { min: 0, max: 1 };
   checkNumber({ task, name: "learningRate" }, settings.learningRate, { min: 0 });
@@ -275,10 +271,12 @@ function makeLoss(
 ): DiffusionLoss {
   const { transformer, scheduler, learnedClassifierFreeSamplingEmbeddings: embeddings } =
     components;
+  const textEncoder = parameters.textEncoder &&
+    { model: components.textEncoder, parameters: parameters.textEncoder };
   const unconditional = embeddings.learnable
     ? { embeddings, parameters: parameters.learnedClassifierFreeSamplingEmbeddings }
     : undefined;
-  const options = { batch, length, auxiliaryLossWeight, unconditional };
+  const options = { batch, length, auxiliaryLossWeight, unconditional, textEncoder };
   return new DiffusionLoss(transformer, parameters.transformer, scheduler, options);
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { elementCount } from "../base/shapes.ts";
 import type { TorchGenerator } from "../random/torch_generator.ts";
 import type { ExponentialMovingAverage } from "./ema.ts";
 import type { LearningRate } from "./learning_rate.ts";
@@ -46,21 +47,19 @@ export type StateArray = Float32Array | Float64Array | Uint32Array;
 /** Arrays by name. */
 export type StateArrays = ReadonlyMap<string, StateArray>;
 
+/** What optimisers remember. */
+const MEMORIES = ["first", "second", "momentum"] as const;
+
 /** Names of the numbers that are known of a step. */
 const STEP_NUMBERS = ["loss", "gradNorm", "learningRate"] as const;
 
 /** The state of a trainer. Arrays that change with the next step are copies. */
 export async function stateOf(model: TrainableModel, parts: TrainerParts): Promise<StateArrays> {
   const { optimizer, average, timesteps, learningRate, generator, history } = parts;
-  const state = new Map<string, StateArray>();
+  const state = await tensorState(model.tensors, optimizer);
   for (const [name, tensor] of model.tensors) {
-    state.set(`parameter.${name}`, await tensor.tensor.data());
     state.set(`average.${name}`, average.averages.get(tensor)!.slice());
-    for (const [kind, values] of Object.entries(optimizer.memory.get(tensor) ?? {})) {
-      state.set(`optimizer.${kind}.${name}`, values.slice());
-    }
   }
-  state.set("optimizer.steps", Float64Array.of(optimizer.steps));
   state.set("learningRate", Float64Array.from(learningRate.state));
   state.set("timesteps.history", timesteps.history.slice());
   state.set("timesteps.counts", timesteps.counts.slice());
@@ -82,23 +81,11 @@ export function restoreTrainer(
   state: StateArrays,
 ): void {
   const { optimizer, average, timesteps, learningRate, generator, history } = parts;
+  const restoreTensors = readTensorState(model.tensors, state);
   const averages = new Map<TrainableTensor, Float32Array>();
-  const memory = new Map<TrainableTensor, Record<string, Float32Array>>();
-  const parameters = new Map<TrainableTensor, Float32Array>();
   for (const [name, tensor] of model.tensors) {
-    const size = average.averages.get(tensor)!.length;
-    parameters.set(tensor, floats(state, `parameter.${name}`, size));
-    averages.set(tensor, floats(state, `average.${name}`, size));
-    const kinds = ["first", "second", "momentum"].filter((kind) =>
-      state.has(`optimizer.${kind}.${name}`)
-    );
-    if (kinds.length === 0) continue;
-    const arrays = kinds.map((kind) =>
-      [kind, floats(state, `optimizer.${kind}.${name}`, size)] as const
-    );
-    memory.set(tensor, Object.fromEntries(arrays));
+    averages.set(tensor, floats(state, `average.${name}`, average.averages.get(tensor)!.length));
   }
-  const steps = numbers(state, "optimizer.steps");
   const rate = numbers(state, "learningRate");
   const [sampled, counts] = [
     floats(state, "timesteps.history", timesteps.history.length),
@@ -109,13 +96,56 @@ export function restoreTrainer(
   const past = stepsOf(state);
 
   generator.setState(words);
-  for (const [tensor, values] of parameters) tensor.tensor.write(values);
+  restoreTensors(optimizer);
   average.restore(averages);
-  optimizer.restore(steps[0]!, memory);
   learningRate.state = [...rate];
   timesteps.history.set(sampled);
   timesteps.counts.set(counts);
   history.splice(0, history.length, ...past);
+}
+
+/** Parameters, and what an optimiser remembers of them. */
+export async function tensorState(
+  tensors: ReadonlyMap<string, TrainableTensor>,
+  optimizer: Optimizer,
+): Promise<Map<string, StateArray>> {
+  const state = new Map<string, StateArray>();
+  const { memory } = optimizer;
+  for (const [name, parameter] of tensors) {
+    state.set(`parameter.${name}`, await parameter.tensor.data());
+    for (const [kind, values] of Object.entries(memory.get(parameter) ?? {})) {
+      state.set(`optimizer.${kind}.${name}`, values.slice());
+    }
+  }
+  return state.set("optimizer.steps", Float64Array.of(optimizer.steps));
+}
+
+/**
+ * Reads what {@linkcode tensorState} gave.
+ *
+ * @returns Gives it to the parameters and to an optimiser.
+ * @throws {TypeError} If an array is missing or of another size.
+ */
+export function readTensorState(
+  tensors: ReadonlyMap<string, TrainableTensor>,
+  state: StateArrays,
+): (optimizer: Optimizer) => void {
+  const memory = new Map<TrainableTensor, Record<string, Float32Array>>();
+  const parameters = new Map<TrainableTensor, Float32Array>();
+  for (const [name, parameter] of tensors) {
+    const size = elementCount(parameter.tensor.shape);
+    parameters.set(parameter, floats(state, `parameter.${name}`, size));
+    const kinds = MEMORIES.filter((kind) => state.has(`optimizer.${kind}.${name}`));
+    const arrays = kinds.map((kind) =>
+      [kind, floats(state, `optimizer.${kind}.${name}`, size)] as const
+    );
+    if (kinds.length > 0) memory.set(parameter, Object.fromEntries(arrays));
+  }
+  const [steps] = numbers(state, "optimizer.steps");
+  return (optimizer) => {
+    for (const [{ tensor }, values] of parameters) tensor.write(values);
+    optimizer.restore(steps!, memory);
+  };
 }
 
 function stepsOf(state: StateArrays): TrainingStep[] {
@@ -130,19 +160,22 @@ function stepsOf(state: StateArrays): TrainingStep[] {
   }));
 }
 
-function floats(state: StateArrays, name: string, size: number): Float32Array {
+/** An array of a state that has to be there in this size, as a copy. */
+export function floats(state: StateArrays, name: string, size: number): Float32Array {
   const array = state.get(name);
   if (!(array instanceof Float32Array) || array.length !== size) throw missing(name);
   return array.slice();
 }
 
-function numbers(state: StateArrays, name: string): Float64Array {
+/** Numbers of a state that have to be there. */
+export function numbers(state: StateArrays, name: string): Float64Array {
   const array = state.get(name);
   if (!(array instanceof Float64Array)) throw missing(name);
   return array;
 }
 
-function missing(name: string): TypeError {
+/** The error for an array of a state that is not there. */
+export function missing(name: string): TypeError {
   return new TypeError(
     `Cannot go on with the training: its state has no array ${name} that fits, expected the state of ` +
       `the same model`,

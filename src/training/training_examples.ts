@@ -17,7 +17,7 @@ export interface TrainingPicture {
   readonly name: string;
   /** What it shows. */
   readonly caption: string;
-  /** Reads it. It is called once, and the picture is let go of when its tokens are known. */
+  /** Reads it; the picture is let go of when its tokens are known. */
   read(): Promise<RasterImage>;
 }
 
@@ -41,6 +41,23 @@ export interface EncodePicturesOptions {
 const MOST_NAMED = 5;
 
 /**
+ * Reads pictures. Of each the largest square in the middle is taken; what is transparent stays so.
+ *
+ * @param side Side of the squares in pixels.
+ * @throws {RangeError} If there is no picture.
+ * @throws {SyntaxError} If files are damaged; it names them all, up to five.
+ */
+export async function readPictures(
+  pictures: readonly TrainingPicture[],
+  side: number,
+  options: EncodePicturesOptions = {},
+): Promise<RasterImage[]> {
+  const images: RasterImage[] = [];
+  await forEachPicture(pictures, side, (image) => void images.push(image), options);
+  return images;
+}
+
+/**
  * Turns pictures into tokens. Of each the largest square in the middle is taken, in the size of the model;
  * what is transparent becomes white.
  *
@@ -50,11 +67,8 @@ const MOST_NAMED = 5;
 export async function encodePictures(
   { vqvae, transformer }: Pick<PipelineComponents, "vqvae" | "transformer">,
   pictures: readonly TrainingPicture[],
-  { onProgress, signal }: EncodePicturesOptions = {},
+  options: EncodePicturesOptions = {},
 ): Promise<TrainingExample[]> {
-  if (pictures.length === 0) {
-    throw new RangeError("Cannot train: there are no pictures, expected at least one");
-  }
   const { inChannels } = vqvae.config;
   if (inChannels !== 3) {
     throw new RangeError(
@@ -63,6 +77,23 @@ export async function encodePictures(
   }
   const side = transformer.config.sampleSize * vqvae.scaleFactor;
   const examples: TrainingExample[] = [];
+  await forEachPicture(pictures, side, async (image, caption) => {
+    // One by one, so that its tokens do not depend on what else there is.
+    examples.push({ caption, tokens: await encodeImages(vqvae, [image], options.signal) });
+  }, options);
+  return examples;
+}
+
+/** Reads pictures one after the other, all of them before what is broken is told. */
+async function forEachPicture(
+  pictures: readonly TrainingPicture[],
+  side: number,
+  use: (image: RasterImage, caption: string) => void | Promise<void>,
+  { onProgress, signal }: EncodePicturesOptions,
+): Promise<void> {
+  if (pictures.length === 0) {
+    throw new RangeError("Cannot train: there are no pictures, expected at least one");
+  }
   const broken: string[] = [];
   for (const [i, { name, caption, read }] of pictures.entries()) {
     signal?.throwIfAborted();
@@ -72,19 +103,16 @@ export async function encodePictures(
     } catch (error) {
       broken.push(`${name} (${(error as Error).message})`);
     }
-    // One by one, so that its tokens do not depend on what else there is.
-    if (image) examples.push({ caption, tokens: await encodeImages(vqvae, [image], signal) });
+    if (image) await use(image, caption);
     onProgress?.(i + 1, pictures.length);
   }
-  if (broken.length > 0) {
-    const more = broken.length - MOST_NAMED;
-    const named = [...broken.slice(0, MOST_NAMED), ...(more > 0 ? [`${more} more`] : [])];
-    throw new SyntaxError(
-      `Cannot train: ${broken.length} of ${pictures.length} pictures cannot be read: ` +
-        escapeControls(listOf(named, "and")),
-    );
-  }
-  return examples;
+  if (broken.length === 0) return;
+  const more = broken.length - MOST_NAMED;
+  const named = [...broken.slice(0, MOST_NAMED), ...(more > 0 ? [`${more} more`] : [])];
+  throw new SyntaxError(
+    `Cannot train: ${broken.length} of ${pictures.length} pictures cannot be read: ` +
+      escapeControls(listOf(named, "and")),
+  );
 }
 
 /** Bytes of embeddings that are kept; captions beyond that are encoded each time. */

@@ -44,6 +44,19 @@ Deno.test("train fine-tunes a model that generate draws with", () =>
     assertEquals(JSON.parse(config)._class_name, "VQDiffusionPipeline");
   }));
 
+Deno.test("train begins anew with a model of its own", () =>
+  inTemporaryFolder(async (cwd) => {
+    await writePictures(`${cwd}/pictures`, PICTURES);
+    const sizes = ["--new", "--size", "16", "--codes", "8", "--layers", "1", "--vq-steps", "2"];
+    const how = ["--device", "wasm", "--threads", "1", "--batch", "2", "--steps", "2"];
+    const args = ["pictures", "--out", "model", ...sizes, ...how];
+    const result = await runTask("train", args, { cwd });
+    assertEquals([result.code, result.stdout], [0, "Wrote model\n"], result.stderr);
+    assertStringIncludes(result.stderr, "Autoencoder 2/2, error ");
+    const inspected = await runTask("inspect", ["model"], { cwd });
+    assertEquals(inspected.code, 0, inspected.stderr);
+  }));
+
 Deno.test("train goes on after it was killed, with the same model in the end", () =>
   inTemporaryFolder(async (cwd) => {
     await writePictures(`${cwd}/pictures`, PICTURES);
@@ -119,6 +132,9 @@ Deno.test("train refuses arguments and folders that do not fit, before it begins
       [["a", "--out", "b", "--steps", "0"], "--steps is"],
       [["a", "--out", "b", "--dropout", "2"], "--dropout is"],
       [["a", "--out", "b", "--learning-rate", "2"], "did you mean --lr?"],
+      [["a", "--out", "b", "--size", "32"], "--size is given without --new"],
+      [["a", "--out", "b", "--new", "--from", "c"], "--from is given with --new"],
+      [["a", "--out", "b", "--new", "--size", "30"], "expected a multiple of 8"],
       [["a", "--out", "b", "--revision", "main"], "--revision is given without --from"],
     ] as const;
     for (const [args, message] of usage) {

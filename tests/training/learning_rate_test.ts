@@ -1,7 +1,11 @@
 // Learning rates, against those of Microsoft's two schedules.
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { CosineLearningRate, PlateauLearningRate } from "../../src/training/learning_rate.ts";
+import {
+  CosineLearningRate,
+  PlateauLearningRate,
+  warmedCosine,
+} from "../../src/training/learning_rate.ts";
 import { assertClose } from "../backends/operations/trial.ts";
 
 const GOLDEN = JSON.parse(
@@ -72,6 +76,21 @@ Deno.test("CosineLearningRate begins at its peak without a warm-up, and stays at
     return value;
   });
   assertClose(found, [1, 1, 0.75, 0.25, 0.25, 0.25], EXACT, "rates");
+});
+
+Deno.test("warmedCosine() rises to the greatest rate and falls to 0", () => {
+  for (const warmUp of [0, 1, 4]) {
+    const rate = warmedCosine(0.5, warmUp, 10);
+    const found = Array.from({ length: 12 }, () => {
+      const { value } = rate;
+      rate.advance();
+      return value;
+    });
+    const top = warmUp === 0 ? 0 : warmUp + 1;
+    assertClose([Math.max(...found), found[top]!], [0.5, 0.5], EXACT, "the greatest");
+    assertClose(found.slice(-1), [0], { absolute: 1e-12 }, "the last");
+    if (warmUp > 0) assertClose([found[0]!], [0.5 / (warmUp + 2)], EXACT, "the first");
+  }
 });
 
 Deno.test("learning rates refuse options that do not fit", () => {

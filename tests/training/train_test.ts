@@ -206,6 +206,12 @@ Deno.test("train() refuses a folder with another model, and states that are dama
       RangeError,
       "there are no pictures",
     );
+    const misspelt = { ...optionsOf(`${path}/new`), samplesEvery: 2 };
+    await assertRejects(
+      () => train(pictures(3), misspelt),
+      TypeError,
+      "did you mean sampleEvery?",
+    );
     const negative = optionsOf(`${path}/new`, { saveSeconds: -1 });
     await assertRejects(() => train(pictures(3), negative), RangeError, "saveSeconds is -1");
     assertEquals([...Deno.readDirSync(path)].map(({ name }) => name).sort(), [

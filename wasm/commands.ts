@@ -418,7 +418,7 @@ const PackConvCommand = {
   transposed: bool(36),
 } as const;
 
-/** `Conv2dWeightGradientCommand` of asm/convolution_gradient.ts: x is (batch, height, width, inChannels), dy is (pixels, outChannels) with pixels = batch · outHeight · outWidth, partial is (slices, outChannels / 6 · 6, taps, inChannels / 8 · 8), out is (outChannels, inChannels, taps). */
+/** `Conv2dWeightGradientCommand` of asm/convolution_gradient.ts: x is (batch, height, width, inChannels), dy is (pixels, outChannels) with pixels = batch · outHeight · outWidth, partial is (slices, ⌈outChannels / 6⌉ · 6, taps, ⌈inChannels / 8⌉ · 8), out is (outChannels, inChannels, taps). */
 const Conv2dWeightGradientCommand = {
   x: address(4),
   dy: address(8),

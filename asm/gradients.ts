@@ -3,11 +3,11 @@
 
 import { activate as activate4, Activation, exp4, gelu4, geluSlope4, slope4 } from "./math";
 import { tableRow } from "./norms";
-import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { ceilDiv, floats, fma, smaller, splat, storeUpTo4, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 import { TILE_COLUMNS } from "./tile";
 
-/** Elements of a chunk. */
+/** Elements of a chunk: whole vectors. The last vector of an array may pass its end, which has room. */
 const CHUNK: i32 = 4096;
 
 // x, other and out are (count)
@@ -15,7 +15,7 @@ const CHUNK: i32 = 4096;
 export class ElementsCommand {
   opcode: i32;
   x: usize;
-  /** The second summand, or the gradient of the result; null if there is none. */
+  /** The second summand or factor, or the gradient of the result; null if there is none. */
   other: usize;
   out: usize;
   count: i32;
@@ -26,18 +26,22 @@ export class ElementsCommand {
 export function add(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK);
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
-      v128.store(
-        command.out + at,
-        f32x4.add(v128.load(command.x + at), v128.load(command.other + at)),
-      );
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const sum = f32x4.add(v128.load(command.x + at), v128.load(command.other + at));
+      v128.store(command.out + at, sum);
     }
-    for (; i < last; i++) {
-      const at = floats(i);
-      store<f32>(command.out + at, load<f32>(command.x + at) + load<f32>(command.other + at));
+  }
+}
+
+/** out = x · other. `multiply` of tests/backends/naive/gradients.ts. */
+export function multiply(command: ElementsCommand, control: Control): void {
+  const chunks = ceilDiv(command.count, CHUNK);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
+      const product = f32x4.mul(v128.load(command.x + at), v128.load(command.other + at));
+      v128.store(command.out + at, product);
     }
   }
 }
@@ -46,16 +50,9 @@ export function add(command: ElementsCommand, control: Control): void {
 export function activate(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
       v128.store(command.out + at, activate4(v128.load(command.x + at), activation));
-    }
-    for (; i < last; i++) {
-      const at = floats(i);
-      const value = activate4(splat(load<f32>(command.x + at)), activation);
-      store<f32>(command.out + at, f32x4.extract_lane(value, 0));
     }
   }
 }
@@ -64,27 +61,17 @@ export function activate(command: ElementsCommand, control: Control): void {
 export function activateGradient(command: ElementsCommand, control: Control): void {
   const chunks = ceilDiv(command.count, CHUNK), activation = command.activation;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const last = smaller(command.count, (chunk + 1) * CHUNK);
-    let i = chunk * CHUNK;
-    for (; i + 4 <= last; i += 4) {
-      const at = floats(i);
+    const last = floats(smaller(command.count, (chunk + 1) * CHUNK));
+    for (let at = floats(chunk * CHUNK); at < last; at += 16) {
       const slope = slope4(v128.load(command.x + at), activation);
       v128.store(command.out + at, f32x4.mul(v128.load(command.other + at), slope));
-    }
-    for (; i < last; i++) {
-      const at = floats(i);
-      const slope = slope4(splat(load<f32>(command.x + at)), activation);
-      store<f32>(
-        command.out + at,
-        load<f32>(command.other + at) * f32x4.extract_lane(slope, 0),
-      );
     }
   }
 }
 
 /** What gradients of operations on rows need. */
-// For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax all are (rows,
-// columns) and x is its result
+// For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax, where x is its
+// result, and for normalizeRows all are (rows, columns)
 @unmanaged
 export class RowsGradientCommand {
   opcode: i32;
@@ -103,16 +90,12 @@ export function gegluGradient(command: RowsGradientCommand, control: Control): v
     const a = command.x + <usize> row * 2 * bytes, b = a + bytes;
     const da = command.out + <usize> row * 2 * bytes, db = da + bytes;
     const dy = command.dy + <usize> row * bytes;
-    let at: usize = 0;
-    for (const end = floats(columns & ~3); at < end; at += 16) {
+    for (let i = 0; i < columns; i += 4) {
+      const at = floats(i), left = columns - i;
       const gate = v128.load(b + at), d = v128.load(dy + at);
-      v128.store(da + at, f32x4.mul(d, gelu4(gate)));
-      v128.store(db + at, f32x4.mul(f32x4.mul(d, v128.load(a + at)), geluSlope4(gate)));
-    }
-    for (; at < bytes; at += 4) {
-      const gate = splat(load<f32>(b + at)), d = load<f32>(dy + at);
-      store<f32>(da + at, d * f32x4.extract_lane(gelu4(gate), 0));
-      store<f32>(db + at, d * load<f32>(a + at) * f32x4.extract_lane(geluSlope4(gate), 0));
+      storeUpTo4(da + at, f32x4.mul(d, gelu4(gate)), left);
+      const product = f32x4.mul(d, v128.load(a + at));
+      storeUpTo4(db + at, f32x4.mul(product, geluSlope4(gate)), left);
     }
   }
 }
@@ -262,23 +245,27 @@ export class ScatterAddCommand {
 
 /** Columns of a chunk. */
 const SCATTER_COLUMNS: i32 = 64;
+/** Chunks of rows: of a table of more rows, a chunk has several, so that ids are not gone through too often. */
+const SCATTER_CHUNKS: i32 = 1024;
 
 /** out[r] = Σ of the rows of x whose id is r. `scatterAdd` of tests/backends/naive/gradients.ts. */
 export function scatterAdd(command: ScatterAddCommand, control: Control): void {
   const columns = command.columns, blocks = ceilDiv(columns, SCATTER_COLUMNS);
-  const chunks = command.outRows * blocks;
+  const rowBytes = floats(columns), chunkRows = ceilDiv(command.outRows, SCATTER_CHUNKS);
+  const chunks = ceilDiv(command.outRows, chunkRows) * blocks;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const row = chunk / blocks, first = chunk % blocks * SCATTER_COLUMNS;
-    const width = smaller(SCATTER_COLUMNS, columns - first);
-    const out = command.out + <usize> row * floats(columns) + floats(first);
-    memory.fill(out, 0, floats(width));
+    const first = chunk / blocks * chunkRows, offset = floats(chunk % blocks * SCATTER_COLUMNS);
+    const last = smaller(command.outRows, first + chunkRows);
+    const width = smaller(SCATTER_COLUMNS, columns - chunk % blocks * SCATTER_COLUMNS);
+    for (let row = first; row < last; row++) {
+      memory.fill(command.out + <usize> row * rowBytes + offset, 0, floats(width));
+    }
     for (let i = 0; i < command.count; i++) {
       const id = min(max(load<i32>(command.ids + floats(i)), 0), command.outRows - 1);
-      if (id != row) continue;
-      let from = command.x + <usize> i * <usize> command.rowsEach * floats(columns) + floats(first);
-      for (let each = 0; each < command.rowsEach; each++, from += floats(columns)) {
-        addTo(out, from, width);
-      }
+      if (id < first || id >= last) continue;
+      const out = command.out + <usize> id * rowBytes + offset;
+      let from = command.x + <usize> i * <usize> command.rowsEach * rowBytes + offset;
+      for (let each = 0; each < command.rowsEach; each++, from += rowBytes) addTo(out, from, width);
     }
   }
 }

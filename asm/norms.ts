@@ -143,7 +143,7 @@ export class GroupNormCommand {
 }
 
 /** Pixels of a block: fixed, so that sums are the same for any number of threads. */
-const BLOCK_PIXELS: i32 = 128;
+export const BLOCK_PIXELS: i32 = 128;
 
 /** Blocks of an image's pixels. */
 export function groupNormBlocks(pixels: i32): i32 {
@@ -182,9 +182,9 @@ export function groupNormSums(command: GroupNormCommand, control: Control): void
   }
 }
 
-/** Bytes of scratch: a factor and a shift for each channel. */
+/** Bytes of scratch: moments of a group, and a factor and a shift for each channel. */
 export function groupNormScratch(command: GroupNormCommand): usize {
-  return floats(2 * command.channels);
+  return MOMENTS + floats(2 * command.channels);
 }
 
 /** Second pass: normalizes a block of pixels by factor and shift of each channel. */
@@ -192,7 +192,7 @@ export function groupNormApply(command: GroupNormCommand, control: Control, scra
   const channels = command.channels;
   const blocks = groupNormBlocks(command.pixels);
   const chunks = command.batch * blocks;
-  const factors = scratch, shifts = scratch + floats(channels);
+  const factors = scratch + MOMENTS, shifts = factors + floats(channels);
   let prepared = -1;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
     const image = chunk / blocks;
@@ -212,20 +212,11 @@ function prepareGroups(
   factors: usize,
   shifts: usize,
 ): void {
-  const channels = command.channels, size = channels / command.groups;
+  const channels = command.channels, size = channels / command.groups, moments = factors - MOMENTS;
   const sums = command.sums + <usize> (image * blocks) * <usize> channels * 16;
-  const count = <f64> size * <f64> command.pixels;
   for (let group = 0; group < command.groups; group++) {
-    let sum: f64 = 0, squares: f64 = 0;
-    for (let block = 0; block < blocks; block++) {
-      let at = sums + <usize> (block * 2 * channels + group * size) * 8;
-      for (let c = 0; c < size; c++, at += 8) {
-        sum += load<f64>(at);
-        squares += load<f64>(at + <usize> channels * 8);
-      }
-    }
-    const mean = sum / count;
-    const inverse = 1 / sqrt<f64>(max<f64>(squares / count - mean * mean, 0) + <f64> command.eps);
+    groupMoments(sums, blocks, channels, group * size, size, command.pixels, command.eps, moments);
+    const mean = load<f64>(moments), inverse = load<f64>(moments, 8);
     for (let c = group * size; c < (group + 1) * size; c++) {
       const factor = inverse * <f64> load<f32>(command.weight + floats(c));
       store<f32>(factors + floats(c), <f32> factor);
@@ -235,6 +226,39 @@ function prepareGroups(
       );
     }
   }
+}
+
+/** Bytes of what {@link groupMoments} stores. */
+export const MOMENTS: usize = 16;
+
+/**
+ * Mean and 1 / sqrt(variance + eps), float64, of channels `first …` of an image.
+ *
+ * @param sums Of the image's blocks.
+ * @param to Receives both.
+ */
+export function groupMoments(
+  sums: usize,
+  blocks: i32,
+  channels: i32,
+  first: i32,
+  size: i32,
+  pixels: i32,
+  eps: f32,
+  to: usize,
+): void {
+  const count = <f64> size * <f64> pixels;
+  let sum: f64 = 0, squares: f64 = 0;
+  for (let block = 0; block < blocks; block++) {
+    let at = sums + <usize> (block * 2 * channels + first) * 8;
+    for (let c = 0; c < size; c++, at += 8) {
+      sum += load<f64>(at);
+      squares += load<f64>(at + <usize> channels * 8);
+    }
+  }
+  const mean = sum / count;
+  store<f64>(to, mean);
+  store<f64>(to, 1 / sqrt<f64>(max<f64>(squares / count - mean * mean, 0) + <f64> eps), 8);
 }
 
 function applyGroups(

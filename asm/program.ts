@@ -9,6 +9,18 @@ import {
 } from "./attention_gradient";
 import { conv2d, Conv2dCommand, conv2dScratch } from "./convolution";
 import {
+  conv2dWeightGradient,
+  Conv2dWeightGradientCommand,
+  conv2dWeightGradientScratch,
+  conv2dWeightGradientSum,
+  dilate,
+  packConv,
+  PackConvCommand,
+  PixelsCommand,
+  sumBlocks,
+} from "./convolution_gradient";
+import { distance, DistanceCommand, distanceGradient } from "./distance";
+import {
   activate,
   activateGradient,
   add,
@@ -17,6 +29,7 @@ import {
   layerNormGradient,
   LayerNormGradientCommand,
   logSoftmaxGradient,
+  multiply,
   pack,
   PackCommand,
   RowsGradientCommand,
@@ -49,6 +62,13 @@ import {
   layerNorm,
   LayerNormCommand,
 } from "./norms";
+import {
+  groupNormGradient,
+  groupNormGradientApply,
+  GroupNormGradientCommand,
+  groupNormGradientScratch,
+  normalizeRowsGradient,
+} from "./norms_gradient";
 import {
   predictStart,
   PredictCommand,
@@ -208,6 +228,28 @@ function perform(command: usize, control: Control, scratch: usize): usize {
       return inScratch<DiffusionLossCommand>(command, control, scratch, diffusionLoss, diffusionLossScratch);
     case 32:
       return inScratch<DiffusionLossGradientCommand>(command, control, scratch, diffusionLossGradient, diffusionLossGradientScratch);
+    case 33:
+      return plain<PackConvCommand>(command, control, packConv);
+    case 34:
+      return inScratch<Conv2dWeightGradientCommand>(command, control, scratch, conv2dWeightGradient, conv2dWeightGradientScratch);
+    case 35:
+      return plain<Conv2dWeightGradientCommand>(command, control, conv2dWeightGradientSum);
+    case 36:
+      return plain<PixelsCommand>(command, control, dilate);
+    case 37:
+      return plain<PixelsCommand>(command, control, sumBlocks);
+    case 38:
+      return inScratch<GroupNormGradientCommand>(command, control, scratch, groupNormGradient, groupNormGradientScratch);
+    case 39:
+      return inScratch<GroupNormGradientCommand>(command, control, scratch, groupNormGradientApply, groupNormGradientScratch);
+    case 40:
+      return plain<RowsGradientCommand>(command, control, normalizeRowsGradient);
+    case 41:
+      return plain<DistanceCommand>(command, control, distance);
+    case 42:
+      return plain<DistanceCommand>(command, control, distanceGradient);
+    case 43:
+      return plain<ElementsCommand>(command, control, multiply);
     default:
       return unreachable();
   }

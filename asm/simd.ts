@@ -55,3 +55,17 @@ export function smaller(a: i32, b: i32): i32 {
 export function ceilDiv(a: i32, b: i32): i32 {
   return (a + b - 1) / b;
 }
+
+// Stores the first `count` floats of a vector, at most four: what is left of a row.
+// @ts-ignore: decorator
+@inline
+export function storeUpTo4(at: usize, v: v128, count: i32): void {
+  if (count >= 4) v128.store(at, v);
+  else storePart(at, v, count);
+}
+
+function storePart(at: usize, v: v128, count: i32): void {
+  store<f32>(at, f32x4.extract_lane(v, 0));
+  if (count > 1) store<f32>(at, f32x4.extract_lane(v, 1), 4);
+  if (count > 2) store<f32>(at, f32x4.extract_lane(v, 2), 8);
+}

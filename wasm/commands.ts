@@ -293,14 +293,14 @@ const SharpenCommand = {
 /** `ElementsCommand` of asm/gradients.ts: x, other and out are (count). */
 const ElementsCommand = {
   x: address(4),
-  /** The second summand, or the gradient of the result; null if there is none. */
+  /** The second summand or factor, or the gradient of the result; null if there is none. */
   other: address(8),
   out: address(12),
   count: int(16),
   activation: int(20),
 } as const;
 
-/** `RowsGradientCommand` of asm/gradients.ts: For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax all are (rows, columns) and x is its result. */
+/** `RowsGradientCommand` of asm/gradients.ts: For geglu x and out are (rows, 2 · columns) and dy is (rows, columns); for logSoftmax, where x is its result, and for normalizeRows all are (rows, columns). */
 const RowsGradientCommand = {
   x: address(4),
   /** Gradient of the result. */
@@ -404,6 +404,90 @@ const DiffusionLossGradientCommand = {
   lastRow: int(44),
 } as const;
 
+/** `PackConvCommand` of asm/convolution_gradient.ts: weight is (outChannels, inChannels, taps); out is panels [n / 8][taps][k][8], outBias is (n / 8 · 8). */
+const PackConvCommand = {
+  weight: address(4),
+  /** Null for zeros. */
+  bias: address(8),
+  out: address(12),
+  outBias: address(16),
+  /** A pixel of k zeros, for the padding. */
+  zero: address(20),
+  /** Channels of the result. */
+  n: int(24),
+  /** Channels of the argument. */
+  k: int(28),
+  taps: int(32),
+  /** Whether n are the weight's inChannels; then its rows and columns are turned round. */
+  transposed: bool(36),
+} as const;
+
+/** `Conv2dWeightGradientCommand` of asm/convolution_gradient.ts: x is (batch, height, width, inChannels), dy is (pixels, outChannels) with pixels = batch · outHeight · outWidth, partial is (slices, ⌈outChannels / 6⌉ · 6, taps, ⌈inChannels / 8⌉ · 8), out is (outChannels, inChannels, taps). */
+const Conv2dWeightGradientCommand = {
+  x: address(4),
+  dy: address(8),
+  partial: address(12),
+  out: address(16),
+  batch: int(20),
+  height: int(24),
+  width: int(28),
+  inChannels: int(32),
+  outHeight: int(36),
+  outWidth: int(40),
+  outChannels: int(44),
+  kernelSize: int(48),
+  stride: int(52),
+  /** Pixels of the result in a slice. */
+  slicePixels: int(56),
+  slices: int(60),
+  /** Whether x was doubled in height and width first. */
+  upsample: bool(64),
+} as const;
+
+/** `PixelsCommand` of asm/convolution_gradient.ts: The larger image is (batch, height, width, channels), the smaller one (batch, height / 2, width / 2, channels), rounded down. */
+const PixelsCommand = {
+  x: address(4),
+  out: address(8),
+  batch: int(12),
+  height: int(16),
+  width: int(20),
+  channels: int(24),
+} as const;
+
+/** `GroupNormGradientCommand` of asm/norms_gradient.ts: x, dy and out are (batch, pixels, channels), sums is that of `groupNormSums`, slopes is (batch, groupNormBlocks(pixels), 2, channels), affine is (batch, 2, channels), weight and bias are (channels). */
+const GroupNormGradientCommand = {
+  x: address(4),
+  dy: address(8),
+  out: address(12),
+  /** Sums and sums of squares over a block of pixels. */
+  sums: address(16),
+  /** Sums of the gradients by factors and shifts over a block of pixels. */
+  slopes: address(20),
+  /** Gradients by the factors and shifts, for each image. */
+  affine: address(24),
+  weight: address(28),
+  bias: address(32),
+  batch: int(36),
+  pixels: int(40),
+  channels: int(44),
+  groups: int(48),
+  eps: float(52),
+  /** Whether SiLU followed. */
+  silu: bool(56),
+} as const;
+
+/** `DistanceCommand` of asm/distance.ts: x, y, dy and out are (count). */
+const DistanceCommand = {
+  x: address(4),
+  y: address(8),
+  /** Gradient of the result; null if that is computed. */
+  dy: address(12),
+  out: address(16),
+  count: int(20),
+  /** Whether it is (x − y)². */
+  squared: bool(24),
+} as const;
+
 /** Opcode of each operation, and the fields of its command: what they hold, first byte. */
 export const COMMANDS = {
   linear: { opcode: 0, fields: LinearCommand },
@@ -439,4 +523,15 @@ export const COMMANDS = {
   pack: { opcode: 30, fields: PackCommand },
   diffusionLoss: { opcode: 31, fields: DiffusionLossCommand },
   diffusionLossGradient: { opcode: 32, fields: DiffusionLossGradientCommand },
+  packConv: { opcode: 33, fields: PackConvCommand },
+  conv2dWeightGradient: { opcode: 34, fields: Conv2dWeightGradientCommand },
+  conv2dWeightGradientSum: { opcode: 35, fields: Conv2dWeightGradientCommand },
+  dilate: { opcode: 36, fields: PixelsCommand },
+  sumBlocks: { opcode: 37, fields: PixelsCommand },
+  groupNormGradient: { opcode: 38, fields: GroupNormGradientCommand },
+  groupNormGradientApply: { opcode: 39, fields: GroupNormGradientCommand },
+  normalizeRowsGradient: { opcode: 40, fields: RowsGradientCommand },
+  distance: { opcode: 41, fields: DistanceCommand },
+  distanceGradient: { opcode: 42, fields: DistanceCommand },
+  multiply: { opcode: 43, fields: ElementsCommand },
 } as const;

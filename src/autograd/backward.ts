@@ -18,31 +18,27 @@ export interface BackwardStart {
 }
 
 /**
- * Records the gradients of Σ gradient · result by tensors that the result was computed from. They are
- * recorded on the frame below the tape, behind what was recorded there, and run with it.
+ * Records the gradients of Σ gradient · result by tensors that the result was computed from; of several
+ * results, of the sum of all. They are recorded on the frame below the tape, behind what was recorded there,
+ * and run with it.
  *
- * What lies between the sources and the result is used up: its memory serves the gradients.
+ * What lies between the sources and the results is used up: its memory serves the gradients.
  *
  * @param sources Parameters, or any other tensors.
- * @returns For each of them the gradient, in its shape; undefined if the result does not depend on it.
- * @throws {RangeError} If the shapes of result and gradient differ.
+ * @returns For each of them the gradient, in its shape; undefined if no result depends on it.
+ * @throws {RangeError} If the shapes of a result and its gradient differ.
  * @throws {TypeError} If an operation in between has no gradient.
  */
 export function backward(
   tape: TapeFrame,
-  { result, gradient }: BackwardStart,
+  start: BackwardStart | readonly BackwardStart[],
   sources: readonly Tensor[],
 ): (Tensor | undefined)[] {
-  if (formatShape(result.shape) !== formatShape(gradient.shape)) {
-    throw new RangeError(
-      `Cannot compute gradients: the shape of gradient is ${formatShape(gradient.shape)}, ` +
-        `expected ${formatShape(result.shape)}`,
-    );
-  }
   const { frame, entries } = tape;
+  const starts = [start].flat() as readonly BackwardStart[];
+  const gradients = new Gradients(frame, starts);
   const needed = dependents(entries, sources);
-  const gradients = new Gradients(frame, gradient);
-  gradients.add(result, gradient);
+  const results = new Set(starts.map(({ result }) => result));
   for (const entry of entries.toReversed()) {
     const wanted = entry.inputs.map((input) => needed.has(input));
     const own = gradients.get(entry.result);
@@ -56,7 +52,7 @@ export function backward(
     const asked = sources.includes(entry.result);
     if (passed === 0 && !asked) gradients.release(own);
     // Nothing before it on the tape needs its result.
-    if (entry.result !== result && !asked) entry.result.dispose();
+    if (!results.has(entry.result) && !asked) entry.result.dispose();
   }
   return sources.map((source) => {
     const found = gradients.get(source);
@@ -84,10 +80,19 @@ class Gradients {
   /** Those whose memory is not given back: the caller's, and those that count for several tensors. */
   readonly #pinned: Set<Tensor>;
 
-  /** @param start The caller's. */
-  constructor(frame: Frame, start: Tensor) {
+  /** @throws {RangeError} If the shapes of a result and its gradient differ. */
+  constructor(frame: Frame, starts: readonly BackwardStart[]) {
     this.#frame = frame;
-    this.#pinned = new Set([start]);
+    this.#pinned = new Set(starts.map(({ gradient }) => gradient));
+    for (const { result, gradient } of starts) {
+      if (formatShape(result.shape) !== formatShape(gradient.shape)) {
+        throw new RangeError(
+          `Cannot compute gradients: the shape of gradient is ${formatShape(gradient.shape)}, ` +
+            `expected ${formatShape(result.shape)}`,
+        );
+      }
+      this.add(result, gradient);
+    }
   }
 
   get(tensor: Tensor): Tensor | undefined {

@@ -5,6 +5,7 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
+import { rowsOf } from "../base/shapes.ts";
 
 /**
  * Records the gradients of an operation by its inputs.
@@ -49,7 +50,25 @@ export function constantIds(frame: Frame, ids: readonly number[]): Tensor<"i32">
   return tensor;
 }
 
-/** Σ of the rows of x (…, columns): (1, columns). */
+/**
+ * Σ of the rows of x (…, columns): (1, columns). Many rows are added in parts, which threads share and whose
+ * sums are more exact.
+ */
 export function sumRows(frame: Frame, x: Tensor): Tensor {
-  return frame.scatterAdd(x, idZero(frame), 1);
+  const rows = rowsOf(x);
+  const parts = divisorNearRoot(rows);
+  if (parts < 2 || rows < LEAST_PARTED) return frame.scatterAdd(x, idZero(frame), 1);
+  const ids = constantIds(frame, Array.from({ length: parts }, (_, i) => i));
+  using sums = frame.scatterAdd(x, ids, parts);
+  return frame.scatterAdd(sums, idZero(frame), 1);
+}
+
+/** Fewest rows that are added in parts. */
+const LEAST_PARTED = 256;
+
+/** The largest divisor of n whose square is not above it. */
+function divisorNearRoot(n: number): number {
+  let divisor = Math.floor(Math.sqrt(n));
+  while (divisor > 1 && n % divisor !== 0) divisor--;
+  return divisor;
 }

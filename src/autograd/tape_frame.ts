@@ -7,36 +7,43 @@
 import type {
   Activation,
   AdaLayerNormOptions,
+  AttentionGradients,
   AttentionOptions,
   Columns,
+  ConvGradientOptions,
   ConvOptions,
   ConvWeight,
+  DiffusionLossTargets,
+  DistanceKind,
   DType,
   Frame,
   GroupNormOptions,
   LayerNormOptions,
   LinearOptions,
   LinearWeight,
+  NormGradients,
+  PackOptions,
   PosteriorOptions,
   PredictStartOptions,
   RunOptions,
   Tensor,
 } from "../backends/backend.ts";
-import type {
-  AttentionGradients,
-  DiffusionLossTargets,
-  LayerNormGradients,
-  PackOptions,
-} from "../backends/backend.ts";
 import { attentionGradients, attentionInputs } from "./gradients/attention.ts";
+import { conv2dGradients, type PackedKernel } from "./gradients/convolution.ts";
 import { activateGradients, linearGradients, type PackedMatrix } from "./gradients/linear.ts";
-import { diffusionLossGradients } from "./gradients/loss.ts";
-import { adaLayerNormGradients, layerNormGradients } from "./gradients/norms.ts";
+import { diffusionLossGradients, distanceGradients } from "./gradients/loss.ts";
+import {
+  adaLayerNormGradients,
+  groupNormGradients,
+  layerNormGradients,
+  normalizeRowsGradients,
+} from "./gradients/norms.ts";
 import {
   addGradients,
   embeddingGradients,
   gegluGradients,
   logSoftmaxGradients,
+  multiplyGradients,
   repeatGradients,
   reshapeGradients,
   transposeGradients,
@@ -55,6 +62,7 @@ export class TapeFrame implements Frame {
   readonly frame: Frame;
   readonly #entries: TapeEntry[] = [];
   readonly #matrices = new Map<LinearWeight, PackedMatrix>();
+  readonly #kernels = new Map<ConvWeight, PackedKernel>();
 
   /** Begins an empty tape. */
   constructor(frame: Frame) {
@@ -64,6 +72,16 @@ export class TapeFrame implements Frame {
   /** The operations so far, in order. */
   get entries(): readonly TapeEntry[] {
     return this.#entries;
+  }
+
+  /** x, through which there are no gradients: the same memory. */
+  detach(x: Tensor): Tensor {
+    return this.frame.reshape(x, x.shape);
+  }
+
+  /** y, through which the gradients go to x instead, of the same number of elements. */
+  straightThrough(x: Tensor, y: Tensor): Tensor {
+    return this.#note("straightThrough", [x], this.detach(y), reshapeGradients());
   }
 
   empty<D extends DType>(shape: readonly number[], dtype: D): Tensor<D> {
@@ -134,14 +152,28 @@ export class TapeFrame implements Frame {
 
   groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
     const y = this.frame.groupNorm(x, options);
-    return this.#note("groupNorm", [x, options.weight, options.bias], y, noGradients("groupNorm"));
+    const inputs = [x, options.weight, options.bias];
+    return this.#note("groupNorm", inputs, y, groupNormGradients(x, options));
   }
 
+  /** Of a weight that was not packed on this tape there are no gradients, and none by x. */
   conv2d(x: Tensor, weight: ConvWeight, options: ConvOptions = {}): Tensor {
-    const { addTo, ...others } = options;
+    const { addTo, ...sampling } = options;
     const sum = addTo && { addTo: this.frame.repeat(addTo, 1) };
-    const y = this.frame.conv2d(x, weight, { ...others, ...sum });
-    return this.#note("conv2d", addTo ? [x, addTo] : [x], y, noGradients("conv2d"));
+    const y = this.frame.conv2d(x, weight, { ...sampling, ...sum });
+    const packed = this.#kernels.get(weight);
+    const added = addTo ? [addTo] : [];
+    if (packed === undefined) {
+      return this.#note(
+        "conv2d",
+        [x, ...added],
+        y,
+        noGradients("conv2d of a weight packed elsewhere"),
+      );
+    }
+    const { kernel, bias } = packed;
+    const inputs = [x, kernel, ...(bias ? [bias] : []), ...added];
+    return this.#note("conv2d", inputs, y, conv2dGradients(x, packed, sampling, addTo));
   }
 
   transpose(x: Tensor): Tensor {
@@ -160,7 +192,7 @@ export class TapeFrame implements Frame {
 
   normalizeRows(x: Tensor): Tensor {
     const y = this.frame.normalizeRows(x);
-    return this.#note("normalizeRows", [x], y, noGradients("normalizeRows"));
+    return this.#note("normalizeRows", [x], y, normalizeRowsGradients(x));
   }
 
   nearestCode(x: Tensor, codebook: Tensor): Tensor<"i32"> {
@@ -202,8 +234,20 @@ export class TapeFrame implements Frame {
     return weight;
   }
 
+  packConv(kernel: Tensor, options: PackOptions = {}): ConvWeight {
+    const weight = this.frame.packConv(kernel, options);
+    // The adjoint's is not that of a kernel: there are no gradients through it.
+    const { bias, transpose = false } = options;
+    if (!transpose) this.#kernels.set(weight, { kernel, ...(bias && { bias }) });
+    return weight;
+  }
+
   add(x: Tensor, y: Tensor): Tensor {
     return this.#note("add", [x, y], this.frame.add(x, y), addGradients());
+  }
+
+  multiply(x: Tensor, y: Tensor): Tensor {
+    return this.#note("multiply", [x, y], this.frame.multiply(x, y), multiplyGradients(x, y));
   }
 
   scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor {
@@ -235,12 +279,49 @@ export class TapeFrame implements Frame {
     x: Tensor,
     dy: Tensor,
     options: LayerNormOptions | AdaLayerNormOptions,
-  ): LayerNormGradients {
+  ): NormGradients {
     const gradients = this.frame.layerNormGradient(x, dy, options);
     for (const dx of [gradients.x, gradients.affine]) {
       this.#note("layerNormGradient", [x, dy], dx, noGradients("layerNormGradient"));
     }
     return gradients;
+  }
+
+  groupNormGradient(x: Tensor, dy: Tensor, options: GroupNormOptions): NormGradients {
+    const gradients = this.frame.groupNormGradient(x, dy, options);
+    for (const dx of [gradients.x, gradients.affine]) {
+      this.#note("groupNormGradient", [x, dy], dx, noGradients("groupNormGradient"));
+    }
+    return gradients;
+  }
+
+  normalizeRowsGradient(x: Tensor, dy: Tensor): Tensor {
+    const dx = this.frame.normalizeRowsGradient(x, dy);
+    return this.#note("normalizeRowsGradient", [x, dy], dx, noGradients("normalizeRowsGradient"));
+  }
+
+  conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor {
+    const dw = this.frame.conv2dWeightGradient(x, dy, options);
+    return this.#note("conv2dWeightGradient", [x, dy], dw, noGradients("conv2dWeightGradient"));
+  }
+
+  dilate(x: Tensor, height: number, width: number): Tensor {
+    const y = this.frame.dilate(x, height, width);
+    return this.#note("dilate", [x], y, noGradients("dilate"));
+  }
+
+  sumBlocks(x: Tensor): Tensor {
+    return this.#note("sumBlocks", [x], this.frame.sumBlocks(x), noGradients("sumBlocks"));
+  }
+
+  distance(x: Tensor, y: Tensor, kind: DistanceKind): Tensor {
+    const z = this.frame.distance(x, y, kind);
+    return this.#note("distance", [x, y], z, distanceGradients(x, y, kind));
+  }
+
+  distanceGradient(x: Tensor, y: Tensor, dy: Tensor, kind: DistanceKind): Tensor {
+    const dx = this.frame.distanceGradient(x, y, dy, kind);
+    return this.#note("distanceGradient", [x, y, dy], dx, noGradients("distanceGradient"));
   }
 
   attentionGradient(

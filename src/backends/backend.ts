@@ -10,35 +10,25 @@
  * @module
  */
 
-import type { WeightDType } from "../base/dtypes.ts";
 import type { ConvWeight, LinearWeight } from "./weights.ts";
 import type {
   Activation,
   AttentionOptions,
+  ConvGradientOptions,
+  ConvSampling,
   DataOf,
   DeviceInfo,
+  DistanceKind,
   DType,
   FrameOptions,
   HeldMemory,
   HostArray,
+  LinearWeightSources,
   MemoryUse,
   RunOptions,
 } from "./values.ts";
 
-export type {
-  Activation,
-  AttentionOptions,
-  DataOf,
-  DeviceInfo,
-  DeviceType,
-  DType,
-  FrameOptions,
-  HeldMemory,
-  HostArray,
-  MemoryUse,
-  RunOptions,
-} from "./values.ts";
-export { SCHEDULE_COLUMNS } from "./values.ts";
+export * from "./values.ts";
 export type { ConvWeight, LinearWeight } from "./weights.ts";
 
 /** An array in the memory of a device. */
@@ -87,11 +77,7 @@ export interface Columns {
 }
 
 /** Options of {@linkcode Frame.conv2d}. */
-export interface ConvOptions {
-  /** 1 (padding keeps the size) or 2 (one row of zeros below, one column to the right). Default 1. */
-  readonly stride?: 1 | 2;
-  /** Doubles height and width by nearest neighbour before convolving. Default false. */
-  readonly upsample?: boolean;
+export interface ConvOptions extends ConvSampling {
   /** Tensor of the result's size, another one than the argument, that the result is added to, in place. */
   readonly addTo?: Tensor;
 }
@@ -173,19 +159,19 @@ export type PredictStartOptions = Pick<
   "guidanceScale" | "truncationRate" | "topK"
 >;
 
-/** Options of {@linkcode GradientOperations.pack}. */
+/** Options of {@linkcode GradientOperations.pack} and `packConv`. */
 export interface PackOptions {
   /** One bias for each column of the result. Default: none. */
   readonly bias?: Tensor;
-  /** Whether `matrix` is Wᵀ. Default false. */
+  /** Whether what is given is the transpose; of a convolution, whether its adjoint is meant. Default false. */
   readonly transpose?: boolean;
 }
 
-/** Result of {@linkcode GradientOperations.layerNormGradient}. */
-export interface LayerNormGradients {
+/** Result of {@linkcode GradientOperations.layerNormGradient} and `groupNormGradient`. */
+export interface NormGradients {
   /** Gradient by x. */
   readonly x: Tensor;
-  /** (rows, 2 · columns): for each row the gradient by its factors, then that by its shifts. */
+  /** For each row, or each image, the gradients by the factors of its columns, then by their shifts. */
   readonly affine: Tensor;
 }
 
@@ -218,8 +204,12 @@ export interface DiffusionLossTargets {
 export interface GradientOperations {
   /** The weight (outFeatures, inFeatures) of a linear layer, in the memory of the frame, as float32. */
   pack(matrix: Tensor, options?: PackOptions): LinearWeight;
+  /** The weight of a convolution of (outChannels, inChannels, k, k); with `transpose` that of its adjoint. */
+  packConv(weight: Tensor, options?: PackOptions): ConvWeight;
   /** x + y, of the same number of elements: the shape of x. */
   add(x: Tensor, y: Tensor): Tensor;
+  /** x · y, elementwise, of the same number of elements: the shape of x. */
+  multiply(x: Tensor, y: Tensor): Tensor;
   /**
    * Sums of rows, the adjoint of `embedding`: (…ids, …, columns) → (rows, columns), row r of which is the
    * sum of all rows of x whose id is r. Where x has several rows for an id, they follow each other.
@@ -238,7 +228,24 @@ export interface GradientOperations {
     x: Tensor,
     dy: Tensor,
     options: LayerNormOptions | AdaLayerNormOptions,
-  ): LayerNormGradients;
+  ): NormGradients;
+  /** Gradients of `groupNorm` by x, and for each image by the factors and shifts of channels. */
+  groupNormGradient(x: Tensor, dy: Tensor, options: GroupNormOptions): NormGradients;
+  /** Gradient of `normalizeRows` by x. */
+  normalizeRowsGradient(x: Tensor, dy: Tensor): Tensor;
+  /** Gradient of `conv2d` of x by the weight, (outChannels, inChannels, kernelSize, kernelSize). */
+  conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor;
+  /**
+   * Pixel (i, j) of x (batch, ⌊height / 2⌋, ⌊width / 2⌋, channels) at (2i + 1, 2j + 1), zeros elsewhere.
+   * Convolved by the transposed weight, it is the adjoint of a convolution of stride 2.
+   */
+  dilate(x: Tensor, height: number, width: number): Tensor;
+  /** Sums of 2×2 pixels, the adjoint of doubling: (batch, 2h, 2w, channels) → (batch, h, w, channels). */
+  sumBlocks(x: Tensor): Tensor;
+  /** |x − y| or (x − y)², elementwise, of the same number of elements: the shape of x. */
+  distance(x: Tensor, y: Tensor, kind: DistanceKind): Tensor;
+  /** Gradient of `distance` by x: dy · sign(x − y) or 2 dy (x − y). */
+  distanceGradient(x: Tensor, y: Tensor, dy: Tensor, kind: DistanceKind): Tensor;
   /**
    * Gradients of `attention`. Queries, keys and values have to fill the tensors that they lie in, without
    * sharing columns.
@@ -252,13 +259,10 @@ export interface GradientOperations {
   ): AttentionGradients;
   /**
    * The terms of the diffusion loss for a prediction log p(x_0) (batch, pixels, classes − 1): (batch,
-   * pixels, 3), of Gu et al. (arXiv 2111.14822), equations 9 and 12, as in Microsoft's `_train_loss`:
-   *
-   * 1. the divergence KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t))
-   * 2. −log p(x_{t−1} = x_0 | x_t), which counts in place of it at the first timestep
-   * 3. −log p(x_0 | x_t), the auxiliary term
-   *
-   * All logarithms are clamped to −70 … 0.
+   * pixels, 3), of Gu et al. (arXiv 2111.14822), equations 9 and 12, as in Microsoft's `_train_loss`.
+   * First KL(q(x_{t−1} | x_t, x_0) ‖ p(x_{t−1} | x_t)); then −log p(x_{t−1} = x_0 | x_t), which counts in
+   * place of it at the first timestep; then −log p(x_0 | x_t), the auxiliary term. All logarithms are
+   * clamped to −70 … 0.
    */
   diffusionLoss(logProbs: Tensor, options: DiffusionLossTargets): Tensor;
   /** Gradient of `diffusionLoss` by `logProbs`, for dy (batch, pixels, 3). */
@@ -378,22 +382,10 @@ export interface Backend extends AsyncDisposable {
   /**
    * Packs the weight of a linear layer. Several matrices (and biases) of the same number of columns
    * are joined along their rows, as for a query-key-value projection.
-   *
-   * @param weights Each of shape (out, in) or (out, in, 1, 1).
-   * @param biases None, or one for each matrix, of shape (out).
-   * @param dtype How to hold them. Default: `"q8"` if all are int8, `"fp16"` if all are float16, else `"fp32"`.
    */
-  linearWeight(
-    weights: readonly HostArray[],
-    biases: readonly HostArray[],
-    dtype?: WeightDType,
-  ): LinearWeight;
+  linearWeight(...sources: LinearWeightSources): LinearWeight;
   /** Does what {@linkcode Backend.linearWeight} does in parts, between which the event loop turns. */
-  loadLinearWeight(
-    weights: readonly HostArray[],
-    biases: readonly HostArray[],
-    dtype?: WeightDType,
-  ): Promise<LinearWeight>;
+  loadLinearWeight(...sources: LinearWeightSources): Promise<LinearWeight>;
   /** Packs the weight (out, in, k, k) and bias (out) of a convolution, held in float32. */
   convWeight(weight: HostArray, bias: HostArray): ConvWeight;
   /** Starts a list of operations. */

@@ -28,6 +28,7 @@ import { CheckedGradients, type GradientKernels } from "./checked_gradients.ts";
 import {
   attentionInputs,
   convGeometry,
+  groupNormInputs,
   IMAGES,
   posteriorInputs,
   predictStartInputs,
@@ -40,6 +41,7 @@ import type {
   ConvGeometry,
   Epilogue,
   FrameRecorder,
+  GroupNormInputs,
   PosteriorInputs,
   PredictStartInputs,
   SampleStepInputs,
@@ -60,11 +62,7 @@ export interface Operations<D extends Device> extends GradientKernels<D> {
   attention(inputs: AttentionInputs<D>, y: D["floats"]): void;
   layerNorm(x: D["floats"], options: Checked<LayerNormOptions, D>, y: D["floats"]): void;
   adaLayerNorm(x: D["floats"], options: Checked<AdaLayerNormOptions, D>, y: D["floats"]): void;
-  groupNorm(
-    x: D["floats"],
-    options: Required<Checked<GroupNormOptions, D>>,
-    y: D["floats"],
-  ): void;
+  groupNorm(inputs: GroupNormInputs<D>, y: D["floats"]): void;
   conv2d(x: D["floats"], weight: D["conv"], y: D["floats"], geometry: ConvGeometry): void;
   transpose(x: D["floats"], y: D["floats"]): void;
   /** Copies bits, whatever they stand for. */
@@ -220,18 +218,9 @@ export class CheckedFrame<D extends Device> extends CheckedGradients<D> implemen
 
   groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
     return this.checked("groupNorm", (args) => {
-      const { weight, bias, groups, eps, silu = false } = options;
-      const input = args.floats("x", x, IMAGES);
-      const channels = columnsOf(input);
-      args.natural("groups", groups);
-      args.expect(channels % groups === 0, `groups to divide ${channels} channels`, groups);
-      const own = {
-        weight: args.vector("weight", weight, channels),
-        bias: args.vector("bias", bias, channels),
-        ...{ groups, eps, silu },
-      };
-      const y = this.#recorder.result(input.shape);
-      this.#kernels.groupNorm(this.#recorder, input, own, y);
+      const inputs = groupNormInputs(args, x, options);
+      const y = this.#recorder.result(inputs.x.shape);
+      this.#kernels.groupNorm(this.#recorder, inputs, y);
       return y;
     });
   }

@@ -11,23 +11,35 @@ import type {
   AdaLayerNormOptions,
   AttentionOptions,
   Columns,
+  ConvGradientOptions,
+  ConvWeight,
+  DistanceKind,
+  GroupNormOptions,
   LayerNormOptions,
   LinearWeight,
   Tensor,
 } from "./backend.ts";
-import { attentionInputs, diffusionLossInputs } from "./checked_inputs.ts";
+import {
+  attentionInputs,
+  convGeometry,
+  diffusionLossInputs,
+  groupNormInputs,
+  IMAGES,
+} from "./checked_inputs.ts";
 import type {
   AttentionGradients,
   DiffusionLossTargets,
   GradientOperations,
-  LayerNormGradients,
+  NormGradients,
   PackOptions,
 } from "./backend.ts";
 import type {
   AttentionInputs,
   CheckedColumns,
+  ConvGradientInputs,
   DiffusionLossInputs,
   FrameRecorder,
+  GroupNormInputs,
   LayerNormGradientInputs,
 } from "./recording.ts";
 import { columnsOf, rowsOf } from "../base/shapes.ts";
@@ -40,7 +52,14 @@ export interface GradientKernels<D extends Device> {
     transpose: boolean,
     y: D["linear"],
   ): void;
+  packConv(
+    weight: D["floats"],
+    bias: D["floats"] | undefined,
+    transpose: boolean,
+    y: D["conv"],
+  ): void;
   add(x: D["floats"], y: D["floats"], z: D["floats"]): void;
+  multiply(x: D["floats"], y: D["floats"], z: D["floats"]): void;
   scatterAdd(x: D["floats"], ids: D["ints"], y: D["floats"]): void;
   activate(x: D["floats"], activation: Activation, y: D["floats"]): void;
   activateGradient(
@@ -55,6 +74,24 @@ export interface GradientKernels<D extends Device> {
     inputs: LayerNormGradientInputs<D>,
     dx: D["floats"],
     affine: D["floats"],
+  ): void;
+  groupNormGradient(
+    inputs: GroupNormInputs<D>,
+    dy: D["floats"],
+    dx: D["floats"],
+    affine: D["floats"],
+  ): void;
+  normalizeRowsGradient(x: D["floats"], dy: D["floats"], dx: D["floats"]): void;
+  conv2dWeightGradient(inputs: ConvGradientInputs<D>, dw: D["floats"]): void;
+  dilate(x: D["floats"], y: D["floats"]): void;
+  sumBlocks(x: D["floats"], y: D["floats"]): void;
+  distance(x: D["floats"], y: D["floats"], kind: DistanceKind, z: D["floats"]): void;
+  distanceGradient(
+    x: D["floats"],
+    y: D["floats"],
+    dy: D["floats"],
+    kind: DistanceKind,
+    dx: D["floats"],
   ): void;
   attentionGradient(
     inputs: AttentionInputs<D>,
@@ -116,14 +153,26 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
     });
   }
 
-  add(x: Tensor, y: Tensor): Tensor {
-    return this.checked("add", (args) => {
-      const [first, second] = [args.floats("x", x), args.floats("y", y)];
-      args.vector("y", y, first.size);
-      const z = this.#recorder.result(first.shape);
-      this.#kernels.add(this.#recorder, first, second, z);
-      return z;
+  packConv(weight: Tensor, { bias, transpose = false }: PackOptions = {}): ConvWeight {
+    return this.checked("packConv", (args) => {
+      const input = args.floats("weight", weight, ["out", "in", "k", "k"]);
+      const [out, inside, size, other] = input.shape as [number, number, number, number];
+      const isKernel = out > 0 && inside > 0 && size === other && (size === 1 || size === 3);
+      args.expect(isKernel, "a weight (out, in, k, k) with k 1 or 3", input.shape);
+      const [outChannels, inChannels] = transpose ? [inside, out] : [out, inside];
+      const added = bias && args.vector("bias", bias, outChannels);
+      const y = this.#recorder.packedConv(outChannels, inChannels, size);
+      this.#kernels.packConv(this.#recorder, input, added, transpose, y);
+      return y;
     });
+  }
+
+  add(x: Tensor, y: Tensor): Tensor {
+    return this.#pairwise("add", { x, y });
+  }
+
+  multiply(x: Tensor, y: Tensor): Tensor {
+    return this.#pairwise("multiply", { x, y });
   }
 
   scatterAdd(x: Tensor, ids: Tensor<"i32">, rows: number): Tensor {
@@ -170,20 +219,14 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
   }
 
   logSoftmaxGradient(y: Tensor, dy: Tensor): Tensor {
-    return this.checked("logSoftmaxGradient", (args) => {
-      const result = args.floats("y", y);
-      const gradient = args.vector("dy", dy, result.size);
-      const dx = this.#recorder.result(result.shape);
-      this.#kernels.logSoftmaxGradient(this.#recorder, result, gradient, dx);
-      return dx;
-    });
+    return this.#pairwise("logSoftmaxGradient", { y, dy });
   }
 
   layerNormGradient(
     x: Tensor,
     dy: Tensor,
     options: LayerNormOptions | AdaLayerNormOptions,
-  ): LayerNormGradients {
+  ): NormGradients {
     return this.checked("layerNormGradient", (args) => {
       const input = args.floats("x", x);
       const columns = columnsOf(input);
@@ -199,6 +242,83 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
       const inputs = { x: input, dy: gradient, ...factors, eps: options.eps };
       this.#kernels.layerNormGradient(this.#recorder, inputs, dx, affine);
       return { x: dx, affine };
+    });
+  }
+
+  groupNormGradient(x: Tensor, dy: Tensor, options: GroupNormOptions): NormGradients {
+    return this.checked("groupNormGradient", (args) => {
+      const inputs = groupNormInputs(args, x, options);
+      const gradient = args.vector("dy", dy, inputs.x.size);
+      const dx = this.#recorder.result(inputs.x.shape);
+      const affine = this.#recorder.result([inputs.x.shape[0]!, 2 * columnsOf(inputs.x)]);
+      this.#kernels.groupNormGradient(this.#recorder, inputs, gradient, dx, affine);
+      return { x: dx, affine };
+    });
+  }
+
+  normalizeRowsGradient(x: Tensor, dy: Tensor): Tensor {
+    return this.#pairwise("normalizeRowsGradient", { x, dy });
+  }
+
+  conv2dWeightGradient(x: Tensor, dy: Tensor, options: ConvGradientOptions): Tensor {
+    return this.checked("conv2dWeightGradient", (args) => {
+      const { kernelSize, ...sampling } = options;
+      args.expect(kernelSize === 1 || kernelSize === 3, "kernelSize 1 or 3", kernelSize);
+      const input = args.floats("x", x, IMAGES);
+      const gradient = args.floats("dy", dy, IMAGES);
+      const outChannels = columnsOf(gradient);
+      const sizes = { kernelSize, outChannels };
+      const { shape, stride, upsample } = convGeometry(args, input, sizes, sampling);
+      args.floats("dy", dy, shape);
+      const dw = this.#recorder.result([outChannels, columnsOf(input), kernelSize, kernelSize]);
+      const inputs = { x: input, dy: gradient, kernelSize, stride, upsample };
+      this.#kernels.conv2dWeightGradient(this.#recorder, inputs, dw);
+      return dw;
+    });
+  }
+
+  dilate(x: Tensor, height: number, width: number): Tensor {
+    return this.checked("dilate", (args) => {
+      args.natural("height", height);
+      args.natural("width", width);
+      const shape = ["batch", height >> 1, width >> 1, "channels"];
+      const input = args.floats("x", x, shape);
+      const y = this.#recorder.result([input.shape[0]!, height, width, columnsOf(input)]);
+      this.#kernels.dilate(this.#recorder, input, y);
+      return y;
+    });
+  }
+
+  sumBlocks(x: Tensor): Tensor {
+    return this.checked("sumBlocks", (args) => {
+      const input = args.floats("x", x, IMAGES);
+      const [batch, height, width, channels] = input.shape as [number, number, number, number];
+      const isEven = height % 2 === 0 && width % 2 === 0;
+      args.expect(isEven, "x of even height and width", input.shape);
+      const y = this.#recorder.result([batch, height / 2, width / 2, channels]);
+      this.#kernels.sumBlocks(this.#recorder, input, y);
+      return y;
+    });
+  }
+
+  distance(x: Tensor, y: Tensor, kind: DistanceKind): Tensor {
+    return this.checked("distance", (args) => {
+      const first = args.floats("x", x);
+      const second = args.vector("y", y, first.size);
+      const z = this.#recorder.result(first.shape);
+      this.#kernels.distance(this.#recorder, first, second, kind, z);
+      return z;
+    });
+  }
+
+  distanceGradient(x: Tensor, y: Tensor, dy: Tensor, kind: DistanceKind): Tensor {
+    return this.checked("distanceGradient", (args) => {
+      const first = args.floats("x", x);
+      const second = args.vector("y", y, first.size);
+      const gradient = args.vector("dy", dy, first.size);
+      const dx = this.#recorder.result(first.shape);
+      this.#kernels.distanceGradient(this.#recorder, first, second, gradient, kind, dx);
+      return dx;
     });
   }
 
@@ -244,6 +364,21 @@ export abstract class CheckedGradients<D extends Device> implements GradientOper
       const dx = this.#recorder.result(inputs.logProbs.shape);
       this.#kernels.diffusionLossGradient(this.#recorder, inputs, gradient, dx);
       return dx;
+    });
+  }
+
+  /** An operation on two tensors, given by their names, of as many elements: in the shape of the first. */
+  #pairwise(
+    operation: "add" | "multiply" | "logSoftmaxGradient" | "normalizeRowsGradient",
+    tensors: Readonly<Record<string, Tensor>>,
+  ): Tensor {
+    return this.checked(operation, (args) => {
+      const [first, second] = Object.entries(tensors) as [[string, Tensor], [string, Tensor]];
+      const x = args.floats(...first);
+      const y = args.vector(...second, x.size);
+      const z = this.#recorder.result(x.shape);
+      this.#kernels[operation](this.#recorder, x, y, z);
+      return z;
     });
   }
 }

@@ -10,6 +10,7 @@ import {
   type Columns,
   type ConvOptions,
   type ConvWeight,
+  type GroupNormOptions,
   type PosteriorOptions,
   type PredictStartOptions,
   SCHEDULE_COLUMNS,
@@ -20,6 +21,7 @@ import type {
   AttentionInputs,
   ConvGeometry,
   DiffusionLossInputs,
+  GroupNormInputs,
   PosteriorInputs,
   PredictStartInputs,
   SharpenInputs,
@@ -61,7 +63,7 @@ export function attentionInputs<D extends Device>(
 export function convGeometry<D extends Device>(
   args: Arguments<D>,
   x: D["floats"],
-  { kernelSize, outChannels }: ConvWeight,
+  { kernelSize, outChannels }: Pick<ConvWeight, "kernelSize" | "outChannels">,
   { stride = 1, upsample = false, addTo }: ConvOptions,
 ): ConvGeometry {
   const possible = stride === 1 || (stride === 2 && kernelSize === 3 && !upsample);
@@ -74,6 +76,24 @@ export function convGeometry<D extends Device>(
     stride === 2 ? Math.floor(length / 2) : upsample ? 2 * length : length;
   const shape = [batch, side(height), side(width), outChannels];
   return { shape, stride, upsample, add: addTo !== undefined };
+}
+
+/** Arguments of `groupNorm` and its gradient. */
+export function groupNormInputs<D extends Device>(
+  args: Arguments<D>,
+  x: Tensor,
+  { weight, bias, groups, eps, silu = false }: GroupNormOptions,
+): GroupNormInputs<D> {
+  const input = args.floats("x", x, IMAGES);
+  const channels = columnsOf(input);
+  args.natural("groups", groups);
+  args.expect(channels % groups === 0, `groups to divide ${channels} channels`, groups);
+  return {
+    x: input,
+    weight: args.vector("weight", weight, channels),
+    bias: args.vector("bias", bias, channels),
+    ...{ groups, eps, silu },
+  };
 }
 
 /**

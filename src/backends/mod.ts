@@ -22,6 +22,7 @@ export type {
   Backend,
   Columns,
   ConvOptions,
+  ConvSampling,
   ConvWeight,
   DataOf,
   DeviceInfo,
@@ -35,6 +36,7 @@ export type {
   LayerNormOptions,
   LinearOptions,
   LinearWeight,
+  LinearWeightSources,
   MemoryUse,
   PosteriorOptions,
   PredictStartOptions,
@@ -44,9 +46,11 @@ export type {
 } from "./backend.ts";
 export type {
   AttentionGradients,
+  ConvGradientOptions,
   DiffusionLossTargets,
+  DistanceKind,
   GradientOperations,
-  LayerNormGradients,
+  NormGradients,
   PackOptions,
 } from "./backend.ts";
 export { SCHEDULE_COLUMNS } from "./backend.ts";

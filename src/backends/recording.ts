@@ -10,8 +10,10 @@ import type {
   Activation,
   AttentionOptions,
   Backend,
+  ConvGradientOptions,
   ConvOptions,
   DType,
+  GroupNormOptions,
   PosteriorOptions,
   PredictStartOptions,
   RunOptions,
@@ -43,6 +45,8 @@ export interface FrameRecorder<D extends Device> {
   kept<T extends DType>(shape: readonly number[], dtype: T): Tensor<T>;
   /** Memory of a linear layer's weight in float32, which goes with its scope. */
   packed(outFeatures: number, inFeatures: number): D["linear"];
+  /** Memory of a convolution's weight, which goes with its scope. */
+  packedConv(outChannels: number, inChannels: number, kernelSize: number): D["conv"];
   /** The memory of a tensor in another shape. */
   view(x: D["floats"], shape: readonly number[]): D["floats"];
   /** Runs what was recorded. */
@@ -100,6 +104,21 @@ export interface ConvGeometry extends Required<Omit<ConvOptions, "addTo">> {
   readonly shape: readonly number[];
   /** Whether it is added to what is there. */
   readonly add: boolean;
+}
+
+/** Arguments of `conv2dWeightGradient`. */
+export interface ConvGradientInputs<D extends OwnTensors> extends Required<ConvGradientOptions> {
+  /** What was convolved, (batch, height, width, inChannels). */
+  readonly x: D["floats"];
+  /** Gradient of the result, (batch, outHeight, outWidth, outChannels). */
+  readonly dy: D["floats"];
+}
+
+/** Arguments of `groupNorm` and its gradient. */
+export interface GroupNormInputs<D extends OwnTensors>
+  extends Required<Checked<GroupNormOptions, D>> {
+  /** (batch, height, width, channels). */
+  readonly x: D["floats"];
 }
 
 /** Arguments of `posterior`. */

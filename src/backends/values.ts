@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { WeightDType } from "../base/dtypes.ts";
+
 /** Element type of a `Tensor`: activations are `"f32"`, token ids and indices `"i32"`. */
 export type DType = "f32" | "i32";
 
@@ -37,6 +39,16 @@ export type HostArray =
     | { readonly dtype: "i8"; readonly data: Int8Array; readonly scale: Float32Array }
   );
 
+/** What a linear layer's weight is made of. */
+export type LinearWeightSources = [
+  /** Each of shape (out, in) or (out, in, 1, 1). */
+  weights: readonly HostArray[],
+  /** None, or one for each matrix, of shape (out). */
+  biases: readonly HostArray[],
+  /** How to hold them. Default: `"q8"` if all are int8, `"fp16"` if all are float16, else `"fp32"`. */
+  dtype?: WeightDType,
+];
+
 /** Elementwise function applied to the result of `Frame.linear`. */
 export type Activation =
   | "none"
@@ -46,6 +58,9 @@ export type Activation =
   | "silu"
   /** x · Φ(x), by the error function. */
   | "gelu";
+
+/** A difference of two numbers: its absolute value, `"l1"`, or its square, `"l2"`. */
+export type DistanceKind = "l1" | "l2";
 
 /**
  * Columns of a schedule table: float32 logarithms of the probabilities of a step to a row (α, β, γ) and
@@ -107,4 +122,18 @@ export interface AttentionOptions {
   readonly scale: number;
   /** Whether a query sees only keys up to its own position; as many queries as keys. Default false. */
   readonly causal?: boolean;
+}
+
+/** How `Frame.conv2d` goes from pixel to pixel. */
+export interface ConvSampling {
+  /** 1 (padding keeps the size) or 2 (one row of zeros below, one column to the right). Default 1. */
+  readonly stride?: 1 | 2;
+  /** Doubles height and width by nearest neighbour before convolving. Default false. */
+  readonly upsample?: boolean;
+}
+
+/** Options of `Frame.conv2dWeightGradient`. */
+export interface ConvGradientOptions extends ConvSampling {
+  /** Side of the square kernel. */
+  readonly kernelSize: 1 | 3;
 }

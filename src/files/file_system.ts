@@ -52,6 +52,18 @@ export interface OpenMode {
   readonly truncate?: boolean;
 }
 
+/** What a folder holds of one name. */
+export interface FolderEntry {
+  /** Its name, without the folder. */
+  readonly name: string;
+  /** Whether it is a file. */
+  readonly isFile: boolean;
+  /** Whether it is a folder. */
+  readonly isDirectory: boolean;
+  /** Whether it is a link to something else. */
+  readonly isSymlink: boolean;
+}
+
 /** The functions that are used of a file system. */
 export interface FileSystem {
   /** What is known of a file or folder. */
@@ -60,14 +72,14 @@ export interface FileSystem {
   lstat(path: string): Promise<FileStatus>;
   /** Opens a file. */
   open(path: string, mode?: OpenMode): Promise<OpenFile>;
-  /** The entries of a folder. */
-  readDir(path: string): AsyncIterable<{ readonly name: string }>;
   /** Makes a link to a path. */
   symlink(target: string, path: string): Promise<void>;
   /** The path that a link leads to. */
   readLink(path: string): Promise<string>;
   /** Renames a file, in place of another one of the new name. */
   rename(from: string, to: string): Promise<void>;
+  /** Lists what a folder holds, in any order. */
+  readDir(path: string): AsyncIterable<FolderEntry>;
   /** Makes a folder. */
   mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<void>;
   /** Removes a file or an empty folder. */

@@ -17,6 +17,14 @@ interface NodeStatus {
   readonly mode: number;
 }
 
+/** What is used of `fs.Dirent`. */
+interface NodeEntry {
+  readonly name: string;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+}
+
 /** What is used of `fs/promises`'s `FileHandle`. */
 interface NodeFile {
   stat(): Promise<NodeStatus>;
@@ -45,6 +53,7 @@ interface NodeFiles {
   symlink(target: string, path: string): Promise<void>;
   readlink(path: string): Promise<string>;
   rename(from: string, to: string): Promise<void>;
+  readdir(path: string, options: { readonly withFileTypes: true }): Promise<readonly NodeEntry[]>;
   mkdir(path: string, options?: { readonly recursive?: boolean }): Promise<unknown>;
   rmdir(path: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -70,12 +79,16 @@ export function nodeFileSystem(): FileSystem | undefined {
     stat: async (path) => statusOf(await files.stat(path)),
     lstat: async (path) => statusOf(await files.lstat(path)),
     open: async (path, mode) => new PositionedFile(await files.open(path, flagsOf(mode))),
-    async *readDir(path) {
-      for (const name of await files.readdir(path)) yield { name };
-    },
     symlink: (target, path) => files.symlink(target, path),
     readLink: (path) => files.readlink(path),
     rename: (from, to) => files.rename(from, to),
+    async *readDir(path) {
+      for (const entry of await files.readdir(path, { withFileTypes: true })) {
+        const { name } = entry;
+        const isSymlink = entry.isSymbolicLink();
+        yield { name, isFile: entry.isFile(), isDirectory: entry.isDirectory(), isSymlink };
+      }
+    },
     async mkdir(path, options) {
       await files.mkdir(path, options);
     },

@@ -13,8 +13,8 @@ import type {
   LinearWeight,
   Tensor,
 } from "../backends/backend.ts";
-import { type LinearDeclaration, type NormParameters, ParameterScope } from "./parameters.ts";
-import type { Parameter } from "./parameter_slot.ts";
+import { type LinearDeclaration, ParameterScope } from "./parameters.ts";
+import type { NormParameters, Parameter } from "./parameter_slot.ts";
 
 /** Epsilon of layer norms, PyTorch's default. */
 export const LAYER_NORM_EPS = 1e-5;

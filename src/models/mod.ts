@@ -37,6 +37,7 @@ export type { FeedForwardActivation } from "./feed_forward.ts";
 export {
   type LatentSize,
   type Quantized,
+  type RecordedCodes,
   type VQDecodeIndicesOptions,
   type VQDecodeOptions,
   VQModel,

@@ -11,7 +11,7 @@ import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
-import { Parameters, ParameterScope } from "./parameters.ts";
+import { type Parameters, ParameterScope } from "./parameters.ts";
 
 /** Options of {@linkcode Model.load}. */
 export interface LoadModelOptions {
@@ -140,14 +140,16 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
    */
   async dryCopy(backend: Backend, dtype?: WeightDType): Promise<this> {
     const { hollowArrays } = await import("../checkpoints/hollow_arrays.ts");
-    const owned = new AsyncDisposableStack();
-    const scope = new ParameterScope(owned.use(new Parameters()));
     const checkpoint = hollowArrays(this.checkpoint);
     const Class = this.constructor as new (parts: ModelParts<C>) => this;
-    const weightsFile = this.#weightsFile;
-    const copy = new Class({ backend, config: this.config, checkpoint, scope, weightsFile, owned });
-    await copy.#loadOnce({ dtype });
-    return copy;
+    const copies = this.#parameters.onPaper(dtype).map(([parameters, dtype]) => {
+      const owned = new AsyncDisposableStack();
+      const scope = new ParameterScope(owned.use(parameters));
+      const parts = { backend, config: this.config, checkpoint, scope, owned };
+      return { copy: new Class({ ...parts, weightsFile: this.#weightsFile }), dtype };
+    });
+    for (const { copy, dtype } of copies) await copy.#loadOnce({ dtype });
+    return copies.at(-1)!.copy;
   }
 
   async #loadOnce(options: LoadModelOptions): Promise<void> {

@@ -20,6 +20,14 @@ export interface Parameter<T> {
   readonly value: T;
 }
 
+/** Factor and shift of a normalisation. */
+export interface NormParameters {
+  /** One factor for each column or channel. */
+  readonly weight: Tensor;
+  /** One shift for each column or channel. */
+  readonly bias: Tensor;
+}
+
 /** Makes the value of a parameter from arrays that have been loaded. */
 export type MakeParameter<T> = (
   backend: Backend,
@@ -39,8 +47,8 @@ export interface ParameterDeclaration<T> {
   readonly groups: readonly ArrayShapes[];
   /** Makes it of all its arrays, as a checkpoint holds them. */
   readonly make: MakeParameter<T>;
-  /** Makes it of one tensor for each group; undefined if gradients cannot go through it. */
-  readonly record: RecordParameter<T> | undefined;
+  /** Makes it of one tensor for each group. */
+  readonly record: RecordParameter<T>;
 }
 
 /** Place of a parameter that is loaded later. */

@@ -17,20 +17,13 @@ import {
   compute,
   FixedSlot,
   loadFinite,
+  type NormParameters,
   type Parameter,
   type ParameterDeclaration,
   type ParameterSlot,
   type RecordParameter,
   upload,
 } from "./parameter_slot.ts";
-
-/** Factor and shift of a normalisation. */
-export interface NormParameters {
-  /** One factor for each column or channel. */
-  readonly weight: Tensor;
-  /** One shift for each column or channel. */
-  readonly bias: Tensor;
-}
 
 /** Options of {@linkcode Parameters.load}. */
 export interface LoadParametersOptions {
@@ -101,6 +94,14 @@ export class Parameters implements Disposable {
   heldAs(name: string, dtype: WeightDType): WeightDType | undefined {
     if (this.#quantizable.has(name)) return dtype;
     return this.#preciseWeights.has(name) ? preciseDType(dtype) : undefined;
+  }
+
+  /**
+   * @ignore What takes the memory of these on paper once it is loaded, and the types to load it with. A
+   * model of the last can be recorded.
+   */
+  onPaper(dtype?: WeightDType): readonly (readonly [Parameters, WeightDType | undefined])[] {
+    return [[new Parameters(), dtype]];
   }
 
   /** Names of the linear layers that may not. */
@@ -177,14 +178,11 @@ export class Parameters implements Disposable {
     outChannels: number,
     kernelSize: 1 | 3,
   ): Parameter<ConvWeight> {
-    const shapes: ArrayShapes = [
-      [`${name}.weight`, [outChannels, inChannels, kernelSize, kernelSize]],
-      [`${name}.bias`, [outChannels]],
-    ];
+    const shape = [outChannels, inChannels, kernelSize, kernelSize];
     return this.declare({
-      groups: [shapes],
+      groups: [[[`${name}.weight`, shape]], [[`${name}.bias`, [outChannels]]]],
       make: (backend, [weight, bias]) => backend.convWeight(weight!, bias!),
-      record: undefined,
+      record: (frame, [weight, bias]) => frame.packConv(weight!, { bias: bias! }),
     });
   }
 

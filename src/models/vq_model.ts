@@ -61,6 +61,14 @@ export interface Quantized {
   readonly indices: Tensor<"i32">;
 }
 
+/** Result of {@linkcode VQModel.recordQuantize}. */
+export interface RecordedCodes {
+  /** The nearest codes (batch, height, width, vqEmbedDim). */
+  readonly codes: Tensor;
+  /** Their indices (batch, height · width), row by row. */
+  readonly indices: Tensor<"i32">;
+}
+
 /**
  * VQ-VAE (van den Oord et al., arXiv 1711.00937): diffusers' `VQModel`. Images are (batch, channels,
  * height, width) with values in −1…1, of any height and width.
@@ -150,7 +158,7 @@ export class VQModel extends Model<VQConfig> {
       refuseRange(subject, side, `at least ${this.scaleFactor} pixels`);
     }
     const record = (frame: Frame) =>
-      frame.keep(channelsFirst(frame, this.#recordEncode(frame, channelsLast(frame, images))));
+      frame.keep(channelsFirst(frame, this.recordEncode(frame, channelsLast(frame, images))));
     return evaluate(this.backend, record, { signal });
   }
 
@@ -164,9 +172,7 @@ export class VQModel extends Model<VQConfig> {
   quantize(latents: Tensor, { signal }: VQRunOptions = {}): Quantized {
     this.#expectLatents("run VQModel.quantize()", latents);
     const record = (frame: Frame) => {
-      const pixels = channelsLast(frame, latents);
-      const indices = this.#quantize.nearest(frame, pixels);
-      const codes = frame.reshape(this.#quantize.codes(frame, indices), pixels.shape);
+      const { codes, indices } = this.recordQuantize(frame, channelsLast(frame, latents));
       return { latents: frame.keep(channelsFirst(frame, codes)), indices: frame.keep(indices) };
     };
     return evaluate(this.backend, record, { signal });
@@ -185,11 +191,8 @@ export class VQModel extends Model<VQConfig> {
     this.#expectLatents("run VQModel.decode()", latents);
     const record = (frame: Frame) => {
       const pixels = channelsLast(frame, latents);
-      const codes = forceNotQuantize ? pixels : frame.reshape(
-        this.#quantize.codes(frame, this.#quantize.nearest(frame, pixels)),
-        pixels.shape,
-      );
-      return frame.keep(channelsFirst(frame, this.#recordDecode(frame, codes)));
+      const codes = forceNotQuantize ? pixels : this.recordQuantize(frame, pixels).codes;
+      return frame.keep(channelsFirst(frame, this.recordDecode(frame, codes)));
     };
     return evaluate(this.backend, record, { signal, portable: true });
   }
@@ -224,7 +227,7 @@ export class VQModel extends Model<VQConfig> {
     const [batch, pixels] = indices.shape as [number, number];
     const { height, width } = latentSize(pixels, size);
     const codes = this.#quantize.codes(frame, indices);
-    return this.#recordDecode(frame, frame.reshape(codes, [batch, height, width, codes.shape[2]!]));
+    return this.recordDecode(frame, frame.reshape(codes, [batch, height, width, codes.shape[2]!]));
   }
 
   /**
@@ -234,16 +237,33 @@ export class VQModel extends Model<VQConfig> {
    * @returns Indices of codes (batch, pixels), row by row.
    */
   recordEncodeIndices(frame: Frame, images: Tensor): Tensor<"i32"> {
-    return this.#quantize.nearest(frame, this.#recordEncode(frame, images));
+    return this.#quantize.nearest(frame, this.recordEncode(frame, images));
   }
 
-  /** Images (batch, height, width, inChannels) → latents (batch, height, width, vqEmbedDim). */
-  #recordEncode(frame: Frame, images: Tensor): Tensor {
+  /**
+   * Records {@linkcode VQModel.encode} on a frame of the caller's, but for the layout: images (batch, height,
+   * width, inChannels) → latents (batch, height / scaleFactor, width / scaleFactor, vqEmbedDim).
+   */
+  recordEncode(frame: Frame, images: Tensor): Tensor {
     return this.#quantConv.forward(frame, this.#encoder.forward(frame, images));
   }
 
-  /** Codes (batch, height, width, vqEmbedDim) → images (batch, height, width, outChannels). */
-  #recordDecode(frame: Frame, codes: Tensor): Tensor {
+  /**
+   * Records {@linkcode VQModel.quantize} on a frame of the caller's, but for the layout: latents (batch,
+   * height, width, vqEmbedDim) → the nearest codes, in that shape, and their indices (batch, height · width).
+   */
+  recordQuantize(frame: Frame, latents: Tensor): RecordedCodes {
+    const indices = this.#quantize.nearest(frame, latents);
+    const codes = frame.reshape(this.#quantize.codes(frame, indices), latents.shape);
+    return { codes, indices };
+  }
+
+  /**
+   * Records {@linkcode VQModel.decode} on a frame of the caller's, but for the layout and without taking the
+   * nearest codes: codes (batch, height, width, vqEmbedDim) → images (batch, scaleFactor · height,
+   * scaleFactor · width, outChannels).
+   */
+  recordDecode(frame: Frame, codes: Tensor): Tensor {
     return this.#decoder.forward(frame, this.#postQuantConv.forward(frame, codes));
   }
 

@@ -98,7 +98,7 @@ export async function pictureTokens(
 }
 
 /** Encodes images of one size to tokens (images · pixels). */
-async function encodeImages(
+export async function encodeImages(
   vqvae: VQModel | undefined,
   images: readonly RasterImage[],
   signal: AbortSignal | undefined,

@@ -15,6 +15,7 @@ import type { MemoryTrial } from "../models/memory_trial.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import { Model } from "../models/model.ts";
+import type { Parameters } from "../models/parameters.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
@@ -37,6 +38,8 @@ export interface LoadComponentsOptions {
   readonly dtype?: WeightDType | undefined;
   /** Which of several files of weights to take, such as `"fp16"`. */
   readonly variant?: string | undefined;
+  /** Where the parameters of components live that are trained. */
+  readonly parameters?: Readonly<Partial<Record<ComponentName, Parameters>>> | undefined;
   /** Receives notices about the files. */
   readonly onProgress?: OnProgress | undefined;
   /** Stops loading. */
@@ -53,19 +56,20 @@ export interface LoadComponentsOptions {
 export async function loadComponents(
   folder: ModelFolder,
   backend: Backend,
-  { dtype, variant, onProgress, signal, load = true }: LoadComponentsOptions = {},
+  { dtype, variant, parameters = {}, onProgress, signal, load = true }: LoadComponentsOptions = {},
 ): Promise<PipelineComponents> {
   await checkModelIndex(folder);
   signal?.throwIfAborted();
   const options = { backend, dtype, variant, onProgress, signal, load: false };
   const subfolder = (name: ComponentName) => folder.folder(COMPONENTS[name].folder);
+  const from = (name: ComponentName) =>
+    [subfolder(name), { ...options, parameters: parameters[name] }] as const;
   const models = [
-    VQModel.fromPretrained(subfolder("vqvae"), options),
-    CLIPTextModel.fromPretrained(subfolder("textEncoder"), options),
-    Transformer2DModel.fromPretrained(subfolder("transformer"), options),
+    VQModel.fromPretrained(...from("vqvae")),
+    CLIPTextModel.fromPretrained(...from("textEncoder")),
+    Transformer2DModel.fromPretrained(...from("transformer")),
     LearnedClassifierFreeSamplingEmbeddings.fromPretrained(
-      subfolder("learnedClassifierFreeSamplingEmbeddings"),
-      options,
+      ...from("learnedClassifierFreeSamplingEmbeddings"),
     ),
   ] as const;
   try {

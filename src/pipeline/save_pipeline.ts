@@ -64,7 +64,8 @@ async function replaceText(
   else await folder.writeText(path, text);
 }
 
-function modelIndex(): Record<string, unknown> {
+/** What `model_index.json` says of a pipeline. */
+export function modelIndex(): Record<string, unknown> {
   const entries = Object.values(COMPONENTS).map(({ folder, library, className }) => {
     return [folder, [library, className]];
   });

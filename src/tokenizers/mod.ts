@@ -1,5 +1,5 @@
 /**
- * CLIP's tokenizer: text to ids and back.
+ * CLIP's tokenizer: text to ids and back, and tokenizers of its kind for one's own texts.
  *
  * @module
  */
@@ -12,3 +12,4 @@ export {
   type TokenizerFromPretrainedOptions,
 } from "./clip_tokenizer.ts";
 export type { TokenizerFiles } from "./tokenizer_files.ts";
+export { trainTokenizer, type TrainTokenizerOptions } from "./train_tokenizer.ts";

@@ -1,11 +1,17 @@
 /**
- * The optimiser.
+ * The optimiser that Microsoft trained with.
  *
  * @module
  */
 
-import { checkNumber, refuseRange } from "../base/check.ts";
-import type { ParameterGradient } from "./diffusion_loss.ts";
+import { checkNumber } from "../base/check.ts";
+import {
+  clipGradients,
+  type ClippedGradients,
+  type Optimizer,
+  type OptimizerMemory,
+  type ParameterGradient,
+} from "./optimizer.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** Options of {@linkcode AdamW}; the defaults are those that Microsoft trained with. */
@@ -20,8 +26,8 @@ export interface AdamWOptions {
   readonly maxGradNorm?: number | undefined;
 }
 
-/** Moving averages of a parameter's gradients. */
-interface Moments {
+/** Moving averages of a parameter's gradients and of their squares. */
+interface Moments extends OptimizerMemory {
   readonly first: Float32Array;
   readonly second: Float32Array;
 }
@@ -32,7 +38,7 @@ interface Moments {
  *
  * It computes on the host, in an order that depends on nothing but the gradients.
  */
-export class AdamW {
+export class AdamW implements Optimizer {
   readonly #options: { readonly [K in keyof AdamWOptions]-?: NonNullable<AdamWOptions[K]> };
   readonly #moments = new Map<TrainableTensor, Moments>();
   #steps = 0;
@@ -59,30 +65,43 @@ export class AdamW {
     return this.#steps;
   }
 
+  /** The moving averages of gradients, `first`, and of their squares, `second`. */
+  get memory(): ReadonlyMap<TrainableTensor, OptimizerMemory> {
+    return this.#moments;
+  }
+
+  /** Goes on from where another was. */
+  restore(steps: number, memory: ReadonlyMap<TrainableTensor, OptimizerMemory>): void {
+    this.#steps = steps;
+    this.#moments.clear();
+    for (const [parameter, { first, second }] of memory) {
+      if (first && second) this.#moments.set(parameter, { first, second });
+    }
+  }
+
   /**
    * Changes parameters by their gradients.
    *
-   * @param gradients Those of a `DiffusionLoss`.
+   * @param gradients Those of a `DiffusionLoss`, or a `GradientSum`.
    * @returns The norm of all gradients before it was cut.
    * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
    *   parameter has been changed.
    */
   async step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number> {
-    const subject = (name: string) => ({ task: "step AdamW", name });
-    checkNumber(subject("learningRate"), learningRate, { min: 0 });
-    const values = await Promise.all(gradients.map(({ gradient }) => gradient.data()));
-    const norm = Math.sqrt(values.reduce((sum, data) => sum + sumOfSquares(data), 0));
-    if (!Number.isFinite(norm)) {
-      refuseRange(subject("the norm of the gradients"), norm, "a finite number");
-    }
+    checkNumber({ task: "step AdamW", name: "learningRate" }, learningRate, { min: 0 });
+    const clipped = await clipGradients(gradients, this.#options.maxGradNorm);
+    await this.apply(clipped, learningRate);
+    return clipped.norm;
+  }
+
+  /** @ignore Does a step with gradients that are cut already. */
+  async apply({ gradients, factor }: ClippedGradients, learningRate: number): Promise<void> {
     this.#steps++;
-    const factor = Math.min(1, this.#options.maxGradNorm / (norm + 1e-6));
-    for (const [i, { parameter }] of gradients.entries()) {
+    for (const { parameter, values } of gradients) {
       const data = await parameter.tensor.data();
-      this.#update(data, this.#momentsOf(parameter, data.length), values[i]!, factor, learningRate);
+      this.#update(data, this.#momentsOf(parameter, data.length), values, factor, learningRate);
       parameter.tensor.write(data);
     }
-    return norm;
   }
 
   #momentsOf(parameter: TrainableTensor, size: number): Moments {
@@ -112,10 +131,4 @@ export class AdamW {
       values[i] = kept * values[i]! - size * m / (Math.sqrt(v) / root + eps);
     }
   }
-}
-
-function sumOfSquares(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
-  return sum;
 }

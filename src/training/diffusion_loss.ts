@@ -7,19 +7,23 @@
 import { backward } from "../autograd/backward.ts";
 import { TapeFrame } from "../autograd/tape_frame.ts";
 import { type Frame, SCHEDULE_COLUMNS, type Tensor } from "../backends/backend.ts";
-import {
-  checkBoolean,
-  checkInteger,
-  checkNumber,
-  formatRange,
-  type Range,
-  refuseRange,
-  refuseType,
-} from "../base/check.ts";
+import { checkBoolean, checkInteger, checkNumber } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { Transformer2DModel } from "../models/transformer_2d.ts";
 import { type NoiseSchedules, scheduleRows } from "../schedulers/noise_schedules.ts";
-import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
+import {
+  type CaptionBatch,
+  CaptionEmbeddings,
+  type CaptionSources,
+  type TrainableTextEncoder,
+  type UnconditionalEmbeddings,
+} from "./caption_embeddings.ts";
+import { checkValues } from "./check_values.ts";
+import type { ParameterGradient } from "./optimizer.ts";
+import type { TrainableParameters } from "./trainable_parameters.ts";
+
+/** What cannot be done if a batch does not fit. */
+const TASK = "compute DiffusionLoss";
 
 /** Options of {@linkcode DiffusionLoss}. */
 export interface DiffusionLossOptions {
@@ -33,21 +37,25 @@ export interface DiffusionLossOptions {
   readonly adaptiveAuxiliaryLoss?: boolean | undefined;
   /** Weights of pixels whose x_t is the mask, and of others. Default 1 and 1. */
   readonly maskWeight?: readonly [masked: number, others: number] | undefined;
+  /** What is trained to take the place of captions that are dropped. Default: none are. */
+  readonly unconditional?: UnconditionalEmbeddings | undefined;
+  /** The text encoder, to be trained along. Default: it stays as it is, and batches hold what it made. */
+  readonly textEncoder?: TrainableTextEncoder | undefined;
 }
 
-/** The options with their defaults. */
+/** The options of numbers with their defaults. */
 type Settings = {
-  readonly [K in keyof DiffusionLossOptions]-?: NonNullable<DiffusionLossOptions[K]>;
+  readonly [K in Exclude<keyof DiffusionLossOptions, keyof CaptionSources>]-?: NonNullable<
+    DiffusionLossOptions[K]
+  >;
 };
 
 /** A batch of images with noise. */
-export interface DiffusionBatch {
+export interface DiffusionBatch extends CaptionBatch {
   /** Images (batch, pixels), ids 0 … classes − 2. */
   readonly x0: Int32Array;
   /** The same with noise (batch, pixels), ids 0 … classes − 1: `noisedTokens`. */
   readonly xt: Int32Array;
-  /** (batch, length, crossAttentionDim): what the images are conditioned on. */
-  readonly encoderHiddenStates: Float32Array;
   /** (batch): the timestep of each image. */
   readonly timesteps: Int32Array;
   /** (batch): the probability that this timestep was drawn with. */
@@ -68,11 +76,9 @@ export interface DiffusionLossResult {
   readonly auxiliary: Float64Array;
 }
 
-/** A parameter and the gradient of the loss by it. */
-export interface ParameterGradient {
-  /** The parameter. */
-  readonly parameter: TrainableTensor;
-  /** Its gradient, in the memory of the {@linkcode DiffusionLoss}. */
+/** A parameter and the gradient of the loss by it, in the memory of the {@linkcode DiffusionLoss}. */
+export interface TensorGradient extends ParameterGradient {
+  /** The gradient. */
   readonly gradient: Tensor;
 }
 
@@ -80,7 +86,7 @@ export interface ParameterGradient {
 interface BatchTensors {
   readonly x0: Tensor<"i32">;
   readonly xt: Tensor<"i32">;
-  readonly encoderHiddenStates: Tensor;
+  readonly captions: CaptionEmbeddings;
   readonly timesteps: Tensor<"i32">;
   readonly weights: Tensor;
 }
@@ -97,7 +103,7 @@ interface BatchTensors {
  */
 export class DiffusionLoss implements Disposable {
   /** The gradients of the last batch; parameters that the loss does not depend on are left out. */
-  readonly gradients: readonly ParameterGradient[];
+  readonly gradients: readonly TensorGradient[];
   readonly #frame: Frame;
   readonly #terms: Tensor;
   readonly #tensors: BatchTensors;
@@ -125,10 +131,13 @@ export class DiffusionLoss implements Disposable {
     this.#frame = transformer.backend.frame();
     try {
       const tape = new TapeFrame(this.#frame);
-      this.#tensors = batchTensors(tape, transformer, this.#options);
-      parameters.record(tape);
+      const { unconditional, textEncoder } = options;
+      const trained = [parameters, unconditional?.parameters, textEncoder?.parameters]
+        .filter((parameters) => parameters !== undefined);
+      for (const parameters of trained) parameters.record(tape);
+      this.#tensors = batchTensors(tape, transformer, this.#options, options);
       this.#terms = recordTerms(tape, transformer, schedules, this.#tensors);
-      const { tensors } = parameters;
+      const tensors = trained.flatMap(({ tensors }) => tensors);
       const gradients = backward(
         tape,
         { result: this.#terms, gradient: this.#tensors.weights },
@@ -157,10 +166,10 @@ export class DiffusionLoss implements Disposable {
   ): Promise<DiffusionLossResult> {
     this.#check(batch);
     const weights = this.#weights(batch);
-    const { x0, xt, encoderHiddenStates, timesteps } = this.#tensors;
+    const { x0, xt, captions, timesteps } = this.#tensors;
+    captions.write(batch);
     x0.write(batch.x0);
     xt.write(batch.xt);
-    encoderHiddenStates.write(batch.encoderHiddenStates);
     timesteps.write(batch.timesteps);
     this.#tensors.weights.write(weights);
     await this.#frame.run({ signal });
@@ -178,14 +187,15 @@ export class DiffusionLoss implements Disposable {
   }
 
   #check(batch: DiffusionBatch): void {
-    const { x0, encoderHiddenStates, timesteps } = this.#tensors;
+    const { x0, captions, timesteps } = this.#tensors;
     const [tokens, images] = [elementCount(x0.shape), elementCount(timesteps.shape)];
-    checkValues("x0", batch.x0, tokens, { min: 0, max: this.#mask - 1 });
-    checkValues("xt", batch.xt, tokens, { min: 0, max: this.#mask });
-    const context = elementCount(encoderHiddenStates.shape);
-    checkValues("encoderHiddenStates", batch.encoderHiddenStates, context, {});
-    checkValues("timesteps", batch.timesteps, images, { min: 0, max: this.#numTrainTimesteps - 1 });
-    checkValues("probabilities", batch.probabilities, images, { min: Number.MIN_VALUE, max: 1 });
+    const lastTimestep = this.#numTrainTimesteps - 1;
+    checkValues(TASK, "x0", batch.x0, tokens, { min: 0, max: this.#mask - 1 });
+    checkValues(TASK, "xt", batch.xt, tokens, { min: 0, max: this.#mask });
+    captions.check(batch);
+    checkValues(TASK, "timesteps", batch.timesteps, images, { min: 0, max: lastTimestep });
+    const positive = { min: Number.MIN_VALUE, max: 1 };
+    checkValues(TASK, "probabilities", batch.probabilities, images, positive);
   }
 
   /** What each term counts in the loss: (batch, pixels, 3), in the order of `Frame.diffusionLoss`. */
@@ -241,25 +251,6 @@ export class DiffusionLoss implements Disposable {
   }
 }
 
-/** Fails unless an array has so many values, all of them in a range. */
-function checkValues(
-  name: string,
-  values: Int32Array | Float32Array | Float64Array,
-  count: number,
-  range: Range,
-): void {
-  const subject = (name: string) => ({ task: "compute DiffusionLoss", name });
-  if (!ArrayBuffer.isView(values)) refuseType(subject(name), values, "a typed array");
-  if (values.length !== count) {
-    refuseRange(subject(`the length of ${name}`), values.length, `${count}`);
-  }
-  // The negation catches NaN.
-  const { min = -Infinity, max = Infinity } = range;
-  const wrong = values.findIndex((value: number) => !(value >= min && value <= max));
-  if (wrong < 0) return;
-  refuseRange(subject(`${name}[${wrong}]`), values[wrong], `a number${formatRange(range)}`);
-}
-
 /** Options with their defaults. */
 function checkOptions(options: DiffusionLossOptions): Settings {
   const {
@@ -281,13 +272,15 @@ function checkOptions(options: DiffusionLossOptions): Settings {
 function batchTensors(
   frame: Frame,
   { config }: Transformer2DModel,
-  { batch, length }: DiffusionLossOptions,
+  { batch, length }: Settings,
+  sources: CaptionSources,
 ): BatchTensors {
   const pixels = config.sampleSize ** 2;
+  const context = [batch, length, config.crossAttentionDim] as const;
   return {
     x0: frame.empty([batch, pixels], "i32"),
     xt: frame.empty([batch, pixels], "i32"),
-    encoderHiddenStates: frame.empty([batch, length, config.crossAttentionDim], "f32"),
+    captions: new CaptionEmbeddings(frame, context, sources),
     timesteps: frame.empty([batch], "i32"),
     weights: frame.empty([batch, pixels, 3], "f32"),
   };
@@ -298,7 +291,7 @@ function recordTerms(
   frame: Frame,
   transformer: Transformer2DModel,
   schedules: NoiseSchedules,
-  { x0, xt, encoderHiddenStates, timesteps }: BatchTensors,
+  { x0, xt, captions, timesteps }: BatchTensors,
 ): Tensor {
   const table = scheduleRows(schedules);
   const schedule = frame.empty(
@@ -306,7 +299,7 @@ function recordTerms(
     "f32",
   );
   schedule.write(table);
-  const context = transformer.recordContext(frame, encoderHiddenStates);
+  const context = transformer.recordContext(frame, captions.context);
   const logProbs = transformer.record(frame, { sample: xt, context, timestep: timesteps });
   return frame.diffusionLoss(logProbs, { x0, xt, schedule, row: timesteps });
 }

@@ -5,7 +5,13 @@
  */
 
 import { checkNumber } from "../base/check.ts";
-import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
+import type { TrainableTensor } from "./trainable_parameters.ts";
+
+/** What has parameters: `TrainableParameters`, or a list of those of several models. */
+export interface HasTensors {
+  /** The parameters. */
+  readonly tensors: readonly TrainableTensor[];
+}
 
 /** Options of {@linkcode ExponentialMovingAverage}. */
 export interface ExponentialMovingAverageOptions {
@@ -34,7 +40,7 @@ export class ExponentialMovingAverage {
    * @throws {RangeError} If it is not from 0 to 1.
    */
   static async start(
-    parameters: TrainableParameters,
+    parameters: HasTensors,
     { decay = 0.99 }: ExponentialMovingAverageOptions = {},
   ): Promise<ExponentialMovingAverage> {
     const subject = { task: "make ExponentialMovingAverage", name: "decay" };
@@ -43,6 +49,19 @@ export class ExponentialMovingAverage {
       [parameter, await parameter.tensor.data()] as const
     );
     return new ExponentialMovingAverage(new Map(await Promise.all(copies)), decay);
+  }
+
+  /** The average of each parameter; the arrays stay its own. */
+  get averages(): ReadonlyMap<TrainableTensor, Float32Array> {
+    return this.#averages;
+  }
+
+  /** Goes on from where another was. */
+  restore(averages: ReadonlyMap<TrainableTensor, Float32Array>): void {
+    for (const [parameter, average] of this.#averages) {
+      const values = averages.get(parameter);
+      if (values !== undefined) average.set(values);
+    }
   }
 
   /** Takes the parameters of a step in. */

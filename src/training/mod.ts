@@ -1,8 +1,31 @@
 /**
- * What training a transformer is made of: parameters that can change, noise, the loss, its gradients and
- * the optimiser.
+ * Training a transformer: from a folder of pictures to a model, or step by step, or of its parts:
+ * parameters that can change, noise, the loss, its gradients and the optimisers.
  *
  * @example
+ * ```ts
+ * import { train } from "@vq-diffusion/vq-diffusion/training";
+ *
+ * await train("pictures", { out: "model" });
+ * ```
+ *
+ * @example Step by step
+ * ```ts
+ * import { encodePictures, readPictureFolder, TrainableModel, Trainer } from "@vq-diffusion/vq-diffusion/training";
+ *
+ * await using model = await TrainableModel.fromPretrained();
+ * const pictures = await readPictureFolder("pictures");
+ * const examples = await encodePictures(model.components, pictures);
+ * using trainer = await Trainer.create(model, examples, { steps: 500, batch: 16 });
+ * for (let i = 0; i < 500; i++) {
+ *   const { step, loss } = await trainer.step();
+ *   console.log(step, loss);
+ * }
+ * await trainer.exchangeAverages();
+ * await model.savePretrained("model");
+ * ```
+ *
+ * @example Of its parts
  * ```ts
  * import { TorchGenerator, Transformer2DModel, VQDiffusionScheduler } from "@vq-diffusion/vq-diffusion";
  * import {
@@ -43,14 +66,60 @@
  */
 
 export { AdamW, type AdamWOptions } from "./adamw.ts";
+export type { AnewOptions } from "./anew.ts";
+export type {
+  CaptionBatch,
+  CaptionSources,
+  TrainableTextEncoder,
+  UnconditionalEmbeddings,
+} from "./caption_embeddings.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,
   type DiffusionLossOptions,
   type DiffusionLossResult,
-  type ParameterGradient,
+  type TensorGradient,
 } from "./diffusion_loss.ts";
-export { ExponentialMovingAverage, type ExponentialMovingAverageOptions } from "./ema.ts";
+export { EmaCodebook, type EmaCodebookOptions } from "./ema_codebook.ts";
+export {
+  ExponentialMovingAverage,
+  type ExponentialMovingAverageOptions,
+  type HasTensors,
+} from "./ema.ts";
+export { GradientSum } from "./gradient_sum.ts";
+export {
+  CosineLearningRate,
+  type CosineOptions,
+  type LearningRate,
+  PlateauLearningRate,
+  type PlateauOptions,
+  type WarmUpOptions,
+} from "./learning_rate.ts";
+export { isHiddenMatrix, Muon, type MuonOptions } from "./muon.ts";
+export type { NewModelOptions } from "./new_model.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
+export type { Optimizer, OptimizerMemory, ParameterGradient } from "./optimizer.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
+export { readPictureFolder } from "./picture_folder.ts";
+export { train, type TrainEvent, type TrainOptions } from "./train.ts";
+export {
+  TrainableModel,
+  type TrainableModelOptions,
+  type TrainedComponents,
+} from "./trainable_model.ts";
 export { TrainableParameters, type TrainableTensor } from "./trainable_parameters.ts";
+export { Trainer, type TrainerOptions, type TrainerSettings } from "./trainer.ts";
+export type { StateArray, StateArrays, TrainingStep } from "./trainer_state.ts";
+export {
+  encodePictures,
+  type EncodePicturesOptions,
+  type TrainingExample,
+  type TrainingPicture,
+} from "./training_examples.ts";
+export { VQLoss, type VQLossOptions, type VQLossResult } from "./vq_loss.ts";
+export {
+  VQTrainer,
+  type VQTrainerOptions,
+  type VQTrainerSettings,
+  type VQTrainingStep,
+} from "./vq_trainer.ts";

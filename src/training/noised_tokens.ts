@@ -35,14 +35,23 @@ export function noisedTokens(
     const replaced = schedules.logCumprodBt[t]!;
     const kept = Math.log(Math.exp(schedules.logCumprodAt[t]!) + Math.exp(replaced));
     const masked = schedules.logCumprodCt[t]!;
-    let best = -Infinity;
-    let drawn = 0;
-    for (let k = 0; k < classes; k++) {
-      const u = noise[(image * classes + k) * pixels + i % pixels]!;
-      const logit = k === classes - 1 ? masked : k === token ? kept : replaced;
-      const score = logit - Math.log(-Math.log(u + 1e-30) + 1e-30);
-      if (score > best) [best, drawn] = [score, k];
+    const first = image * classes * pixels + i % pixels;
+    // Of classes with the same logarithm the one with the largest number wins.
+    let [other, most] = [-1, -1];
+    for (let k = 0; k < classes - 1; k++) {
+      const u = noise[first + k * pixels]!;
+      if (u > most && k !== token) [other, most] = [k, u];
     }
+    const score = (k: number, logit: number) =>
+      logit - Math.log(-Math.log(noise[first + k * pixels]! + 1e-30) + 1e-30);
+    let [best, drawn] = [score(token, kept), token];
+    const consider = (k: number, logit: number) => {
+      const own = score(k, logit);
+      // The first of equals.
+      if (own > best || own === best && k < drawn) [best, drawn] = [own, k];
+    };
+    if (other >= 0) consider(other, replaced);
+    consider(classes - 1, masked);
     return drawn;
   });
 }

@@ -44,6 +44,11 @@ export class TrainableParameters extends Parameters {
     for (const slot of this.#trainable) slot.record(frame);
   }
 
+  /** @ignore They lie there as tensors, and once more, packed, in a frame that they are recorded on. */
+  override onPaper(): ReturnType<Parameters["onPaper"]> {
+    return [[new TrainableParameters(), undefined], [new Parameters(), "fp32"]];
+  }
+
   /** @ignore The arrays as they are now, and those of the checkpoint that were not declared. */
   override toSave(checkpoint: ArraySource): ArraySource {
     const places = new Map(this.tensors.flatMap(placesOf));
@@ -129,13 +134,8 @@ class TrainableSlot<T extends Disposable> implements ParameterSlot<T> {
   }
 
   fill(backend: Backend, arrays: readonly HostArray[]): Promise<void> {
-    const { groups, record } = this.#declaration;
-    if (record === undefined) {
-      const [name] = this.shapes[0]!;
-      return Promise.reject(new TypeError(`Cannot train ${name}: convolutions have no gradients`));
-    }
     let first = 0;
-    this.#tensors = groups.map((group) => {
+    this.#tensors = this.#declaration.groups.map((group) => {
       const values = arrays.slice(first, first += group.length);
       return { arrays: group, tensor: backend.tensor(joined(values), joinedShape(group)) };
     });
@@ -143,13 +143,12 @@ class TrainableSlot<T extends Disposable> implements ParameterSlot<T> {
   }
 
   record(frame: Frame): void {
-    const { record } = this.#declaration;
-    if (this.#tensors === undefined || record === undefined) {
+    if (this.#tensors === undefined) {
       throw new ReferenceError(
         `Cannot record ${this.shapes[0]?.[0]}: the model was disposed of, or is not loaded`,
       );
     }
-    this.#value = record(frame, this.#tensors.map(({ tensor }) => tensor));
+    this.#value = this.#declaration.record(frame, this.#tensors.map(({ tensor }) => tensor));
   }
 
   empty(): void {

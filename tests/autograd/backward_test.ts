@@ -80,6 +80,48 @@ const CASES: Readonly<Record<string, Case>> = {
     record: (f, [x, table]) =>
       f.adaLayerNorm(x!, { table: table!, timestep: ids(f, [3, 0, 3], [3]), eps: 0.1 }),
   },
+  "groupNorm": {
+    shapes: [[2, 2, 3, 4], [4], [4]],
+    record: (f, [x, weight, bias]) =>
+      f.groupNorm(x!, { weight: weight!, bias: bias!, groups: 2, eps: 0.1 }),
+  },
+  "groupNorm with silu": {
+    shapes: [[1, 3, 2, 6], [6], [6]],
+    record: (f, [x, weight, bias]) =>
+      f.groupNorm(x!, { weight: weight!, bias: bias!, groups: 3, eps: 0.1, silu: true }),
+  },
+  "normalizeRows": { shapes: [[3, 5]], record: (f, [x]) => f.normalizeRows(x!) },
+  "conv2d": {
+    shapes: [[2, 3, 4, 3], [5, 3, 3, 3], [5]],
+    record: (f, [x, kernel, bias]) => f.conv2d(x!, f.packConv(kernel!, { bias: bias! })),
+  },
+  "conv2d of one pixel, that adds": {
+    shapes: [[1, 3, 2, 3], [2, 3, 1, 1], [1, 3, 2, 2]],
+    record: (f, [x, kernel, addTo]) =>
+      f.conv2d(x!, f.packConv(kernel!), { addTo: f.activate(addTo!, "silu") }),
+  },
+  "conv2d of stride 2, of an even number of pixels": {
+    shapes: [[1, 4, 6, 2], [3, 2, 3, 3]],
+    record: (f, [x, kernel]) => f.conv2d(x!, f.packConv(kernel!), { stride: 2 }),
+  },
+  "conv2d of stride 2, of an odd number of pixels": {
+    shapes: [[2, 5, 3, 2], [1, 2, 3, 3]],
+    record: (f, [x, kernel]) => f.conv2d(x!, f.packConv(kernel!), { stride: 2 }),
+  },
+  "conv2d of a doubled image": {
+    shapes: [[1, 2, 3, 2], [3, 2, 3, 3]],
+    record: (f, [x, kernel]) => f.conv2d(x!, f.packConv(kernel!), { upsample: true }),
+  },
+  "conv2d of one pixel of a doubled image": {
+    shapes: [[1, 2, 2, 3], [2, 3, 1, 1]],
+    record: (f, [x, kernel]) => f.conv2d(x!, f.packConv(kernel!), { upsample: true }),
+  },
+  "distance l1": { shapes: [[2, 3], [2, 3]], record: (f, [x, y]) => f.distance(x!, y!, "l1") },
+  "distance l2": { shapes: [[2, 3], [6]], record: (f, [x, y]) => f.distance(x!, y!, "l2") },
+  "sums of many rows": {
+    shapes: [[2], [258, 3], [2, 3]],
+    record: (f, [bias, x, w]) => f.linear(x!, f.pack(w!, { bias: bias! })),
+  },
   "embedding with positions": {
     shapes: [[4, 3], [2, 3]],
     record: (f, [table, position]) =>
@@ -90,6 +132,8 @@ const CASES: Readonly<Record<string, Case>> = {
     shapes: [[2, 3, 4]],
     record: (f, [x]) => f.repeat(f.reshape(f.transpose(x!), [4, 6]), 3),
   },
+  "multiply": { shapes: [[2, 3], [6]], record: (f, [x, y]) => f.multiply(x!, y!) },
+  "multiply of a tensor by itself": { shapes: [[2, 3]], record: (f, [x]) => f.multiply(x!, x!) },
   "add of a tensor to itself": { shapes: [[2, 3]], record: (f, [x]) => f.add(x!, x!) },
 };
 
@@ -174,18 +218,57 @@ Deno.test("backward() gives nothing for tensors that the result does not depend 
   assertEquals([byX?.shape, byOther], [[3], undefined]);
 });
 
+Deno.test("backward() adds the gradients of several results up", async () => {
+  await using backend = await BACKENDS[0]!.make();
+  using frame = backend.frame();
+  const tape = new TapeFrame(frame);
+  const tensor = (...values: number[]) => {
+    const tensor = frame.empty([values.length], "f32");
+    tensor.write(Float32Array.from(values));
+    return tensor;
+  };
+  const [x, y] = [tensor(1, 2), tensor(5, 5)];
+  const sum = tape.add(x, y);
+  const square = tape.distance(sum, tensor(0, 0), "l2");
+  const starts = [
+    { result: square, gradient: tensor(1, 10) },
+    { result: sum, gradient: tensor(100, 1000) },
+  ];
+  const [byX, byY] = backward(tape, starts, [x, y]);
+  await frame.run();
+  assertEquals(await byX!.data(), Float32Array.of(112, 1140));
+  assertEquals(await byY!.data(), Float32Array.of(112, 1140));
+});
+
+Deno.test("TapeFrame.straightThrough() and detach() lead gradients past an operation", async () => {
+  await using backend = await BACKENDS[0]!.make();
+  using frame = backend.frame();
+  const tape = new TapeFrame(frame);
+  const [x, y] = [frame.empty([2], "f32"), frame.empty([1, 2], "f32")];
+  x.write(Float32Array.of(1, 2));
+  y.write(Float32Array.of(3, 4));
+  const through = tape.straightThrough(tape.activate(x, "none"), tape.activate(y, "none"));
+  const result = tape.distance(through, tape.detach(tape.add(x, x)), "l2");
+  const gradient = frame.empty(result.shape, "f32");
+  gradient.write(Float32Array.of(1, 1));
+  const [byX, byY] = backward(tape, { result, gradient }, [x, y]);
+  await frame.run();
+  assertEquals(await result.data(), Float32Array.of(1, 0));
+  assertEquals([await byX!.data(), byY], [Float32Array.of(2, 0), undefined]);
+});
+
 Deno.test("backward() refuses gradients of another shape, and operations without one", async () => {
   await using backend = await BACKENDS[0]!.make();
   using frame = backend.frame();
   const tape = new TapeFrame(frame);
   const [x, gradient] = [frame.empty([2, 3], "f32"), frame.empty([2, 3], "f32")];
-  const result = tape.normalizeRows(x);
+  const result = tape.rowMax(tape.reshape(x, [2, 3, 1]));
   assertThrows(
     () => backward(tape, { result, gradient: frame.empty([3, 2], "f32") }, [x]),
     RangeError,
     "the shape of gradient is (3, 2), expected (2, 3)",
   );
-  assertThrows(() => backward(tape, { result, gradient }, [x]), TypeError, "normalizeRows");
+  assertThrows(() => backward(tape, { result, gradient }, [x]), TypeError, "rowMax");
   // Not asked for what lies behind it, it is not in the way.
   assertStrictEquals(backward(tape, { result, gradient }, [result])[0], gradient);
   assertThrows(() => tape.sampleStep(), TypeError, "it replaces its argument");

@@ -16,6 +16,9 @@ const GROUPS = [
   "sampling",
   "gradients",
   "attention_gradient",
+  "convolution_gradient",
+  "norms_gradient",
+  "distance",
   "loss",
 ];
 

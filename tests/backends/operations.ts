@@ -3,11 +3,14 @@
 import { testArguments } from "./operations/arguments.ts";
 import { testAttentionGradient } from "./operations/attention_gradient.ts";
 import { testAttention } from "./operations/attention.ts";
+import { testConvolutionGradient } from "./operations/convolution_gradient.ts";
 import { testConvolution } from "./operations/convolution.ts";
+import { testDistance } from "./operations/distance.ts";
 import { testFrames } from "./operations/frames.ts";
 import { testGradients } from "./operations/gradients.ts";
 import { testLinear } from "./operations/linear.ts";
 import { testLoss } from "./operations/loss.ts";
+import { testNormsGradient } from "./operations/norms_gradient.ts";
 import { testNorms } from "./operations/norms.ts";
 import { testPrediction } from "./operations/prediction.ts";
 import { testRows } from "./operations/rows.ts";
@@ -30,6 +33,9 @@ export function testOperations(name: string, makeBackend: MakeBackend): void {
   testSampling(name, makeBackend);
   testGradients(name, makeBackend);
   testAttentionGradient(name, makeBackend);
+  testConvolutionGradient(name, makeBackend);
+  testNormsGradient(name, makeBackend);
+  testDistance(name, makeBackend);
   testLoss(name, makeBackend);
   testFrames(name, makeBackend);
   testArguments(name, makeBackend);

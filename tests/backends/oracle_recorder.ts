@@ -9,15 +9,18 @@ import { elementCount } from "../../src/base/shapes.ts";
 import * as attention from "./naive/attention.ts";
 import * as attentionGradient from "./naive/attention_gradient.ts";
 import * as convolution from "./naive/convolution.ts";
+import * as convolutionGradient from "./naive/convolution_gradient.ts";
+import * as distance from "./naive/distance.ts";
 import * as gradients from "./naive/gradients.ts";
 import * as linear from "./naive/linear.ts";
 import * as loss from "./naive/loss.ts";
 import * as norms from "./naive/norms.ts";
+import * as normsGradient from "./naive/norms_gradient.ts";
 import * as prediction from "./naive/prediction.ts";
 import * as rows from "./naive/rows.ts";
 import * as sampling from "./naive/sampling.ts";
 import { type OracleMemory, OracleTensor } from "./oracle_memory.ts";
-import { type OracleConvWeight, OracleLinearWeight } from "./oracle_weights.ts";
+import { OracleConvWeight, OracleLinearWeight } from "./oracle_weights.ts";
 
 /** The oracle's types. */
 export interface OracleDevice extends Device {
@@ -33,10 +36,13 @@ const NAIVE: Operations<OracleDevice> = {
   ...attention,
   ...attentionGradient,
   ...convolution,
+  ...convolutionGradient,
+  ...distance,
   ...linear,
   ...gradients,
   ...loss,
   ...norms,
+  ...normsGradient,
   ...prediction,
   ...rows,
   ...sampling,
@@ -99,6 +105,21 @@ export class OracleRecorder implements FrameRecorder<OracleDevice> {
       bias.values,
       inFeatures,
       "fp32",
+    );
+    this.life.scopes.own(weight);
+    return weight;
+  }
+
+  packedConv(outChannels: number, inChannels: number, kernelSize: number): OracleConvWeight {
+    const values = this.#tensor([outChannels, inChannels, kernelSize, kernelSize], "f32");
+    const bias = this.#tensor([outChannels], "f32");
+    const weight = new OracleConvWeight(
+      this.backend,
+      () => {},
+      values.values,
+      bias.values,
+      inChannels,
+      kernelSize,
     );
     this.life.scopes.own(weight);
     return weight;

@@ -110,7 +110,7 @@ Deno.test("norms have mean 0 and deviation 1 before their parameters", () => {
   assertClose(adapted, [9, 21.5], TOLERANCE, "adaLayerNorm");
   const grouped = (values: number[], groups: number, silu: boolean) => {
     const image = floats(values, 1, 2, 1, 2);
-    return computed(image.shape, (y) => groupNorm(image, { ...parameters, groups, silu }, y));
+    return computed(image.shape, (y) => groupNorm({ x: image, ...parameters, groups, silu }, y));
   };
   assertClose(grouped([1, 3, 5, 9], 2, false), [8, 17, 12, 23], TOLERANCE, "groupNorm");
   const both = grouped([0, 4, 4, 0], 1, true);

@@ -15,13 +15,15 @@ export interface TaskOptions {
   readonly cwd: string;
   /** Variables of the environment, beside those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Most kilobytes of a file that the process may write. Default: any number. */
+  readonly mostKilobytes?: number;
 }
 
 /** Starts a task with more arguments. */
 export async function startTask(
   task: string,
   args: readonly string[],
-  { cwd, env = {} }: TaskOptions,
+  { cwd, env = {}, mostKilobytes }: TaskOptions,
 ): Promise<Deno.ChildProcess> {
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const main = new URL("src/cli/main.ts", ROOT);
@@ -29,8 +31,14 @@ export async function startTask(
   // The current folder is another one here.
   const words: string[] = tasks[task].command.replace("src/cli/main.ts", main.href)
     .replace("src/cli/deno.lock", decodeURIComponent(lock.pathname)).split(" ");
-  const command = new Deno.Command(Deno.execPath(), {
-    args: [...words.slice(1), ...args],
+  const whole = [Deno.execPath(), ...words.slice(1), ...args];
+  // The signal that comes with the limit is left to the process, which would end at it.
+  const limit = `trap '' XFSZ; ulimit -f ${mostKilobytes}; exec "$@"`;
+  const [program, ...others] = mostKilobytes === undefined
+    ? whole
+    : ["bash", "-c", limit, "bash", ...whole];
+  const command = new Deno.Command(program!, {
+    args: others,
     cwd,
     env: { ...env, NO_COLOR: "1" },
     stdin: "null",

@@ -15,7 +15,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   jobs: ["pipeline"],
   pipeline: ["conditioning"],
   conditioning: ["schedulers", "models", "tokenizers"],
-  training: ["autograd"],
+  training: ["pipeline", "autograd"],
   autograd: ["schedulers", "models"],
   schedulers: ["checkpoints"],
   models: ["checkpoints"],

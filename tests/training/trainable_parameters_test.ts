@@ -7,6 +7,7 @@ import { VQModel } from "../../src/models/vq_model.ts";
 import { AdamW } from "../../src/training/adamw.ts";
 import { DiffusionLoss } from "../../src/training/diffusion_loss.ts";
 import { TrainableParameters } from "../../src/training/trainable_parameters.ts";
+import { createDryBackend } from "../../src/backends/select.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import {
@@ -28,7 +29,7 @@ async function prediction(
   prepare: (frame: Frame) => void = () => {},
 ): Promise<Float32Array> {
   const batch = goldenBatch(new GoldenArrays("text/batch_main"));
-  using context = backend.tensor(batch.encoderHiddenStates, [4, 5, 12]);
+  using context = backend.tensor(batch.encoderHiddenStates!, [4, 5, 12]);
   using sample = backend.tensor(batch.xt, [4, 16]);
   using timestep = backend.tensor(batch.timesteps, [4]);
   using frame = backend.frame();
@@ -101,12 +102,49 @@ Deno.test("TrainableParameters have to be loaded and recorded before a model is"
   assertThrows(() => parameters.record(frame), ReferenceError, "was disposed of");
 });
 
-Deno.test("TrainableParameters refuse convolutions, and give all memory back then", async () => {
+Deno.test("TrainableParameters of a VQ model are saved, and load as they were", async () => {
+  await using folder = await temporaryFolder();
   await using backend = await make();
   const source = await openFolder(VQ_MODEL);
   const options = { backend, parameters: new TrainableParameters() };
-  await assertRejects(() => VQModel.fromPretrained(source, options), TypeError, "Cannot train ");
-  assertEquals(backend.memoryUse().bytes, 0);
+  await using model = await VQModel.fromPretrained(source, options);
+  const [first] = options.parameters.tensors;
+  const values = (await first!.tensor.data()).map((value) => value + 1);
+  first!.tensor.write(values);
+  await model.savePretrained(folder.path);
+  await using saved = await VQModel.fromPretrained(folder.path, { load: false });
+  for (const name of model.checkpoint.names()) {
+    const [before, after] = [await model.checkpoint.load(name), await saved.checkpoint.load(name)];
+    assertEquals(after.shape, before.shape, name);
+    const isFirst = name === first!.arrays[0]![0];
+    assertEquals(after.data, isFirst ? values : before.data, name);
+  }
+});
+
+Deno.test("TrainableParameters count as float32 where memory is checked", async () => {
+  await using backend = await make();
+  const source = await openFolder(MODEL);
+  const declare = (options: object) =>
+    Transformer2DModel.fromPretrained(source, {
+      backend,
+      subfolder: "transformer",
+      load: false,
+      ...options,
+    });
+  await using fixed = await declare({});
+  await using trained = await declare({ parameters: new TrainableParameters() });
+  const bytes = async (model: Transformer2DModel, dtype?: "fp32" | "q8") => {
+    await using dry = await createDryBackend({ threads: 1 });
+    await model.dryCopy(dry, dtype);
+    return dry.memoryUse().bytes;
+  };
+  const { bytes: before } = backend.memoryUse();
+  await trained.load();
+  const tensors = backend.memoryUse().bytes - before;
+  // Packed, a frame has them once more.
+  const packed = await bytes(fixed, "fp32");
+  assertEquals(await bytes(trained), tensors + packed);
+  assertEquals(await bytes(trained, "q8"), tensors + packed);
 });
 
 Deno.test("TrainableParameters that are not loaded are saved as their checkpoint holds them", async () => {

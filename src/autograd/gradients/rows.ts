@@ -58,3 +58,11 @@ export function reshapeGradients(): RecordGradients {
 export function addGradients(): RecordGradients {
   return (_frame, dy) => [dy, dy];
 }
+
+/** z = x · y, by both. */
+export function multiplyGradients(x: Tensor, y: Tensor): RecordGradients {
+  return (frame, dz, [xWanted, yWanted]) => [
+    xWanted ? frame.multiply(dz, y) : undefined,
+    yWanted ? frame.multiply(dz, x) : undefined,
+  ];
+}

@@ -10,7 +10,7 @@ import { type LinearMemory, PAGE_BYTES } from "./linear_memory.ts";
 
 /** Blocks begin at multiples of a cache line. */
 const ALIGNMENT = 64;
-/** Vector loops may read a little past the end of an array. */
+/** Vector loops may read a little past the end of an array, and some write there. */
 const PADDING = 64;
 
 /** Something in Wasm memory. */

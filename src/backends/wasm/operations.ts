@@ -5,13 +5,14 @@
  */
 
 import type { Device } from "../arguments.ts";
-import type { AdaLayerNormOptions, GroupNormOptions, LayerNormOptions } from "../backend.ts";
+import type { AdaLayerNormOptions, LayerNormOptions } from "../backend.ts";
 import type {
   AttentionInputs,
   Checked,
   CheckedColumns,
   ConvGeometry,
   Epilogue,
+  GroupNormInputs,
   PosteriorInputs,
   PredictStartInputs,
   SampleStepInputs,
@@ -169,34 +170,29 @@ export function adaLayerNorm(
   });
 }
 
-/** Records a group norm of x (batch, height, width, channels) into y. */
+/** Records a group norm into y. */
 export function groupNorm(
   recorder: Recorder,
-  x: FloatTensor,
-  options: Required<Checked<GroupNormOptions, WasmDevice>>,
+  inputs: GroupNormInputs<WasmDevice>,
   y: FloatTensor,
 ): void {
-  const { weight, bias, groups, eps, silu } = options;
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
-  const pixels = height * width;
   using _scope = recorder.scope();
-  const blocks = recorder.backend.kernels.groupNormBlocks(pixels);
-  const sumBytes = 2 * channels * Float64Array.BYTES_PER_ELEMENT;
-  const command: Fields<"groupNormSums" | "groupNormApply"> = {
-    x,
-    out: y,
-    sums: recorder.scratch(batch * blocks * sumBytes),
-    weight,
-    bias,
-    batch,
-    pixels,
-    channels,
-    groups,
-    eps,
-    silu,
-  };
+  const command = { ...groupFields(recorder, inputs), out: y };
   recorder.push("groupNormSums", command);
   recorder.push("groupNormApply", command);
+}
+
+/** The fields that commands of a group norm share, with memory for sums. */
+export function groupFields(
+  recorder: Recorder,
+  { x, weight, bias, groups, eps, silu }: GroupNormInputs<WasmDevice>,
+): Omit<Fields<"groupNormSums">, "out"> {
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const pixels = height * width;
+  const blocks = recorder.backend.kernels.groupNormBlocks(pixels);
+  const sumBytes = 2 * channels * Float64Array.BYTES_PER_ELEMENT;
+  const sums = recorder.scratch(batch * blocks * sumBytes);
+  return { x, sums, weight, bias, batch, pixels, channels, groups, eps, silu };
 }
 
 /** Records a convolution of x into y, or its addition to y. */

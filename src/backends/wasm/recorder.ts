@@ -14,7 +14,7 @@ import { FrameMemory } from "./frame_memory.ts";
 import { WasmTensor } from "./tensor.ts";
 import type { WasmHost } from "./host.ts";
 import type { Preparation } from "./runner.ts";
-import { panelColumns, WasmLinearWeight } from "./weights.ts";
+import { panelColumns, WasmConvWeight, WasmLinearWeight } from "./weights.ts";
 
 /** A program as it lies in Wasm memory. */
 interface StoredProgram {
@@ -105,6 +105,13 @@ export class Recorder {
     };
     const sizes = { outFeatures, inFeatures };
     return new WasmLinearWeight(this.backend, sizes, "fp32", { panels, bias, memory });
+  }
+
+  /** Reserves memory of a convolution's weight. */
+  packedConv(outChannels: number, inChannels: number, kernelSize: number): WasmConvWeight {
+    const matrix = this.packed(outChannels, kernelSize ** 2 * inChannels);
+    const zero = this.result([inChannels]);
+    return new WasmConvWeight({ outChannels, inChannels, kernelSize }, matrix, zero, zero);
   }
 
   /** Memory for what only the next commands need: it goes with the innermost open scope. */

@@ -257,7 +257,7 @@ export class WasmBackend implements WasmHost {
 
   convWeight(weight: HostArray, bias: HostArray): WasmConvWeight {
     this.#expectAlive();
-    return new WasmConvWeight(this, weight, bias);
+    return WasmConvWeight.pack(this, weight, bias);
   }
 
   frame({ portable = false }: FrameOptions = {}): Frame {

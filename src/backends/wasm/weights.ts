@@ -10,6 +10,7 @@ import type { ConvWeight, HostArray, LinearWeight } from "../backend.ts";
 import {
   checkConvWeight,
   checkLinearWeight,
+  type ConvSizes,
   float32Values,
   kernelChannelsLast,
 } from "../host_arrays.ts";
@@ -215,44 +216,63 @@ export class WasmConvWeight implements ConvWeight {
   readonly matrix: WasmLinearWeight;
   /** A pixel of zeros, for the padding. */
   readonly zero: Addressed;
-  readonly #blocks: Blocks;
+  readonly #memory: { dispose(): void };
   #winogradPanels: Addressed | undefined;
   #isWinogradPacked = false;
 
-  constructor(backend: WasmHost, weight: HostArray, bias: HostArray) {
-    const { hollow } = backend.memory;
-    const sizes = checkConvWeight(weight, bias, { hollow });
-    const { outChannels, inChannels, kernelSize } = sizes;
-    this.backend = backend;
+  /**
+   * A weight whose matrix is there.
+   *
+   * @param memory That of `zero`; blocks of a weight that stays as it is.
+   */
+  constructor(
+    { outChannels, inChannels, kernelSize }: ConvSizes,
+    matrix: WasmLinearWeight,
+    zero: Addressed,
+    memory: { dispose(): void },
+  ) {
+    this.backend = matrix.backend;
     this.outChannels = outChannels;
     this.inChannels = inChannels;
     this.kernelSize = kernelSize;
+    this.matrix = matrix;
+    this.zero = zero;
+    this.#memory = memory;
+  }
+
+  /** Packs an array of a checkpoint. */
+  static pack(backend: WasmHost, weight: HostArray, bias: HostArray): WasmConvWeight {
+    const { hollow } = backend.memory;
+    const sizes = checkConvWeight(weight, bias, { hollow });
+    const { outChannels, inChannels, kernelSize } = sizes;
     const values = float32Values(weight);
     const data = hollow ? values : kernelChannelsLast(values, sizes);
     const shape = [outChannels, kernelSize ** 2 * inChannels];
-    const matrix: HostArray = { dtype: "f32", data, shape };
-    this.matrix = atOnce(packLinearWeight(backend, [matrix], [bias], "fp32"));
-    this.#blocks = new Blocks(backend);
+    const array: HostArray = { dtype: "f32", data, shape };
+    const matrix = atOnce(packLinearWeight(backend, [array], [bias], "fp32"));
+    const blocks = new Blocks(backend);
     try {
-      this.zero = this.#blocks.allocate(4 * inChannels);
+      const zero = blocks.allocate(4 * inChannels);
+      backend.memory.clear(zero.address, 4 * inChannels);
+      return new WasmConvWeight(sizes, matrix, zero, blocks);
     } catch (error) {
-      this.matrix.dispose();
+      matrix.dispose();
       throw error;
     }
-    backend.memory.clear(this.zero.address, 4 * inChannels);
   }
 
   /**
    * Memory for the weight transformed for Winograd's convolution, which is taken when it is first asked
    * for: it is four times as large, and most weights of an encoder are never used. Undefined if it
-   * does not pay, or does not fit into the memory.
+   * does not pay, does not fit into the memory, or would have to be made anew in each run.
    */
   winogradPanels(): Addressed | undefined {
-    if (this.#winogradPanels === undefined && suitsWinograd(this)) {
+    const memory = this.#memory;
+    const isFixed = memory instanceof Blocks;
+    if (this.#winogradPanels === undefined && isFixed && suitsWinograd(this)) {
       const { inChannels, outChannels } = this;
       try {
-        const bytes = 4 * WINOGRAD_POINTS * outChannels * inChannels;
-        this.#winogradPanels = this.#blocks.allocate(bytes);
+        this.#winogradPanels = memory.allocate(4 * WINOGRAD_POINTS * outChannels * inChannels);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
       }
@@ -281,7 +301,7 @@ export class WasmConvWeight implements ConvWeight {
 
   dispose(): void {
     this.matrix.dispose();
-    this.#blocks.dispose();
+    this.#memory.dispose();
   }
 
   [Symbol.dispose](): void {

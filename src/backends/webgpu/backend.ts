@@ -116,7 +116,7 @@ export class WebGpuBackend implements Backend {
     this.#device.assertUsable();
     return this.#device.watched(
       "convWeight",
-      () => new WebGpuConvWeight(this, this.#device, weight, bias),
+      () => WebGpuConvWeight.upload(this, this.#device, weight, bias),
     );
   }
 

@@ -14,7 +14,12 @@ import type { Kernel, Workgroups } from "./kernels/kernel.ts";
 import type { CompiledKernel } from "./pipelines.ts";
 import { type BufferSlice, STORAGE_USAGE, WebGpuTensor } from "./tensor.ts";
 import { Uniforms } from "./uniforms.ts";
-import { WebGpuLinearWeight } from "./weights.ts";
+import {
+  filledChannels,
+  type HeldMatrix,
+  WebGpuConvWeight,
+  WebGpuLinearWeight,
+} from "./weights.ts";
 
 /** How kernels are cut; what the bench sweeps. */
 export interface Tuning {
@@ -117,10 +122,20 @@ export class Recorder {
 
   /** Reserves memory of a linear layer's weight in float32. */
   packed(outFeatures: number, inFeatures: number): WebGpuLinearWeight {
-    const columns = Math.ceil(inFeatures / 4) * 4;
-    const values = this.result([outFeatures, columns]);
-    const bias = this.result([outFeatures]);
-    const parts = [{ firstRow: 0, rows: outFeatures, values, scale: undefined }];
+    const held = this.#packedMatrix(outFeatures, Math.ceil(inFeatures / 4) * 4);
+    return new WebGpuLinearWeight(this.backend, inFeatures, held);
+  }
+
+  /** Reserves memory of a convolution's weight. */
+  packedConv(outChannels: number, inChannels: number, kernelSize: number): WebGpuConvWeight {
+    const columns = kernelSize ** 2 * filledChannels(inChannels);
+    const held = this.#packedMatrix(outChannels, columns);
+    return new WebGpuConvWeight(this.backend, { inChannels, kernelSize }, held);
+  }
+
+  #packedMatrix(rows: number, columns: number): HeldMatrix {
+    const values = this.result([rows, columns]);
+    const bias = this.result([rows]);
     const memory = {
       get disposed() {
         return values.disposed;
@@ -130,8 +145,8 @@ export class Recorder {
         bias.dispose();
       },
     };
-    const matrix = { dtype: "fp32", rows: outFeatures, columns, parts, bias } as const;
-    return new WebGpuLinearWeight(this.backend, inFeatures, { matrix, memory });
+    const parts = [{ firstRow: 0, rows, values, scale: undefined }];
+    return { matrix: { dtype: "fp32", rows, columns, parts, bias }, memory };
   }
 
   /** A tensor in another shape, which goes with its scope. */

@@ -162,15 +162,31 @@ export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
   /** Side of the kernel. */
   readonly kernelSize: number;
 
+  /** A weight that lies in `held`. */
+  constructor(
+    backend: Backend,
+    sizes: { readonly inChannels: number; readonly kernelSize: number },
+    held: HeldMatrix,
+  ) {
+    super(backend, held);
+    this.inChannels = sizes.inChannels;
+    this.kernelSize = sizes.kernelSize;
+  }
+
   /**
    * Packs and uploads.
    *
    * @throws {RangeError} If the shapes of weight and bias do not fit.
    */
-  constructor(backend: Backend, device: Device, weight: HostArray, bias: HostArray) {
+  static upload(
+    backend: Backend,
+    device: Device,
+    weight: HostArray,
+    bias: HostArray,
+  ): WebGpuConvWeight {
     const sizes = checkConvWeight(weight, bias, device);
     const { outChannels, inChannels, kernelSize } = sizes;
-    const filled = Math.ceil(inChannels / 4) * 4;
+    const filled = filledChannels(inChannels);
     const columns = kernelSize ** 2 * filled;
     const stored = float32Values(weight);
     const values = device.hollow ? stored : kernelChannelsLast(stored, sizes, filled);
@@ -180,15 +196,18 @@ export class WebGpuConvWeight extends PackedWeight implements ConvWeight {
       packed: [{ rows: outChannels, rowBytes: columns * 4, values }],
       bias: float32Values(bias),
     });
-    super(backend, held);
-    this.inChannels = inChannels;
-    this.kernelSize = kernelSize;
+    return new WebGpuConvWeight(backend, sizes, held);
   }
 
   /** Channels of the result. */
   get outChannels(): number {
     return this.matrix.rows;
   }
+}
+
+/** Channels of a tap, filled up to whole vectors. */
+export function filledChannels(channels: number): number {
+  return Math.ceil(channels / 4) * 4;
 }
 
 interface HostMatrix {

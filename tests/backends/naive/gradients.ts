@@ -45,6 +45,11 @@ export function add(x: Floats, y: Floats, z: Floats): void {
   store(z, x.values.map((value, i) => value + y.values[i]!));
 }
 
+/** x · y. */
+export function multiply(x: Floats, y: Floats, z: Floats): void {
+  store(z, x.values.map((value, i) => value * y.values[i]!));
+}
+
 /** Row r is the sum of the rows of x whose id is r. */
 export function scatterAdd(x: Floats, ids: Ints, y: Floats): void {
   const columns = columnsOf(x);

@@ -1,11 +1,7 @@
 // Normalisations, written to be read: float64 inside, rounded to float32 when stored.
 
-import type {
-  AdaLayerNormOptions,
-  GroupNormOptions,
-  LayerNormOptions,
-} from "../../../src/backends/backend.ts";
-import type { Checked } from "../../../src/backends/recording.ts";
+import type { AdaLayerNormOptions, LayerNormOptions } from "../../../src/backends/backend.ts";
+import type { Checked, GroupNormInputs } from "../../../src/backends/recording.ts";
 import { columnsOf } from "../../../src/base/shapes.ts";
 import { type Floats, type Naive, store } from "./arrays.ts";
 import { activated } from "./linear.ts";
@@ -40,27 +36,33 @@ export function adaLayerNorm(
 
 /** Normalises groups of channels over all pixels of an image: (batch, height, width, channels). */
 export function groupNorm(
-  { values: x, shape }: Floats,
-  { weight, bias, groups, eps, silu }: Required<Checked<GroupNormOptions, Naive>>,
+  { x, weight, bias, groups, eps, silu }: GroupNormInputs<Naive>,
   y: Floats,
 ): void {
+  const channels = columnsOf(x);
+  const out = new Float32Array(x.values.length);
+  for (const indices of groupsOf(x, groups)) {
+    const group = Float64Array.from(indices, (i) => x.values[i]!);
+    standardize(group, eps).forEach((value, i) => {
+      const c = indices[i]! % channels;
+      const scaled = value * weight.values[c]! + bias.values[c]!;
+      out[indices[i]!] = activated(scaled, silu ? "silu" : "none");
+    });
+  }
+  store(y, out);
+}
+
+/** For each image and group the indices of its elements, pixel by pixel. */
+export function groupsOf({ shape }: Floats, groups: number): number[][] {
   const [batch, height, width, channels] = shape as [number, number, number, number];
   const pixels = height * width;
   const size = channels / groups;
-  const out = new Float32Array(x.length);
-  for (let b = 0; b < batch; b++) {
-    for (let g = 0; g < groups; g++) {
-      const index = (i: number) =>
-        (b * pixels + Math.floor(i / size)) * channels + g * size + i % size;
-      const group = Float64Array.from({ length: pixels * size }, (_, i) => x[index(i)]!);
-      standardize(group, eps).forEach((value, i) => {
-        const c = index(i) % channels;
-        const scaled = value * weight.values[c]! + bias.values[c]!;
-        out[index(i)] = activated(scaled, silu ? "silu" : "none");
-      });
-    }
-  }
-  store(y, out);
+  return Array.from({ length: batch * groups }, (_, at) => {
+    const [b, g] = [Math.floor(at / groups), at % groups];
+    const index = (i: number) =>
+      (b * pixels + Math.floor(i / size)) * channels + g * size + i % size;
+    return Array.from({ length: pixels * size }, (_, i) => index(i));
+  });
 }
 
 /** (x − mean) / sqrt(variance + eps). */

@@ -4,10 +4,13 @@ import { assert, assertStringIncludes, assertThrows } from "@std/assert";
 import { createOracle } from "../oracle_backend.ts";
 import { ATTENTION_REFUSALS } from "./attention.ts";
 import { ATTENTION_GRADIENT_REFUSALS } from "./attention_gradient.ts";
+import { CONVOLUTION_GRADIENT_REFUSALS } from "./convolution_gradient.ts";
 import { CONVOLUTION_REFUSALS } from "./convolution.ts";
+import { DISTANCE_REFUSALS } from "./distance.ts";
 import { GRADIENTS_REFUSALS } from "./gradients.ts";
 import { LINEAR_REFUSALS } from "./linear.ts";
 import { LOSS_REFUSALS } from "./loss.ts";
+import { NORMS_GRADIENT_REFUSALS } from "./norms_gradient.ts";
 import { NORMS_REFUSALS } from "./norms.ts";
 import { PREDICTION_REFUSALS } from "./prediction.ts";
 import { ROWS_REFUSALS } from "./rows.ts";
@@ -25,6 +28,9 @@ export const REFUSALS: Refusals = {
   ...SAMPLING_REFUSALS,
   ...GRADIENTS_REFUSALS,
   ...ATTENTION_GRADIENT_REFUSALS,
+  ...CONVOLUTION_GRADIENT_REFUSALS,
+  ...NORMS_GRADIENT_REFUSALS,
+  ...DISTANCE_REFUSALS,
   ...LOSS_REFUSALS,
 };
 

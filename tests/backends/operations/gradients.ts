@@ -1,4 +1,4 @@
-// Tests of Frame.pack(), add(), scatterAdd(), activate(), activateGradient(), gegluGradient(),
+// Tests of Frame.pack(), add(), multiply(), scatterAdd(), activate(), activateGradient(), gegluGradient(),
 // logSoftmaxGradient() and layerNormGradient().
 
 import type { Activation, Tensor } from "../../../src/backends/backend.ts";
@@ -74,9 +74,26 @@ export function testGradients(name: string, makeBackend: MakeBackend): void {
     );
   });
 
+  Deno.test(`${name}: Frame.multiply() multiplies elements`, async () => {
+    await using backend = await makeBackend();
+    for (const count of COUNTS) {
+      await compare(
+        backend,
+        `${count}`,
+        (t) => t.frame.multiply(t.floats(1, count), t.floats(count)),
+        EXACT,
+      );
+    }
+  });
+
   Deno.test(`${name}: Frame.scatterAdd() sums rows of the same id`, async () => {
     await using backend = await makeBackend();
-    const shapes = [[1, 1, 1, 1], [7, 1, 5, 3], [3, 4, 66, 5], [1, 50, 17, 1], [64, 1, 129, 9]];
+    const shapes = [[1, 1, 1, 1], [7, 1, 5, 3], [3, 4, 66, 5], [1, 50, 17, 1], [64, 1, 129, 9], [
+      50,
+      1,
+      3,
+      2051,
+    ]];
     for (const [ids, each, columns, rows] of shapes as [number, number, number, number][]) {
       await compare(
         backend,
@@ -189,6 +206,7 @@ export const GRADIENTS_REFUSALS: Refusals = {
     (t, f) => f.pack(t.floats(2, 3), { bias: t.floats(2), transpose: true }),
   ],
   add: [(t, f) => f.add(t.floats(2, 3), t.floats(2, 4))],
+  multiply: [(t, f) => f.multiply(t.floats(2, 3), t.floats(2, 4))],
   scatterAdd: [
     (t, f) => f.scatterAdd(t.floats(5, 3), t.ids([0, 1], 2), 2),
     (t, f) => f.scatterAdd(t.floats(4, 3), t.ids([0, 1], 2), 0),

@@ -65,6 +65,22 @@ export function add(recorder: Recorder, x: FloatTensor, y: FloatTensor, z: Float
   recordElements(recorder, ADD, { x, y, z }, x.size, {});
 }
 
+const MULTIPLY: Kernel = {
+  ...ADD,
+  name: "multiply",
+  body: () => elementMain("z[i] = x[i] * y[i];"),
+};
+
+/** Records x · y into z. */
+export function multiply(
+  recorder: Recorder,
+  x: FloatTensor,
+  y: FloatTensor,
+  z: FloatTensor,
+): void {
+  recordElements(recorder, MULTIPLY, { x, y, z }, x.size, {});
+}
+
 /** One thread for each element of the result, which goes through all ids. */
 const SCATTER_ADD: Kernel = {
   name: "scatterAdd",

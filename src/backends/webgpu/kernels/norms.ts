@@ -4,14 +4,15 @@
  * @module
  */
 
-import type { AdaLayerNormOptions, GroupNormOptions, LayerNormOptions } from "../../backend.ts";
-import type { Checked } from "../../recording.ts";
+import type { AdaLayerNormOptions, LayerNormOptions } from "../../backend.ts";
+import type { Checked, GroupNormInputs } from "../../recording.ts";
 import {
   type Kernel,
   LINEAR_GROUP,
   LINEAR_MAIN_PARAMETERS,
   linearWorkgroups,
   reduction,
+  type Workgroups,
 } from "./kernel.ts";
 import { SIGMOID } from "./math.ts";
 import type { Recorder } from "../recorder.ts";
@@ -127,7 +128,8 @@ const CHUNK_PIXELS = 1024;
 
 const GROUP_THREADS = 256;
 
-const GROUP_PARAMS = {
+/** Parameters of the kernels of a group norm. */
+export const GROUP_PARAMS = {
   pixels: "u32",
   channels: "u32",
   groups: "u32",
@@ -202,15 +204,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 }`,
 };
 
-/** Applies the moments, the factors and summands of channels and, if asked for, SiLU. */
-function groupApply(silu: boolean): Kernel {
-  return {
-    name: `groupNorm apply${silu ? " silu" : ""}`,
-    inputs: { x: "f32", moments: "f32", weight: "f32", bias: "f32" },
-    outputs: { y: "f32" },
-    params: GROUP_PARAMS,
-    body: () => `
-${silu ? SIGMOID : ""}
+/**
+ * A pass over the elements of a group norm.
+ *
+ * @param body WGSL of element `i`: its `image`, `channel`, group (image, group) `at` and `normed` value.
+ */
+export function groupElementsMain(body: string): string {
+  return `
 @compute @workgroup_size(${GROUP_THREADS})
 fn main(${LINEAR_MAIN_PARAMETERS}) {
   let i = (${LINEAR_GROUP}) * ${GROUP_THREADS}u + thread;
@@ -220,25 +220,43 @@ fn main(${LINEAR_MAIN_PARAMETERS}) {
   let image = i / imageSize;
   let at = 2u * (image * params.groups + channel / (params.channels / params.groups));
   let normed = (x[i] - moments[at]) * moments[at + 1u];
-  let value = fma(normed, weight[channel], bias[channel]);
-  y[i] = ${silu ? "value * sigmoid(value)" : "value"};
-}`,
+  ${body}
+}`;
+}
+
+/** Applies the moments, the factors and summands of channels and, if asked for, SiLU. */
+function groupApply(silu: boolean): Kernel {
+  return {
+    name: `groupNorm apply${silu ? " silu" : ""}`,
+    inputs: { x: "f32", moments: "f32", weight: "f32", bias: "f32" },
+    outputs: { y: "f32" },
+    params: GROUP_PARAMS,
+    body: () => `
+${silu ? SIGMOID : ""}
+${
+      groupElementsMain(`let value = fma(normed, weight[channel], bias[channel]);
+  y[i] = ${silu ? "value * sigmoid(value)" : "value"};`)
+    }`,
   };
 }
 
-/** Records a group norm of x (batch, height, width, channels) into y. */
-export function groupNorm(
+/** What passes over the elements of a group norm read. */
+interface GroupMoments {
+  /** (images, groups, 2): mean and 1 / sqrt(variance + eps). */
+  readonly moments: FloatTensor;
+  /** Parameters of {@linkcode GROUP_PARAMS}. */
+  readonly params: Readonly<Record<keyof typeof GROUP_PARAMS, number>>;
+}
+
+/** Records mean and variance of each group, in memory of the open scope. */
+export function recordMoments(
   recorder: Recorder,
-  x: FloatTensor,
-  options: Required<Checked<GroupNormOptions, WebGpuDevice>>,
-  y: FloatTensor,
-): void {
-  const { weight, bias, groups, eps, silu } = options;
+  { x, groups, eps }: GroupNormInputs<WebGpuDevice>,
+): GroupMoments {
   const [images, channels] = [x.shape[0]!, x.shape.at(-1)!];
   const pixels = x.size / images / channels;
   const chunks = Math.ceil(pixels / CHUNK_PIXELS);
   const params = { pixels, channels, groups, chunks, images, eps };
-  using _scope = recorder.scope();
   const pieces = recorder.result([images, groups, chunks, 3]);
   const moments = recorder.result([images, groups, 2]);
   recorder.dispatch(GROUP_PIECES, { x, pieces }, params, [chunks, groups, images]);
@@ -247,10 +265,23 @@ export function groupNorm(
     1,
     1,
   ]);
-  recorder.dispatch(
-    groupApply(silu),
-    { x, moments, weight, bias, y },
-    params,
-    linearWorkgroups(Math.ceil(x.size / GROUP_THREADS)),
-  );
+  return { moments, params };
+}
+
+/** Workgroups of a pass over the elements of a group norm. */
+export function groupWorkgroups(x: FloatTensor): Workgroups {
+  return linearWorkgroups(Math.ceil(x.size / GROUP_THREADS));
+}
+
+/** Records a group norm into y. */
+export function groupNorm(
+  recorder: Recorder,
+  inputs: GroupNormInputs<WebGpuDevice>,
+  y: FloatTensor,
+): void {
+  const { x, weight, bias, silu } = inputs;
+  using _scope = recorder.scope();
+  const { moments, params } = recordMoments(recorder, inputs);
+  const buffers = { x, moments, weight, bias, y };
+  recorder.dispatch(groupApply(silu), buffers, params, groupWorkgroups(x));
 }

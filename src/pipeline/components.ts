@@ -9,28 +9,36 @@ import type { CLIPTextModel } from "../models/clip_text_model.ts";
 import type { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import type { Model } from "../models/model.ts";
 import type { Transformer2DModel } from "../models/transformer_2d.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 
-/** All components of a pipeline, by the names of diffusers. */
-export interface PipelineComponents {
+/** Components that were loaded together. A model that does not draw from text has none of those for text. */
+export interface LoadedComponents extends TextComponents {
   /** Decodes tokens to images. */
   readonly vqvae: VQModel;
-  /** Encodes prompts. */
-  readonly textEncoder: CLIPTextModel;
-  /** Turns prompts into token ids. */
-  readonly tokenizer: CLIPTokenizer;
   /** Predicts the tokens of an image. */
   readonly transformer: Transformer2DModel;
   /** Plans the steps and takes them. */
   readonly scheduler: VQDiffusionScheduler;
-  /** What stands for no prompt. */
-  readonly learnedClassifierFreeSamplingEmbeddings: LearnedClassifierFreeSamplingEmbeddings;
   /** How the model wants to be drawn with. It lies here to go along where components are passed on. */
   readonly generationConfig?: GenerationConfig | undefined;
+}
+
+/**
+ * All components of a pipeline that draws from text, by the names of diffusers. A model that does not is
+ * loaded without those for text.
+ */
+export interface PipelineComponents extends LoadedComponents {
+  /** Encodes prompts. */
+  readonly textEncoder: CLIPTextModel;
+  /** Turns prompts into token ids. */
+  readonly tokenizer: CLIPTokenizer;
+  /** What stands for no prompt. */
+  readonly learnedClassifierFreeSamplingEmbeddings: LearnedClassifierFreeSamplingEmbeddings;
 }
 
 /** Name of a component. */
@@ -67,20 +75,26 @@ export interface ComponentInfo {
   readonly library: string;
   /** Whether it has weights. */
   readonly hasWeights: boolean;
+  /** Whether only models that draw from text have it. */
+  readonly isForText: boolean;
 }
 
 /** The components in the order that they are saved in. */
 export const COMPONENTS = {
   vqvae: component("vqvae", "VQModel", "diffusers"),
-  textEncoder: component("text_encoder", "CLIPTextModel", "transformers"),
-  tokenizer: component("tokenizer", "CLIPTokenizer", "transformers", false),
+  textEncoder: component("text_encoder", "CLIPTextModel", "transformers", { isForText: true }),
+  tokenizer: component("tokenizer", "CLIPTokenizer", "transformers", {
+    hasWeights: false,
+    isForText: true,
+  }),
   transformer: component("transformer", "Transformer2DModel", "diffusers"),
-  scheduler: component("scheduler", "VQDiffusionScheduler", "diffusers", false),
+  scheduler: component("scheduler", "VQDiffusionScheduler", "diffusers", { hasWeights: false }),
   learnedClassifierFreeSamplingEmbeddings: component(
     "learned_classifier_free_sampling_embeddings",
     "LearnedClassifierFreeSamplingEmbeddings",
     // Not exported by the package itself, but by the module of its pipeline.
     "vq_diffusion",
+    { isForText: true },
   ),
 } satisfies Readonly<Record<ComponentName, ComponentInfo>>;
 
@@ -91,18 +105,26 @@ function component(
   folder: string,
   className: string,
   library: string,
-  hasWeights = true,
+  { hasWeights = true, isForText = false } = {},
 ): ComponentInfo {
-  return { folder, className, library, hasWeights };
+  return { folder, className, library, hasWeights, isForText };
+}
+
+/** Names of the components that a model has. */
+export function componentNamesOf(
+  { conditionType }: Pick<Transformer2DConfig, "conditionType">,
+): ComponentName[] {
+  return COMPONENT_NAMES.filter((name) => conditionType === "text" || !COMPONENTS[name].isForText);
 }
 
 /** The components that have weights. */
-export function modelsOf(components: PipelineComponents): Model[] {
+export function modelsOf(components: LoadedComponents): Model[] {
   return COMPONENT_NAMES.filter((name) => COMPONENTS[name].hasWeights)
-    .map((name) => components[name] as Model);
+    .map((name) => components[name] as Model | undefined)
+    .filter((model) => model !== undefined);
 }
 
 /** Frees the components' memory and closes their files. */
-export async function disposeComponents(components: PipelineComponents): Promise<void> {
+export async function disposeComponents(components: LoadedComponents): Promise<void> {
   await Promise.all(modelsOf(components).map((model) => model.dispose()));
 }

@@ -5,7 +5,7 @@
  */
 
 import type { RunOptions, Tensor } from "../backends/backend.ts";
-import { encodePrompt, type TextConditioning } from "../conditioning/text.ts";
+import { type Conditioning, encodeCondition, recordCondition } from "../conditioning/condition.ts";
 import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
@@ -36,7 +36,9 @@ export async function* generateTokens(
   request: GenerationRequest,
   initial: InitialTokens,
 ): AsyncGenerator<GenerationState, void, void> {
-  const conditioning = await session.use((components) => encodePrompt(components, request.text));
+  const conditioning = await session.use((components) => {
+    return encodeCondition(components, request.condition);
+  });
   using generation = new Generation(session, request, initial, conditioning);
   for (const [step, { timestep }] of request.plan.steps.entries()) {
     await generation.goTo(step + 1);
@@ -49,7 +51,7 @@ class Generation implements Disposable {
   readonly #session: ComponentUser;
   readonly #request: GenerationRequest;
   readonly #held: HeldTokens | undefined;
-  readonly #conditioning: TextConditioning;
+  readonly #conditioning: Conditioning;
   readonly #noise: NoiseSource;
   /** The last tokens that were read, after so many steps, and where the noise of the next step begins. */
   #known: { done: number; tokens: Int32Array; position: NoisePosition };
@@ -65,7 +67,7 @@ class Generation implements Disposable {
     session: ComponentUser,
     request: GenerationRequest,
     { tokens, held }: InitialTokens,
-    conditioning: TextConditioning,
+    conditioning: Conditioning,
   ) {
     const { scheduler, plan: { steps }, generator, batch, pixels } = request;
     this.#session = session;
@@ -165,7 +167,7 @@ class DenoisingRun implements Disposable {
     components: PipelineParts,
     { batch, pixels, scheduler, plan, guidanceScale, truncationRate }: GenerationRequest,
     held: HeldTokens | undefined,
-    conditioning: TextConditioning,
+    conditioning: Conditioning,
   ) {
     const { transformer } = components;
     this.components = components;
@@ -173,9 +175,7 @@ class DenoisingRun implements Disposable {
     using frames = new DisposableStack();
     // What all steps share is computed once, on a frame of its own.
     const shared = frames.use(transformer.backend.frame());
-    const encoderHiddenStates = shared.empty(conditioning.shape, "f32");
-    encoderHiddenStates.write(conditioning.data);
-    const context = transformer.recordContext(shared, encoderHiddenStates);
+    const context = recordCondition(shared, transformer, conditioning);
     this.#prepare = (options) => shared.run(options);
 
     const frame = frames.use(transformer.backend.frame());

@@ -7,6 +7,7 @@
  */
 
 import { checkInteger, checkNumber, type Range, type Subject } from "../base/check.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { Seed } from "../random/seed.ts";
 
 /**
@@ -18,7 +19,10 @@ export interface GenerationParameters {
   readonly seed?: Seed | readonly Seed[] | undefined;
   /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
-  /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
+  /**
+   * Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5, or 1 for
+   * models that do not draw from text.
+   */
   readonly guidanceScale?: number | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;
@@ -140,6 +144,10 @@ export interface LimitingPipeline {
   readonly components: {
     /** Its scheduler, of any kind. */
     readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+    /** Its transformer, which says what it draws from. Default: from text. */
+    readonly transformer?: {
+      readonly config: Pick<Transformer2DConfig, "conditionType" | "unconditionalClass">;
+    };
     /** The defaults of its model, if there are such. */
     readonly generationConfig?: ParameterLimits["defaults"];
   };
@@ -147,8 +155,17 @@ export interface LimitingPipeline {
 
 /** What the parameters of a pipeline's generations depend on. */
 export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
-  const { scheduler, generationConfig: defaults } = components;
-  return { numTrainTimesteps: scheduler.config.numTrainTimesteps, defaults };
+  const { scheduler, transformer, generationConfig: defaults } = components;
+  const { conditionType = "text", unconditionalClass } = transformer?.config ?? {};
+  const limits = { numTrainTimesteps: scheduler.config.numTrainTimesteps };
+  if (conditionType === "text") return { ...limits, defaults };
+  // Microsoft's code guides by a class only if it is told to.
+  const unguided = { ...defaults, guidanceScale: defaults?.guidanceScale ?? 1 };
+  if (unconditionalClass !== undefined) return { ...limits, defaults: unguided };
+  const why = conditionType === "none"
+    ? "as the model is unconditional"
+    : "as the model has no class that stands for none";
+  return { ...limits, defaults: unguided, ranges: { guidanceScale: { min: 1, max: 1, why } } };
 }
 
 /** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */

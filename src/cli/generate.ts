@@ -33,6 +33,7 @@ import { LoadDisplay } from "./load_display.ts";
 import { writeToStandardOutput, writeWhole } from "./output_files.ts";
 import { nameOutputs, type OutputPaths } from "./output_names.ts";
 import { withSettings } from "./picture_settings.ts";
+import { checkSubjects, inputOf, type PictureSubject, titleOf } from "./picture_subject.ts";
 import { print, printMessage } from "./terminal.ts";
 
 /** Images, and the tokens (images · pixels) that they were decoded from. */
@@ -74,10 +75,11 @@ export async function generate(args: string[]): Promise<number> {
   }
   await using pipe = await load(given, request);
   const values = valuesOf(pipe, given, request);
+  checkSubjects(request.subjects, pipe.components.transformer.config);
   checkScale(pipe, request);
   const { device } = pipe;
   say(describeDevice(device));
-  const notes = await notesOn(pipe, request.prompts, note);
+  const notes = await notesOn(pipe, request.subjects, note);
   const loaded = clock();
 
   const { images, tokens } = await draw(pipe, given, request, values);
@@ -156,10 +158,10 @@ function checkScale(
 
 async function notesOn(
   pipe: VQDiffusionPipeline,
-  prompts: readonly string[],
+  subjects: readonly PictureSubject[],
   note: Say,
 ): Promise<PromptNote[]> {
-  const notes = await pipe.promptNotes(prompts);
+  const notes = await pipe.promptNotes(subjects.flatMap(({ prompt }) => prompt ?? []));
   for (const { kind, message, nearest } of notes) {
     const help = kind === "unknown" && nearest.length === 0 ? "; --list shows all names" : "";
     note(message + help);
@@ -174,11 +176,11 @@ function describeDevice({ name, reason }: DeviceInfo): string {
 async function draw(
   pipe: VQDiffusionPipeline,
   { quiet }: GenerateArguments,
-  { prompts, pictures, seeds }: GenerateRequest,
+  { subjects, pictures, seeds }: GenerateRequest,
   values: Values,
 ): Promise<Drawing> {
   let tokens: Int32Array = new Int32Array();
-  const { images } = await pipe.generate(prompts, {
+  const { images } = await pipe.generate(inputOf(subjects), {
     ...values,
     seed: pictures.map(({ seed }) => seed),
     numImagesPerPrompt: seeds.length,
@@ -202,7 +204,7 @@ async function write(
   paths: OutputPaths | undefined,
   say: Say,
 ): Promise<OutputPaths> {
-  const { pictures, prompts, seeds, scale } = run.request;
+  const { pictures, subjects, seeds, scale } = run.request;
   const shown = images.map((image) => enlarge(image, scale));
   const put = (path: string, bytes: Uint8Array, of = "") => {
     const final = writeWhole(path, bytes, overwrite);
@@ -217,10 +219,10 @@ async function write(
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);
-    else written.push(put(paths.images[i]!, png, prompts.length > 1 ? picture.prompt : ""));
+    else written.push(put(paths.images[i]!, png, subjects.length > 1 ? titleOf(picture) : ""));
   }
-  // A row for each prompt that has several pictures; else about as wide as it is high.
-  const columns = prompts.length > 1 && seeds.length > 1 ? seeds.length : undefined;
+  // A row for each subject that has several pictures; else about as wide as it is high.
+  const columns = subjects.length > 1 && seeds.length > 1 ? seeds.length : undefined;
   const sheet = paths?.sheet &&
     put(paths.sheet, await contactSheet(shown, { columns }).toPng());
   const tokens = paths?.tokens && put(paths.tokens, tokensFile(run));

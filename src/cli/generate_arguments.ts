@@ -27,6 +27,7 @@ import {
   wrongValue,
 } from "./arguments.ts";
 import { MAX_SCALE } from "./picture_settings.ts";
+import { classesOption } from "./picture_subject.ts";
 import { type PromptSources, STANDARD_INPUT } from "./prompt_sources.ts";
 
 /** The path that stands for the standard output. */
@@ -40,6 +41,7 @@ const SEED_LISTS = `${SEEDS}, a range of these such as 1-8, or a list such as 1,
 
 const OPTIONS = {
   prompts: { type: "string" },
+  class: { type: "string" },
   from: { type: "string" },
   list: { type: "boolean" },
   scale: { type: "string" },
@@ -67,6 +69,8 @@ export type ParameterTexts = Readonly<Record<string, string | undefined>>;
 export interface GenerateArguments extends PromptSources {
   /** Whether to list what the model can draw; then the prompts are what to look for. */
   readonly list: boolean;
+  /** Classes in place of prompts, of a model that draws from classes. */
+  readonly classes: readonly number[] | undefined;
   /** A picture to draw again. */
   readonly from: string | undefined;
   /** What is written of the parameters: {@linkcode readParameters} reads it. */
@@ -99,7 +103,13 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   const { values, positionals: prompts } = parseArguments(args, options, SHORT_NAMES);
   if (values.help) return undefined;
   const { prompts: promptsFile, from, list = false } = values;
-  if (prompts.length === 0 && promptsFile === undefined && from === undefined && !list) {
+  const classes = classesOption(values.class);
+  const isTold = prompts.length > 0 || promptsFile !== undefined;
+  if (isTold && classes !== undefined) {
+    throw new UsageError("--class is given beside a prompt, expected one of them");
+  }
+  // Another model than the embedded one may take neither.
+  if (!isTold && !classes && !list && from === undefined && values.model === undefined) {
     throw new UsageError(`Expected a prompt, such as "a red apple"`);
   }
   const parameters = values as ParameterTexts;
@@ -108,6 +118,7 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   const request: GenerateArguments = {
     prompts,
     promptsFile,
+    classes,
     from,
     list,
     parameters,
@@ -131,9 +142,11 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
 
 /** Checks what depends on several arguments. */
 function checkTogether(request: GenerateArguments): void {
-  const { prompts, seeds, numImagesPerPrompt, model, revision, out } = request;
+  const { prompts, classes = [], seeds, numImagesPerPrompt, model, revision, out } = request;
   const { images } = request.parameters;
-  if (!prompts.includes(STANDARD_INPUT)) checkCount(prompts.length * numImagesPerPrompt);
+  if (!prompts.includes(STANDARD_INPUT)) {
+    checkCount((prompts.length + classes.length) * numImagesPerPrompt);
+  }
   if (seeds && seeds.length > 1 && images && Number(images) !== seeds.length) {
     throw new UsageError(`--images is ${images}, but --seed names ${seeds.length} seeds`);
   }

@@ -20,6 +20,7 @@ export const GENERATE_HELP: string = `Draws pictures of prompts.
 
 Usage:
   deno task generate "<prompt>" ["<prompt>" …] [options]
+  deno task generate --class <n> --model <source> [options]
   deno task generate --list [<words>]
 
 Prompts, one of these or several:
@@ -28,6 +29,8 @@ Prompts, one of these or several:
   --prompts <file>     Prompts of a file, one on each line; blank lines and # comments are left out
   --from <picture>     Prompt, seed and settings of a picture that was drawn here before; what is
                        given beside it comes first
+  --class <n>          Class to draw, in place of a prompt, of a model that draws from classes; a range
+                       (0-8) or a list (1,5,9) draws each. An unconditional model takes neither
   --list               Say what the model can draw: all names, or those that have the words in their
                        name or category
 
@@ -63,6 +66,7 @@ Examples:
   deno task generate "a cat, flat style" --seed 1-9 --out cats/
   deno task generate "a crown" "a rocket" --truncation 0.86 --guidance 4 --scale 4
   deno task generate --from a-crown-5.png --steps 50
+  deno task generate --class 207,387 --model imagenet/ --guidance 1.5 --truncation 0.94
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 

@@ -10,15 +10,16 @@ import { UsageError } from "./arguments.ts";
 import { checkCount, type GenerateArguments, STANDARD_OUTPUT } from "./generate_arguments.ts";
 import type { PictureName } from "./output_names.ts";
 import { type PictureSettings, readSettings, type SettingsValues } from "./picture_settings.ts";
+import { type PictureSubject, subjectOf } from "./picture_subject.ts";
 import { readPrompts } from "./prompt_sources.ts";
 
 /** What to draw, with which model. */
 export interface GenerateRequest {
-  /** The prompts. */
-  readonly prompts: readonly string[];
-  /** Seeds of the pictures of each prompt. */
+  /** The prompts or classes; one that is neither for an unconditional model. */
+  readonly subjects: readonly PictureSubject[];
+  /** Seeds of the pictures of each of them. */
   readonly seeds: readonly bigint[];
-  /** All pictures, those of a prompt one after the other. */
+  /** All pictures, those of a subject one after the other. */
   readonly pictures: readonly PictureName[];
   /** Parameters of a picture that is drawn again: what is given beside it comes first. */
   readonly inherited: SettingsValues;
@@ -38,17 +39,17 @@ export interface GenerateRequest {
 export async function readRequest(args: GenerateArguments): Promise<GenerateRequest> {
   const picture = args.from === undefined ? undefined : await readPicture(args.from);
   const given = await readPrompts(args);
-  const prompts = given.length > 0 || picture === undefined ? given : [picture.prompt];
-  checkCount(prompts.length * args.numImagesPerPrompt);
+  const subjects = subjectsOf(args, given, picture);
+  checkCount(subjects.length * args.numImagesPerPrompt);
   const seeds = seedsOf(args, picture);
-  const pictures = prompts.flatMap((prompt) => seeds.map((seed) => ({ prompt, seed })));
+  const pictures = subjects.flatMap((subject) => seeds.map((seed) => ({ ...subject, seed })));
   if (args.out === STANDARD_OUTPUT && pictures.length > 1) {
     throw new UsageError(`--out - takes one picture, got ${pictures.length}`);
   }
   // The revision and the type of the weights belong to the model.
   const { model, revision, dtype } = args.model === undefined && picture ? picture : args;
   return {
-    prompts,
+    subjects,
     seeds,
     pictures,
     inherited: picture?.values ?? {},
@@ -61,11 +62,24 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
 
 /** Settings of a picture; see {@linkcode PictureSettings}. */
 export function settingsOf(
-  { prompt, seed }: PictureName,
+  picture: PictureName,
   { model, revision, dtype, scale }: GenerateRequest,
   values: SettingsValues,
 ): PictureSettings {
-  return { prompt, seed, values, model, revision, dtype, scale };
+  return { ...subjectOf(picture), seed: picture.seed, values, model, revision, dtype, scale };
+}
+
+/** What is given comes first, then what a picture shows that is drawn again. */
+function subjectsOf(
+  { classes = [] }: GenerateArguments,
+  prompts: readonly string[],
+  picture: PictureSettings | undefined,
+): readonly PictureSubject[] {
+  const given = [
+    ...prompts.map((prompt) => ({ prompt })),
+    ...classes.map((classLabel) => ({ classLabel })),
+  ];
+  return given.length > 0 ? given : [picture === undefined ? {} : subjectOf(picture)];
 }
 
 /** One seed is followed by as many as there are pictures. */

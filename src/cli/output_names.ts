@@ -7,14 +7,13 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "./arguments.ts";
 import { expectReplaceable, expectWritable, isFolder, isThere } from "./output_files.ts";
+import { type PictureSubject, titleOf } from "./picture_subject.ts";
 
 /** Characters of a prompt that become part of a name; with the rest it fits into 255 bytes. */
 const NAME_LENGTH = 50;
 
 /** What makes a picture, and names it. */
-export interface PictureName {
-  /** What it shows. */
-  readonly prompt: string;
+export interface PictureName extends PictureSubject {
   /** What it was drawn with. */
   readonly seed: bigint;
 }
@@ -75,18 +74,19 @@ function pathsOf(
   place: (name: string) => string,
 ): OutputPaths {
   const several = pictures.length > 1;
-  const severalPrompts = new Set(pictures.map(({ prompt }) => prompt)).size > 1;
-  const { prompt, seed } = pictures[0]!;
+  const severalPrompts = new Set(pictures.map(titleOf)).size > 1;
+  const [first] = pictures;
   const taken = new Map<string, number>();
-  const images = pictures.map(({ prompt, seed }) => {
-    const own = stem === undefined || severalPrompts ? [nameOf(prompt), seed] : [seed];
+  const images = pictures.map((picture) => {
+    const { seed } = picture;
+    const own = stem === undefined || severalPrompts ? [nameOf(picture), seed] : [seed];
     const words = stem === undefined ? own : several ? [stem, ...own] : [stem];
     const name = words.join("-");
     const number = (taken.get(name) ?? 0) + 1;
     taken.set(name, number);
     return `${place(numbered(name, number))}.png`;
   });
-  const all = stem ?? `${severalPrompts ? "images" : nameOf(prompt)}-${seed}`;
+  const all = stem ?? `${severalPrompts ? "images" : nameOf(first!)}-${first!.seed}`;
   return {
     images,
     sheet: several ? `${place(all)}-sheet.png` : undefined,
@@ -115,8 +115,8 @@ async function placeOf(
 }
 
 /** Letters and digits of a prompt, joined by hyphens: a name on every system. */
-function nameOf(prompt: string): string {
-  const words = prompt.normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+function nameOf(picture: PictureSubject): string {
+  const words = titleOf(picture).normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
   const name = [...words.join("-")].slice(0, NAME_LENGTH).join("");
   return name.replace(/-$/, "") || "image";
 }

@@ -22,6 +22,7 @@ import {
   rangeOf,
 } from "../pipeline/generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
+import { type PictureSubject, titleOf } from "./picture_subject.ts";
 
 /** The most that pixels are enlarged. */
 export const MAX_SCALE = 64;
@@ -39,9 +40,7 @@ const NAMES: readonly ParameterName[] = PARAMETER_NAMES
 export type SettingsValues = Omit<GenerationParameters, "seed" | "numImagesPerPrompt">;
 
 /** What a picture was drawn with. */
-export interface PictureSettings {
-  /** What it shows. */
-  readonly prompt: string;
+export interface PictureSettings extends PictureSubject {
   /** Seed of the picture alone. */
   readonly seed: bigint;
   /** The other parameters. */
@@ -96,7 +95,10 @@ export async function readSettings(
   const optional = (key: string) =>
     config.values[key] === undefined ? undefined : stringField(config, key);
   return {
-    prompt: stringField(config, "prompt"),
+    prompt: optional("prompt"),
+    classLabel: config.values["classLabel"] === undefined
+      ? undefined
+      : integerField(config, "classLabel", { min: 0 }),
     seed: seedField(config),
     values: valuesOf(config),
     model: optional("model"),
@@ -109,10 +111,12 @@ export async function readSettings(
 }
 
 /** The settings as JSON. A seed can be too big for a number of it. */
-function ownText({ prompt, seed, values, model, scale, ...weights }: PictureSettings): string {
+function ownText(settings: PictureSettings): string {
+  const { prompt, classLabel, seed, values, model, scale, ...weights } = settings;
   return JSON.stringify({
     version: VERSION,
     prompt,
+    classLabel,
     seed: `${seed}`,
     ...values,
     model: model && withoutSecrets(model),
@@ -143,7 +147,8 @@ function valuesOf(config: Config): SettingsValues {
 }
 
 /** `a red apple`, and below it `Steps: 100, Sampler: VQ-Diffusion, CFG scale: 1, Seed: 42, …`. */
-function commonText({ prompt, seed, values, model }: PictureSettings, size: Size): string {
+function commonText(settings: PictureSettings, size: Size): string {
+  const { seed, values, model } = settings;
   const { numInferenceSteps, guidanceScale, ...others } = values;
   const fields: [label: string, value: unknown][] = [
     ["Steps", numInferenceSteps],
@@ -159,7 +164,7 @@ function commonText({ prompt, seed, values, model }: PictureSettings, size: Size
   ];
   const line = fields.filter(([, value]) => value !== undefined)
     .map(([label, value]) => `${label}: ${quoted(String(value))}`);
-  return `${prompt}\n${line.join(", ")}`;
+  return `${titleOf(settings)}\n${line.join(", ")}`;
 }
 
 function labelOf(name: ParameterName): string {

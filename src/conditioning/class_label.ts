@@ -50,7 +50,10 @@ export function checkClassLabels(
     refuseRange({ task: TASK, name: "classLabel" }, classLabel, "at least one label");
   }
   for (const [i, label] of labels.entries()) {
-    const subject = { task: TASK, name: Array.isArray(classLabel) ? `classLabel[${i}]` : "classLabel" };
+    const subject = {
+      task: TASK,
+      name: Array.isArray(classLabel) ? `classLabel[${i}]` : "classLabel",
+    };
     if (label === undefined) refuseType(subject, label, wanted);
     checkInteger(subject, label, { min: 0, max, why: "the classes of the model" });
   }

@@ -192,12 +192,11 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
    */
   record(frame: Frame, { sample, context, timestep }: RecordTransformer2DInputs): Tensor {
     this.#checkSample(sample, context);
-    const { classLabels, batch = sample.shape[0]! } = context;
+    const { classLabels } = context;
     let x = this.#latentImageEmbedding.forward(frame, sample, context.positions);
     this.#transformerBlocks.forEach((block, i) => {
-      const copies = batch / x.shape[0]!;
       const keyValues = context.keyValues[i];
-      x = block.forward(frame, x, { timestep, copies, keyValues, classLabels });
+      x = block.forward(frame, x, { timestep, keyValues, classLabels });
     });
     return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, x)));
   }

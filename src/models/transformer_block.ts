@@ -30,12 +30,10 @@ export type TransformerBlockConfig = Pick<
 export interface TransformerBlockInputs {
   /** The timestep: one element, or one for each sequence. */
   readonly timestep: Tensor<"i32">;
-  /** How many times as many sequences the result has. */
-  readonly copies: number;
-  /** Result of {@linkcode TransformerBlock.keyValues}, of a block that attends to texts. */
-  readonly keyValues: Tensor | undefined;
-  /** Labels (copies · batch), for a block that knows classes. */
-  readonly classLabels: Tensor<"i32"> | undefined;
+  /** Result of {@linkcode TransformerBlock.keyValues}, if the block attends to texts. */
+  readonly keyValues?: Tensor | undefined;
+  /** Labels (copies · batch), if it knows classes. */
+  readonly classLabels?: Tensor<"i32"> | undefined;
 }
 
 /**
@@ -79,15 +77,17 @@ export class TransformerBlock {
   }
 
   /**
-   * x (batch, pixels, dim), used up → (copies · batch, pixels, dim). If there are several copies, the
-   * state is copied before it meets what they are drawn from.
+   * x (batch, pixels, dim), used up → (copies · batch, pixels, dim). If what is drawn from has several
+   * times as many sequences, the state is copied before it meets it.
    */
   forward(frame: Frame, x: Tensor, inputs: TransformerBlockInputs): Tensor {
-    const { timestep, copies, keyValues, classLabels } = inputs;
+    const { timestep, keyValues, classLabels } = inputs;
     {
       using _scope = frame.scope();
       x = this.#attn1.forward(frame, this.#norm1.forward(frame, x, timestep), { addTo: x });
     }
+    const sequences = (keyValues ?? classLabels)?.shape[0] ?? x.shape[0]!;
+    const copies = sequences / x.shape[0]!;
     let state = copies === 1 ? x : frame.repeat(x, copies);
     using _scope = frame.scope();
     if (this.#cross !== undefined) {

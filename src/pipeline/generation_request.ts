@@ -11,7 +11,11 @@ import {
 } from "../conditioning/condition.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { PipelineParts } from "./components.ts";
-import { checkGenerateOptions, type GenerateRequest, type StreamOptions } from "./generate_options.ts";
+import {
+  checkGenerateOptions,
+  type GenerateRequest,
+  type StreamOptions,
+} from "./generate_options.ts";
 import { limitsOf } from "./generation_parameters.ts";
 import type { InitialTokensRequest } from "./starting_point.ts";
 

@@ -26,9 +26,9 @@ export interface OriginalOptions {
    */
   readonly codes?: string | URL | undefined;
   /**
-   * Config, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads; for models that draw
-   * from classes or without condition, whose number of tokens it alone tells, `config.yaml` beside the
-   * checkpoint.
+   * Config, such as `ithq.yaml`. Default: `config.yaml` beside the checkpoint; if there is none, it is
+   * inferred, with 16 attention heads. Models that do not draw from text need one, as it alone tells how
+   * many tokens an image has.
    */
   readonly config?: string | URL | undefined;
   /** Folder with CLIP's `vocab.json` and `merges.txt`. Default: `tokenizer` beside the checkpoint. */

@@ -35,12 +35,13 @@ export interface OriginalConfig {
 }
 
 /** Models of Microsoft's code, and the attention of their blocks. */
-const MODELS: Readonly<Record<string, { readonly kind: OriginalKind; readonly attention: string }>> =
-  {
-    DALLE: { kind: "text", attention: "selfcross" },
-    C_DALLE: { kind: "class", attention: "selfcondition" },
-    UC_DALLE: { kind: "none", attention: "self" },
-  };
+const MODELS: Readonly<
+  Record<string, { readonly kind: OriginalKind; readonly attention: string }>
+> = {
+  DALLE: { kind: "text", attention: "selfcross" },
+  C_DALLE: { kind: "class", attention: "selfcondition" },
+  UC_DALLE: { kind: "none", attention: "self" },
+};
 
 /** Choices that are not implemented, but for these values. */
 const FIXED: readonly (readonly [path: string, value: unknown])[] = [

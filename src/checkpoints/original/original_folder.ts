@@ -53,7 +53,10 @@ export interface OriginalParts {
   readonly vqvae?: Opener<ArraySource> | undefined;
   /** The numbering of the tokens, such as `taming_vqvae_2887.pt`, if not all codes have a token. */
   readonly codes?: Opener<ArraySource> | undefined;
-  /** Config of the model, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads. */
+  /**
+   * Config of the model, such as `ithq.yaml`. Default: `config.yaml` beside the checkpoint; if there is
+   * none, it is inferred, with 16 attention heads.
+   */
   readonly config?: Opener<FileSource> | undefined;
   /** A folder with `vocab.json` and `merges.txt` of CLIP. */
   readonly tokenizer: Opener<ModelFolder>;
@@ -88,7 +91,7 @@ interface Plan {
 const WEIGHTS = "diffusion_pytorch_model.safetensors";
 const EMBEDDINGS = "learned_classifier_free_sampling_embeddings";
 
-/** Name of the config beside a checkpoint that cannot do without. */
+/** Name of the config beside a checkpoint. */
 const CONFIG = "config.yaml";
 
 /**
@@ -179,7 +182,7 @@ class Conversion implements FileTree {
     const weights = modelStateDict(source, this.#parts.ema);
     const modules = weights.within(TRANSFORMER);
     const kind = transformerKind(modules);
-    const config = await this.#config(kind);
+    const config = await this.#config();
     const transformer = transformerConfig(modules, { ...config });
     checkConfig(config, kind, transformer);
     const classes = Number(transformer["num_vector_embeds"]);
@@ -219,11 +222,14 @@ class Conversion implements FileTree {
     };
   }
 
-  async #config(kind: OriginalKind): Promise<OriginalConfig | undefined> {
+  async #config(): Promise<OriginalConfig | undefined> {
     const { config, beside } = this.#parts;
-    const open = config ?? (kind === "text" ? undefined : optional(beside(CONFIG).file));
-    const file = await open?.();
-    return file && parseOriginalConfig(await readTextOf(file), file.description);
+    const read = async (open: Opener<FileSource>) => {
+      const file = await open();
+      return { text: await readTextOf(file), description: file.description };
+    };
+    const found = config ? await read(config) : await optional(() => read(beside(CONFIG).file))();
+    return found && parseOriginalConfig(found.text, found.description);
   }
 
   /** Where the image autoencoder is: in a file that was given, in the checkpoint, or beside it. */
@@ -282,13 +288,15 @@ async function openView(
   }
 }
 
-/** Opens what may not be there. */
+/** Opens what may not be there, or not be for us to read, or be a page that says so. */
 function optional<T>(open: Opener<T>): Opener<T | undefined> {
   return async () => {
     try {
       return await open();
     } catch (error) {
-      if (meansAbsence(error)) return undefined;
+      const isRefused = error instanceof Error &&
+        /^(NotCapable|PermissionDenied)$/.test(error.name);
+      if (isRefused || error instanceof SyntaxError || meansAbsence(error)) return undefined;
       throw error;
     }
   };

@@ -65,7 +65,9 @@ export function transformerArrays(weights: StateDict): ConvertedArray[] {
 /** Microsoft's code takes the mean of all rows for class 1000 if there is no such row. */
 function withNoClass(name: string, array: ConvertedArray): ConvertedArray {
   const [rows, columns] = array.shape;
-  if (!/\.ln2\.emb\.weight$/.test(name) || array.shape.length !== 2 || rows! > NO_CLASS) return array;
+  if (!/\.ln2\.emb\.weight$/.test(name) || array.shape.length !== 2 || rows! > NO_CLASS) {
+    return array;
+  }
   const shape = [rows! + 1, columns!];
   const load = async () => withMean(await array.load(), name, shape);
   return { name: array.name, dtype: "F32", shape, load };

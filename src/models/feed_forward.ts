@@ -65,15 +65,10 @@ export class ConvFeedForward {
     this.#out = new Conv2d(scope.at("net.2"), MULT * dim, dim, 3);
   }
 
-  /** x (batch, pixels, dim) of square images → `addTo` (used up) plus the result for x. */
+  /** x (batch, height, width, dim) → `addTo` (used up) plus the result for x. */
   forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
     using _scope = frame.scope();
-    const [batch, pixels, dim] = x.shape as [number, number, number];
-    const side = Math.sqrt(pixels);
-    const square = (rows: Tensor) => frame.reshape(rows, [batch, side, side, dim]);
-    const hidden = frame.activate(this.#proj.forward(frame, square(x)), "quickGelu");
-    // Added in place: the sum lies in the memory of `addTo`, which outlives the scope as its views do not.
-    this.#out.forward(frame, hidden, { addTo: square(addTo) });
-    return addTo;
+    const hidden = frame.activate(this.#proj.forward(frame, x), "quickGelu");
+    return this.#out.forward(frame, hidden, { addTo });
   }
 }

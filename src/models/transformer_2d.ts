@@ -193,12 +193,17 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   record(frame: Frame, { sample, context, timestep }: RecordTransformer2DInputs): Tensor {
     this.#checkSample(sample, context);
     const { classLabels } = context;
+    const { sampleSize: side, feedForwardType } = this.config;
     let x = this.#latentImageEmbedding.forward(frame, sample, context.positions);
+    const [, pixels, columns] = x.shape as [number, number, number];
+    // Convolutions see the square; to all else a pixel is a row anyway.
+    if (feedForwardType === "conv") x = frame.reshape(x, [sample.shape[0]!, side, side, columns]);
     this.#transformerBlocks.forEach((block, i) => {
       const keyValues = context.keyValues[i];
       x = block.forward(frame, x, { timestep, keyValues, classLabels });
     });
-    return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, x)));
+    const rows = frame.reshape(x, [x.shape[0]!, pixels, columns]);
+    return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, rows)));
   }
 
   #checkTimestep(timestep: number): void {

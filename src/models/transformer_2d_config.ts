@@ -5,6 +5,7 @@
  */
 
 import { refuseRange } from "../base/check.ts";
+import { formatShape } from "../base/format.ts";
 import {
   booleanField,
   type Config,
@@ -150,9 +151,10 @@ function positionGridOf(config: Config, sampleSize: number): Transformer2DConfig
   });
   const [rows, columns] = grid;
   if (grid.length === 2 && rows! * columns! >= sampleSize ** 2) return [rows!, columns!];
-  const subject = { task: `use ${config.description}`, name: "position_grid" };
-  const expected = `rows and columns of at least ${sampleSize ** 2} places, one for each pixel`;
-  refuseRange(subject, grid, expected);
+  throw new RangeError(
+    `Cannot use ${config.description}: position_grid is ${formatShape(grid)}, expected rows and ` +
+      `columns of at least ${sampleSize ** 2} places, one for each pixel`,
+  );
 }
 
 function feedForwardOf(

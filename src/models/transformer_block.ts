@@ -77,7 +77,8 @@ export class TransformerBlock {
   }
 
   /**
-   * x (batch, pixels, dim), used up → (copies · batch, pixels, dim). If what is drawn from has several
+   * x (batch, pixels, dim), or (batch, height, width, dim) for convolutions, used up → the same of
+   * copies · batch sequences. If what is drawn from has several
    * times as many sequences, the state is copied before it meets it.
    */
   forward(frame: Frame, x: Tensor, inputs: TransformerBlockInputs): Tensor {

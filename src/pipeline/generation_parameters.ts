@@ -20,8 +20,8 @@ export interface GenerationParameters {
   /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
   /**
-   * Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5, or 1 for
-   * models that do not draw from text.
+   * Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below.
+   * Default 5, but 1 for models that do not draw from text.
    */
   readonly guidanceScale?: number | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */

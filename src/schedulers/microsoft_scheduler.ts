@@ -19,7 +19,7 @@ import { VQDiffusionScheduler } from "./vq_diffusion_scheduler.ts";
 
 /** A sampler of Microsoft's code, on the noise schedules of an ordinary scheduler. */
 export abstract class MicrosoftScheduler implements Scheduler {
-  /** The checked config of the ordinary scheduler; its `timestepSpacing` and `sampler` have no effect. */
+  /** The checked config of the ordinary scheduler; its `timestepSpacing` and `samplingReference` have no effect. */
   readonly config: VQDiffusionSchedulerConfig;
   /** The ordinary scheduler, which takes what has been predicted as it is. */
   protected readonly ordinary: VQDiffusionScheduler;
@@ -27,7 +27,7 @@ export abstract class MicrosoftScheduler implements Scheduler {
   /** Makes the ordinary scheduler. */
   constructor(options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig) {
     this.config = schedulerConfig(options);
-    this.ordinary = new VQDiffusionScheduler({ ...options, sampler: "diffusers" });
+    this.ordinary = new VQDiffusionScheduler({ ...options, samplingReference: "diffusers" });
   }
 
   /** The class of masked tokens: the last one. */

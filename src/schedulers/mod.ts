@@ -24,7 +24,7 @@ export {
   VQDiffusionPurityScheduler,
 } from "./vq_diffusion_purity_scheduler.ts";
 export type {
-  Sampler,
+  SamplingReference,
   TimestepSpacing,
   VQDiffusionSchedulerConfig,
   VQDiffusionSchedulerOptions,

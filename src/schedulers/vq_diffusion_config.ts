@@ -18,7 +18,7 @@ export type TimestepSpacing = "leading" | "strided";
  * which guides at all scales but 1, clamps log p at −70 before the guidance too, and draws noise for the
  * mask in the last step as well.
  */
-export type Sampler = "diffusers" | "microsoft";
+export type SamplingReference = "diffusers" | "microsoft";
 
 /** Options of a `VQDiffusionScheduler`, by the names of diffusers. */
 export interface VQDiffusionSchedulerOptions {
@@ -37,7 +37,7 @@ export interface VQDiffusionSchedulerOptions {
   /** How fewer steps go through the timesteps. Default `"leading"`. */
   readonly timestepSpacing?: TimestepSpacing | undefined;
   /** Whose code a step repeats. Default `"diffusers"`. */
-  readonly sampler?: Sampler | undefined;
+  readonly samplingReference?: SamplingReference | undefined;
 }
 
 /** Config of a `VQDiffusionScheduler`: its options, with defaults filled in. */
@@ -45,7 +45,7 @@ export interface VQDiffusionSchedulerConfig extends NoiseScheduleOptions {
   /** How fewer steps go through the timesteps. */
   readonly timestepSpacing: TimestepSpacing;
   /** Whose code a step repeats. */
-  readonly sampler: Sampler;
+  readonly samplingReference: SamplingReference;
   /** The config as it was read or, without one, as diffusers would write it. */
   readonly json: Readonly<Record<string, unknown>>;
 }
@@ -59,7 +59,7 @@ const KEYS = {
   gammaCumStart: "gamma_cum_start",
   gammaCumEnd: "gamma_cum_end",
   timestepSpacing: "timestep_spacing",
-  sampler: "sampler",
+  samplingReference: "sampling_reference",
 } as const;
 
 /** Defaults of the options; diffusers' where it has the option. */
@@ -70,11 +70,11 @@ const DEFAULTS = {
   gammaCumStart: 0.000009,
   gammaCumEnd: 0.99999,
   timestepSpacing: "leading",
-  sampler: "diffusers",
+  samplingReference: "diffusers",
 } as const;
 
 /** Options that diffusers does not have. */
-const EXTRA: readonly string[] = ["timestepSpacing", "sampler"];
+const EXTRA: readonly string[] = ["timestepSpacing", "samplingReference"];
 
 type OptionName = keyof typeof KEYS;
 type Values = Omit<VQDiffusionSchedulerConfig, "json">;
@@ -141,8 +141,9 @@ function jsonOf(checked: Values, given?: Readonly<Record<string, unknown>>) {
 
 /** @param keyOf Name that an option has in the config. */
 function parse(config: Config, keyOf: (option: OptionName) => string): Values {
-  const probability = (option: Exclude<keyof typeof DEFAULTS, "timestepSpacing" | "sampler">) =>
-    numberField(config, keyOf(option), { min: 0, max: 1, default: DEFAULTS[option] });
+  const probability = (
+    option: Exclude<keyof typeof DEFAULTS, "timestepSpacing" | "samplingReference">,
+  ) => numberField(config, keyOf(option), { min: 0, max: 1, default: DEFAULTS[option] });
   return {
     numVecClasses: integerField(config, keyOf("numVecClasses"), { min: 2 }),
     numTrainTimesteps: integerField(config, keyOf("numTrainTimesteps"), {
@@ -159,9 +160,9 @@ function parse(config: Config, keyOf: (option: OptionName) => string): Values {
       oneOf: ["leading", "strided"],
       default: DEFAULTS.timestepSpacing,
     }),
-    sampler: stringField<Sampler>(config, keyOf("sampler"), {
+    samplingReference: stringField<SamplingReference>(config, keyOf("samplingReference"), {
       oneOf: ["diffusers", "microsoft"],
-      default: DEFAULTS.sampler,
+      default: DEFAULTS.samplingReference,
     }),
   };
 }

@@ -365,7 +365,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   get #isMicrosofts(): boolean {
-    return this.config.sampler === "microsoft";
+    return this.config.samplingReference === "microsoft";
   }
 
   get #currentPlan(): SamplingPlan {

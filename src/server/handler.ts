@@ -11,7 +11,12 @@ import { eventStream, type SendEvent } from "./event_stream.ts";
 import { type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
 import { type Place, Places } from "./places.ts";
 import { RequestError } from "./request_error.ts";
-import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import {
+  checkSubject,
+  readParameters,
+  type RequestLimits,
+  requestRanges,
+} from "./request_parameters.ts";
 import { type LoadPipeline, SharedPipeline } from "./shared_pipeline.ts";
 
 /** Options of {@linkcode createHandler}. */
@@ -85,7 +90,7 @@ const CLIENT_CLOSED = 499;
 
 /**
  * Makes a handler that answers GET and POST requests with images. The parameters are those of the query
- * or of a JSON body: `prompt`, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
+ * or of a JSON body: `prompt`, or `class` for a model that draws from classes, and if wanted `seed`, `steps`, `guidance`, `truncation`, `images`.
  *
  * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed, of which
  * the first image is drawn, and the next ones of the next. What a request leaves open is as the model's
@@ -208,7 +213,10 @@ class Handler<Environment> {
     const { signal, release } = await this.#takePlace(context);
     try {
       const pipe = await this.#pipeline.get(environment);
-      const job = jobOf(parameters, { ...limitsOf(pipe), ranges: requestRanges(this.#limits) });
+      checkSubject(parameters, pipe.components.transformer.config);
+      const { ranges, ...limits } = limitsOf(pipe);
+      const narrowed = { ...requestRanges(this.#limits), ...ranges };
+      const job = jobOf(parameters, { ...limits, ranges: narrowed });
       const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
       const either = AbortSignal.any([request.signal, signal]);
       // The place of a stream is given back when it ends.

@@ -15,12 +15,15 @@ import {
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { randomSeed } from "../random/seed.ts";
 import type { SendEvent } from "./event_stream.ts";
-import { generationParameters, type RequestParameters } from "./request_parameters.ts";
+import {
+  generationParameters,
+  inputOf,
+  type RequestParameters,
+  type RequestSubject,
+} from "./request_parameters.ts";
 
 /** A generation with all parameters filled in. */
-export interface Job {
-  /** What to draw. */
-  readonly prompt: string;
+export interface Job extends RequestSubject {
   /** Parameters of the generation. */
   readonly values: GenerationValues & { readonly seed: bigint };
   /** Steps from one preview to the next; 0 for none. */
@@ -36,13 +39,15 @@ export interface Job {
  * @throws {RequestError} If it asks for more than the model has.
  */
 export function jobOf(
-  { prompt, previews, values }: RequestParameters,
+  { previews, values, ...subject }: RequestParameters,
   limits: ParameterLimits,
 ): Job {
   const parameters = generationParameters(values, limits);
   const { seed = randomSeed() } = parameters;
   const repeatable = parameters.seed !== undefined;
-  return { prompt, previews, values: { ...checkParameters(parameters, limits), seed }, repeatable };
+  const { prompt, classLabel } = subject;
+  const checked = { ...checkParameters(parameters, limits), seed };
+  return { prompt, classLabel, previews, values: checked, repeatable };
 }
 
 /** Draws the images as one PNG file. */
@@ -51,7 +56,7 @@ export async function pngResponse(
   job: Job,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { images } = await pipe.generate(job.prompt, { ...job.values, signal });
+  const { images } = await pipe.generate(inputOf(job), { ...job.values, signal });
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
@@ -71,7 +76,7 @@ export async function sendEvents(
   send: SendEvent,
 ): Promise<void> {
   let images: RasterImage[] = [];
-  for await (const event of pipe.stream(job.prompt, { ...job.values, signal })) {
+  for await (const event of pipe.stream(inputOf(job), { ...job.values, signal })) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();

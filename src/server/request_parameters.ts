@@ -5,6 +5,8 @@
  */
 
 import { formatRange, nearestOption, type Range } from "../base/check.ts";
+import type { GenerateInput } from "../conditioning/condition.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import {
   GENERATION_PARAMETERS,
   type GenerationParameters,
@@ -17,6 +19,9 @@ import {
 import { parseSeed, SEEDS } from "../random/seed.ts";
 import { type BodyLimits, readJsonBody } from "./json_body.ts";
 import { RequestError } from "./request_error.ts";
+
+/** What a model is told to draw. */
+export type RequestSubject = Pick<RequestParameters, "prompt" | "classLabel">;
 
 /** What requests may ask for at most. */
 export interface RequestLimits {
@@ -32,8 +37,10 @@ export interface RequestLimits {
 
 /** What a request asks for. */
 export interface RequestParameters {
-  /** What to draw. */
-  readonly prompt: string;
+  /** What to draw, if the model draws from text. */
+  readonly prompt: string | undefined;
+  /** What to draw, if it draws from classes. */
+  readonly classLabel?: number | undefined;
   /** Steps from one preview to the next; 0 for none. */
   readonly previews: number;
   /** All values as they were given: {@linkcode generationParameters} reads those of the generation. */
@@ -43,7 +50,12 @@ export interface RequestParameters {
 /** Values of a request by the names of its parameters. */
 export type RequestValues = Readonly<Record<string, unknown>>;
 
-const NAMES = ["prompt", ...PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!), "previews"];
+const NAMES = [
+  "prompt",
+  "class",
+  ...PROMPT_PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!),
+  "previews",
+];
 
 /** Parameters that a query gives as text; a number would not be exact enough for a seed. */
 const TEXTS = new Set([
@@ -81,10 +93,44 @@ export async function readParameters(
       `Unknown parameter ${JSON.stringify(unknown.slice(0, 50))}, ${advice}`,
     );
   }
-  const prompt = promptOf(values["prompt"], limits.maxPromptLength);
+  const prompt = values["prompt"] === undefined
+    ? undefined
+    : promptOf(values["prompt"], limits.maxPromptLength);
+  const classLabel = numberOf("class", values["class"], true, { min: 0 });
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
-  return { prompt, previews, values };
+  return { prompt, classLabel, previews, values };
+}
+
+/**
+ * Checks that a request tells the model what it takes, and nothing else.
+ *
+ * @throws {RequestError} If not.
+ */
+export function checkSubject(
+  { prompt, classLabel }: RequestSubject,
+  { conditionType, numClassEmbeds }: Pick<Transformer2DConfig, "conditionType" | "numClassEmbeds">,
+): void {
+  const reason = {
+    text: "as the model draws from text",
+    class: "as the model draws from classes",
+    none: "as the model is unconditional",
+  }[conditionType];
+  if (conditionType === "text" && prompt === undefined) refuse("prompt", "a text", prompt);
+  if (conditionType !== "text" && prompt !== undefined) refuse("prompt", `none, ${reason}`, prompt);
+  if (conditionType !== "class") {
+    if (classLabel !== undefined) refuse("class", `none, ${reason}`, classLabel);
+    return;
+  }
+  const max = numClassEmbeds - 1;
+  if (classLabel === undefined || classLabel > max) {
+    refuse("class", `a whole number from 0 to ${max}`, classLabel);
+  }
+}
+
+/** What a request tells a model, as a pipeline takes it. */
+export function inputOf({ prompt, classLabel }: RequestSubject): GenerateInput {
+  return classLabel === undefined ? prompt : { classLabel };
 }
 
 /**

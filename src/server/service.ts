@@ -10,6 +10,7 @@ import { requestId } from "npm:hono@4.13.19/request-id";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import { runWorker } from "../jobs/worker.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
@@ -27,7 +28,12 @@ import {
 import { checkModel, readOpenAIRequest, type ServedModel } from "./openai/request.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
-import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import {
+  checkSubject,
+  readParameters,
+  type RequestLimits,
+  requestRanges,
+} from "./request_parameters.ts";
 import { serviceInfo } from "./service_info.ts";
 import { textStream } from "./text_stream.ts";
 
@@ -73,6 +79,15 @@ interface Environment {
 
 type Answer = (context: Context<Environment>) => Response | Promise<Response>;
 
+/** Pages and OpenAI's API know prompts only. */
+function expectText({ conditionType }: Transformer2DConfig): void {
+  if (conditionType === "text") return;
+  const kind = conditionType === "class" ? "draws from classes" : "is unconditional";
+  throw new TypeError(
+    `Cannot serve the model: it ${kind}, expected one that draws from text; createHandler serves others`,
+  );
+}
+
 /** A server of pictures, from requests to responses. */
 export class Service {
   /** Jobs that wait and run. */
@@ -87,9 +102,14 @@ export class Service {
   readonly #created: number = Math.floor(Date.now() / 1000);
   readonly #app = new Hono<Environment>();
 
-  /** Starts to serve a pipeline, which stays the caller's. */
+  /**
+   * Starts to serve a pipeline, which stays the caller's.
+   *
+   * @throws {TypeError} If it does not draw from text, as all that asks a service does.
+   */
   constructor(pipe: VQDiffusionPipeline, options: ServiceOptions) {
     const { transformer, vqvae } = pipe.components;
+    expectText(transformer.config);
     this.#pipe = pipe;
     this.#options = options;
     this.#model = {
@@ -200,7 +220,8 @@ export class Service {
     const { raw } = context.req;
     const { limits, maxIdleSeconds } = this.#options;
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
-    const { prompt, values, previews } = jobOf(parameters, this.#limits());
+    checkSubject(parameters, this.#pipe.components.transformer.config);
+    const { prompt = "", values, previews } = jobOf(parameters, this.#limits());
     // It is not asked for a picture.
     if (raw.method === "HEAD") {
       return new Response(null, { headers: { "content-type": "image/png" } });

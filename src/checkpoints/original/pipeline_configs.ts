@@ -46,6 +46,6 @@ export function schedulerConfig(
     gamma_cum_start: 0.000009,
     num_train_timesteps: timesteps,
     num_vec_classes: classes,
-    ...(kind !== "text" && { sampler: "microsoft" }),
+    ...(kind !== "text" && { sampling_reference: "microsoft" }),
   };
 }

@@ -7,14 +7,10 @@
 import { checkInteger, refuseRange, refuseType } from "../base/check.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 
-/** Labels of classes in place of a prompt, as diffusers' `DiTPipeline` takes them. */
-export interface ClassLabelInput {
-  /** A class, or one for each image: 207 is the golden retriever in ImageNet. */
-  readonly classLabel: number | readonly number[];
-}
-
-/** Whether an argument is labels in place of a prompt. */
-export function isClassLabelInput(input: unknown): input is ClassLabelInput {
+/** Whether an argument is labels in place of a prompt, as diffusers' `DiTPipeline` takes them. */
+export function isClassLabelInput(
+  input: unknown,
+): input is { readonly classLabel: number | readonly number[] } {
   return typeof input === "object" && input !== null && "classLabel" in input;
 }
 

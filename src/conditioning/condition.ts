@@ -7,7 +7,6 @@
 import type { Frame } from "../backends/backend.ts";
 import type { Transformer2DModel, TransformerContext } from "../models/transformer_2d.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
-import { type ClassLabelInput } from "./class_label.ts";
 import {
   checkTextRequest,
   encodePrompt,
@@ -16,8 +15,16 @@ import {
   type TextRequest,
 } from "./text.ts";
 
-/** What a generation is told to draw: prompts, classes or, where there are embeddings or a picture, nothing. */
-export type GenerateInput = string | readonly string[] | ClassLabelInput | undefined;
+/**
+ * What a generation is told to draw: a prompt or several; for a model that draws from classes a label or
+ * several, such as `{ classLabel: 207 }`, the golden retriever of ImageNet; nothing for an unconditional one,
+ * or where embeddings or a picture take its place.
+ */
+export type GenerateInput =
+  | string
+  | readonly string[]
+  | { readonly classLabel: number | readonly number[] }
+  | undefined;
 
 /** What to draw images from, by the kind of the model. */
 export type ConditionRequest =

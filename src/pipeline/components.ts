@@ -16,30 +16,31 @@ import type { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.
 import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 
-/** Components that were loaded together. A model that does not draw from text has none of those for text. */
-export interface LoadedComponents extends TextComponents {
-  /** Decodes tokens to images. */
-  readonly vqvae: VQModel;
-  /** Predicts the tokens of an image. */
-  readonly transformer: Transformer2DModel;
-  /** Plans the steps and takes them. */
-  readonly scheduler: VQDiffusionScheduler;
-  /** How the model wants to be drawn with. It lies here to go along where components are passed on. */
-  readonly generationConfig?: GenerationConfig | undefined;
-}
-
 /**
  * All components of a pipeline that draws from text, by the names of diffusers. A model that does not is
  * loaded without those for text.
  */
-export interface PipelineComponents extends LoadedComponents {
+export interface PipelineComponents {
+  /** Decodes tokens to images. */
+  readonly vqvae: VQModel;
   /** Encodes prompts. */
   readonly textEncoder: CLIPTextModel;
   /** Turns prompts into token ids. */
   readonly tokenizer: CLIPTokenizer;
+  /** Predicts the tokens of an image. */
+  readonly transformer: Transformer2DModel;
+  /** Plans the steps and takes them. */
+  readonly scheduler: VQDiffusionScheduler;
   /** What stands for no prompt. */
   readonly learnedClassifierFreeSamplingEmbeddings: LearnedClassifierFreeSamplingEmbeddings;
+  /** How the model wants to be drawn with. It lies here to go along where components are passed on. */
+  readonly generationConfig?: GenerationConfig | undefined;
 }
+
+/** Components that were loaded together: those for text are missing if the model does not draw from it. */
+export type LoadedComponents =
+  & Omit<PipelineComponents, keyof TextComponents>
+  & TextComponents;
 
 /** Name of a component. */
 export type ComponentName = Exclude<keyof PipelineComponents, "generationConfig">;

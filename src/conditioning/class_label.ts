@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkInteger, refuseRange, refuseType } from "../base/check.ts";
+import { checkInteger, describeName, refuseRange, refuseType } from "../base/check.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 
 /** Whether an argument is labels in place of a prompt, as diffusers' `DiTPipeline` takes them. */
@@ -40,7 +40,15 @@ export function checkClassLabels(
     const instead = input === undefined ? wanted : `{ classLabel } in its place, ${wanted}`;
     refuseType({ task: TASK, name }, input, instead);
   }
-  const { classLabel } = input;
+  const { classLabel, ...others } = input;
+  const [other] = Object.keys(others);
+  if (other !== undefined) {
+    throw new TypeError(
+      `Cannot generate: ${
+        describeName(other)
+      } is given beside classLabel, expected it in the second argument`,
+    );
+  }
   const labels = Array.isArray(classLabel) ? classLabel : [classLabel];
   if (labels.length === 0) {
     refuseRange({ task: TASK, name: "classLabel" }, classLabel, "at least one label");

@@ -11,8 +11,8 @@ import type { ParameterScope } from "./parameters.ts";
 
 /**
  * norm(x) · (1 + scale) + shift with (scale, shift) = linear(silu(emb(t))), as in diffusers'
- * `AdaLayerNorm`; t may be the label of a class as well. There are few of them, so that all scales and shifts are computed while loading,
- * and embedding and projection need not be kept.
+ * `AdaLayerNorm`; t may be the label of a class as well. There are few of them, so that all scales and
+ * shifts are computed while loading, and embedding and projection need not be kept.
  */
 export class AdaLayerNorm {
   /** (embeddings, 2 · columns): scales and shifts. */

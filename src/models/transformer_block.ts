@@ -77,9 +77,9 @@ export class TransformerBlock {
   }
 
   /**
-   * x (batch, pixels, dim), or (batch, height, width, dim) for convolutions, used up → the same of
-   * copies · batch sequences. If what is drawn from has several
-   * times as many sequences, the state is copied before it meets it.
+   * x (batch, pixels, dim), or (batch, height, width, dim) for convolutions, used up → the same of copies ·
+   * batch sequences. If what is drawn from has several times as many, the state is copied before it meets
+   * that.
    */
   forward(frame: Frame, x: Tensor, inputs: TransformerBlockInputs): Tensor {
     const { timestep, keyValues, classLabels } = inputs;

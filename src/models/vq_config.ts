@@ -121,7 +121,12 @@ const MOST_CODES = 2 ** 20;
 function tokensOf(config: Config, tokens: number): readonly number[] | undefined {
   if ((config.values["token_of_code"] ?? null) === null) return undefined;
   const range = { min: 0, max: tokens - 1, maxLength: MOST_CODES };
-  return integerListField(config, "token_of_code", range);
+  const tokenOfCode = integerListField(config, "token_of_code", range);
+  if (tokenOfCode.length >= tokens) return tokenOfCode;
+  throw new RangeError(
+    `Cannot use ${config.description}: token_of_code has ${tokenOfCode.length} elements, expected at ` +
+      `least ${tokens}, one for each of num_vq_embeddings`,
+  );
 }
 
 function checkBlocks(config: Config, parsed: VQConfig): void {

@@ -3,8 +3,10 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
-import { openFolder, type OriginalOptions } from "../../src/checkpoints/folders.ts";
+import type { StoredArray } from "../../src/checkpoints/arrays.ts";
+import { openFile, openFolder, type OriginalOptions } from "../../src/checkpoints/folders.ts";
 import { parseOriginalConfig } from "../../src/checkpoints/original/original_config.ts";
+import { openArrays } from "../../src/checkpoints/weights.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -230,4 +232,36 @@ Deno.test("openFolder() refuses lists of codes that are none", async () => {
     );
     await assertRejects(() => list(0n, 2n ** 40n), RangeError, "it has the token 1099511627776");
   });
+});
+
+Deno.test("openFolder() answers damaged originals of classes with clean errors", async () => {
+  await using backend = await createWasmBackend({ threads: 1 });
+  await using source = await openArrays(await openFile(CLASS_MODELS.imagenet));
+  const names = source.names().filter((name) => name.startsWith("model."));
+  const checkpoint: Record<string, StoredArray> = {};
+  for (const name of names) checkpoint[name.slice("model.".length)] = await source.loadStored(name);
+  const keys = Object.keys(checkpoint);
+  await inTemporaryFolder(async (path) => {
+    await write(path, IMAGENET);
+    for (let i = 0; i < 40; i++) {
+      const key = keys[(i * 37) % keys.length]!;
+      const { [key]: array, ...rest } = checkpoint;
+      const shape = [0, 7, 0, 3].slice(i % 5);
+      const damaged: Record<string, StoredArray>[] = [
+        rest,
+        { ...rest, [key]: { dtype: "F32", shape, bytes: new Uint8Array() } },
+        { ...rest, [key]: { ...array!, shape: [...array!.shape, 1] } },
+        { ...rest, [key]: { ...array!, shape: array!.shape.toReversed() } },
+      ];
+      const bytes = await encodeTorchFile({ model: damaged[i % 4]! });
+      await Deno.writeFile(`${path}/imagenet.pth`, bytes);
+      const error = await VQDiffusionPipeline.fromPretrained(`${path}/imagenet.pth`, { backend })
+        .then((pipe) => pipe.dispose(), (error) => error);
+      const clean = error === undefined || error instanceof TypeError ||
+        error instanceof RangeError || error instanceof SyntaxError;
+      assert(clean, `${key}: ${error}`);
+      if (error) assert(/^Cannot /.test(error.message), error.message);
+    }
+  });
+  assertEquals(backend.memoryUse().bytes, 0);
 });

@@ -170,7 +170,15 @@ Deno.test("VQModel.create() refuses quantizers that it does not know, and tokens
     [{ quantizer_type: "gumbel" }, "missing quantize.proj.weight, quantize.proj.bias"],
     [{ token_of_code: [0, 12] }, "token_of_code[1] is 12, expected an integer from 0 to 11"],
     [{ token_of_code: "all" }, 'token_of_code is "all", expected a list'],
-    [{ token_of_code: [0, 1] }, "quantize.codebook.weight has shape (32, 6), expected (2, 6)"],
+    [{ token_of_code: [0, 1] }, "token_of_code has 2 elements, expected at least 12"],
+    [
+      { token_of_code: Array.from({ length: 12 }, (_, i) => i) },
+      "quantize.codebook.weight has shape (32, 6), expected (12, 6)",
+    ],
+    [
+      { num_vq_embeddings: 2 ** 40 },
+      "token_of_code has 32 elements, expected at least 1099511627776",
+    ],
     [{ block_out_channels: [32, 64] }, "block_out_channels is (32, 64), expected equal numbers"],
   ];
   for (const [changes, message] of cases) {

@@ -215,6 +215,12 @@ Deno.test("VQDiffusionPipeline.generate() says what a model takes that does not 
       {},
       "classLabel is undefined, expected a whole number",
     ],
+    [
+      classes,
+      { classLabel: 1, seed: 3 } as never,
+      {},
+      "seed is given beside classLabel, expected it in the second argument",
+    ],
     [classes, { classLabel: [] }, {}, "classLabel is an empty array, expected at least one label"],
     [classes, { classLabel: [1, 2000] }, {}, "classLabel[1] is 2000, expected a whole number"],
     [

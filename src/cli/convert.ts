@@ -26,8 +26,8 @@ Usage:
   deno task convert <model> --out <folder> [options]
 
 <model> is a folder of diffusers (.bin or .safetensors), its URL, a model of the hub (owner/name), or
-an original checkpoint of Microsoft's, or one of an image autoencoder alone (.pth, .pt or .ckpt). It is
-converted array by array: memory for the largest array is enough.
+an original checkpoint of Microsoft's, of a whole model or of an image autoencoder (.pth, .pt or .ckpt).
+It is converted array by array: memory for the largest array is enough.
 
 Options:
   --out <folder>           Where to write; files of the same names are replaced when all are complete
@@ -45,16 +45,16 @@ For original checkpoints:
                            Conceptual Captions and ImageNet need it (default: beside the checkpoint as
                            the config names it)
   --config <file>          Config in YAML or JSON, such as ithq.yaml (default: config.yaml beside the
-                           checkpoint, or else as the arrays say, with 16 attention heads). ImageNet and
-                           FFHQ need it: only the config says how many tokens an image has
+                           checkpoint, or as the arrays say, with 16 attention heads). ImageNet and
+                           FFHQ need one: only that says how many tokens an image has
   --text-encoder <folder>  CLIP's text encoder as transformers saves it (default: the one inside)
   --no-ema                 Take the weights themselves and not their averages
 
-Original checkpoints of all of Microsoft's models are read: ithq_learnable.pth; those of COCO, CUB-200 and
-Conceptual Captions, whose autoencoder is taming_f8_8192_openimages_last.pth; those of ImageNet, which
-draw from classes, and FFHQ, which is unconditional. These two have no counterpart in diffusers: what is
-written for them loads here only. The names follow Microsoft's code; all of it was tried on small
-checkpoints of the same structure, and none on the published files.
+Original checkpoints of all of Microsoft's models are read: ithq_learnable.pth; those of COCO, CUB-200
+and Conceptual Captions, whose autoencoder is taming_f8_8192_openimages_last.pth; those of ImageNet,
+which draw from classes, and FFHQ, which is unconditional. These two have no counterpart in diffusers:
+what is written for them loads here only. The names follow Microsoft's code; all of it was tried on
+small checkpoints of the same structure, and none on the published files.
 `;
 
 const OPTIONS = {

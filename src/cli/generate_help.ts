@@ -29,7 +29,7 @@ Prompts, one of these or several:
   --prompts <file>     Prompts of a file, one on each line; blank lines and # comments are left out
   --from <picture>     Prompt, seed and settings of a picture that was drawn here before; what is
                        given beside it comes first
-  --class <n>          Class to draw, in place of a prompt, of a model that draws from classes; a range
+  --class <n>          Class to draw in place of a prompt, if the model draws from classes; a range
                        (0-8) or a list (1,5,9) draws each. An unconditional model takes neither
   --list               Say what the model can draw: all names, or those that have the words in their
                        name or category
@@ -57,9 +57,10 @@ Model and device:
   --help               Say this
 
 A model may bring other defaults for steps, guidance and truncation, as the embedded one does; inspect
-shows them. Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and
-"--seed 3" alone draws the third again. Several pictures are shown together on a contact sheet, those
-of a prompt in a row. The settings are written into the PNG files.
+shows them; one that does not draw from text is guided only if you ask for it. Each picture has a seed:
+"--images 4 --seed 1" is "--seed 1-4", for each prompt, and "--seed 3" alone draws the third again.
+Several pictures are shown together on a contact sheet, those of a prompt in a row. The settings are
+written into the PNG files.
 
 Examples:
   deno task generate "a red apple on a blue background"

@@ -259,14 +259,13 @@ function reportArrays(source: ArraySource, names: readonly string[]): StoredRepo
   return { parameters, dtypes: [...dtypes].toSorted(), bytes };
 }
 
-function conditionFact({ conditionType, ...config }: Transformer2DConfig): string {
+/** What a model draws from, unless that is text. */
+function conditionFact({ conditionType, ...config }: Transformer2DConfig): Record<string, string> {
+  if (conditionType === "text") return {};
   const { numClassEmbeds, unconditionalClass } = config;
   const none = unconditionalClass === undefined ? "" : `, of which ${unconditionalClass} is none`;
-  return {
-    text: "text",
-    class: `${numClassEmbeds} classes${none}`,
-    none: "nothing, it is unconditional",
-  }[conditionType];
+  const classes = `${numClassEmbeds} classes${none}`;
+  return { "draws from": conditionType === "class" ? classes : "nothing, it is unconditional" };
 }
 
 function factsOf(model: Model): Record<string, string> {
@@ -274,7 +273,7 @@ function factsOf(model: Model): Record<string, string> {
     const { sampleSize: side, numVectorEmbeds, numLayers, numAttentionHeads, attentionHeadDim } =
       model.config;
     return {
-      "draws from": conditionFact(model.config),
+      ...conditionFact(model.config),
       "tokens": `${side ** 2} of ${side} × ${side}, ${numVectorEmbeds - 1} codes and the mask`,
       "transformer": `${numLayers} layers of ${numAttentionHeads} × ${attentionHeadDim} columns`,
     };

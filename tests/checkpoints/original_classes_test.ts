@@ -122,6 +122,8 @@ Deno.test("openFolder() says which file of an original is missing", async () => 
       "knows 12 tokens, the image autoencoder has 32 codes; give the file",
     );
     await refuse("i.pth", RangeError, "such as taming_vqvae_12.pt");
+    await write(path, { "taming_vqvae_12.pt": "damaged" });
+    await refuse("i.pth", SyntaxError, `Cannot read ${path}/taming_vqvae_12.pt`);
   });
 });
 

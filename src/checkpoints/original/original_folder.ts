@@ -228,7 +228,11 @@ class Conversion implements FileTree {
       const file = await open();
       return { text: await readTextOf(file), description: file.description };
     };
-    const found = config ? await read(config) : await optional(() => read(beside(CONFIG).file))();
+    const byDefault = () => read(beside(CONFIG).file);
+    // Some servers send a page in place of what they do not have.
+    const found = config
+      ? await read(config)
+      : await optional(byDefault, (error) => error instanceof SyntaxError)();
     return found && parseOriginalConfig(found.text, found.description);
   }
 
@@ -288,15 +292,18 @@ async function openView(
   }
 }
 
-/** Opens what may not be there, or not be for us to read, or be a page that says so. */
-function optional<T>(open: Opener<T>): Opener<T | undefined> {
+/** Opens what may not be there, or not be for us to read, or fail in another way that means so. */
+function optional<T>(
+  open: Opener<T>,
+  meansSo: (error: unknown) => boolean = () => false,
+): Opener<T | undefined> {
   return async () => {
     try {
       return await open();
     } catch (error) {
       const isRefused = error instanceof Error &&
         /^(NotCapable|PermissionDenied)$/.test(error.name);
-      if (isRefused || error instanceof SyntaxError || meansAbsence(error)) return undefined;
+      if (isRefused || meansAbsence(error) || meansSo(error)) return undefined;
       throw error;
     }
   };

@@ -12,7 +12,7 @@ import type { ModelFolder } from "../files/source.ts";
 import {
   type ComponentUser,
   disposeComponents,
-  type PipelineComponents,
+  type LoadedComponents,
   type PipelineParts,
 } from "./components.ts";
 import {
@@ -93,7 +93,7 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
   static async load(
     given: string | URL | ModelFolder | undefined,
     options: PipelineFromPretrainedOptions = {},
-  ): Promise<Session<PipelineComponents>> {
+  ): Promise<Session<LoadedComponents>> {
     const source = given === undefined ? embeddedModel() : given;
     checkLoadOptions(source, options);
     if (given === undefined) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };

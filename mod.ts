@@ -32,6 +32,7 @@ export type {
   StepCallback,
   StreamOptions,
 } from "./src/pipeline/generate_options.ts";
+export type { GenerateInput } from "./src/conditioning/condition.ts";
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { KnownNames } from "./src/conditioning/known_names.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";

@@ -18,7 +18,7 @@ import { fitsShape, type ShapePattern } from "../base/shapes.ts";
  */
 export function expectTensor(
   what: string,
-  tensor: Tensor<DType>,
+  tensor: Tensor<DType> | undefined,
   dtype: DType,
   shape: ShapePattern,
 ): void {

@@ -112,6 +112,7 @@ export interface Range {
 /** A range for people: `from 1 to 100`, `of at least 1`, or nothing. */
 export function formatRange({ min = -Infinity, max = Infinity, why }: Range): string {
   const reason = why === undefined ? "" : `, ${why}`;
+  if (min === max) return `, only ${min}${reason}`;
   if (max === Infinity) return min === -Infinity ? "" : ` of at least ${min}`;
   return min === -Infinity ? ` of at most ${max}${reason}` : ` from ${min} to ${max}${reason}`;
 }

@@ -6,8 +6,11 @@
 
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { createDryBackend } from "../backends/select.ts";
+import { readConfig } from "../checkpoints/config.ts";
 import { isOriginal, openFolder, type OriginalOptions } from "../checkpoints/folders.ts";
 import { readKnownNames } from "../conditioning/known_names.ts";
+import type { ModelFolder } from "../files/source.ts";
+import { VQModel } from "../models/vq_model.ts";
 import { disposeComponents } from "../pipeline/components.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
@@ -24,8 +27,8 @@ Usage:
   deno task convert <model> --out <folder> [options]
 
 <model> is a folder of diffusers (.bin or .safetensors), its URL, a model of the hub (owner/name), or
-an original checkpoint of Microsoft's (.pth, .pt or .ckpt). It is converted array by array: memory for
-the largest array is enough.
+an original checkpoint of Microsoft's, of a whole model or of an image autoencoder (.pth, .pt or .ckpt).
+It is converted array by array: memory for the largest array is enough.
 
 Options:
   --out <folder>           Where to write; files of the same names are replaced when all are complete
@@ -37,19 +40,22 @@ Options:
 For original checkpoints:
   --tokenizer <folder>     Folder, URL or hub id with CLIP's vocab.json and merges.txt, such as
                            openai/clip-vit-base-patch32 (default: tokenizer beside the checkpoint)
-  --vqvae <file>           The image autoencoder, such as ithq_vqvae.pth (default: the one inside)
-  --codes <file>           The codes behind the tokens, such as taming_vqvae_2887.pt: COCO, CUB-200
-                           and Conceptual Captions need it
-  --config <file>          Config in YAML or JSON, such as ithq.yaml (default: as the arrays say, with
-                           16 attention heads)
+  --vqvae <file>           The image autoencoder, such as ithq_vqvae.pth (default: the one inside, or
+                           beside the checkpoint as the config names it)
+  --codes <file>           The codes behind the tokens, such as taming_vqvae_2887.pt: COCO, CUB-200,
+                           Conceptual Captions and ImageNet need it (default: beside the checkpoint as
+                           the config names it)
+  --config <file>          Config in YAML or JSON, such as ithq.yaml (default: config.yaml beside the
+                           checkpoint, or as the arrays say, with 16 attention heads). ImageNet and
+                           FFHQ need one: only that says how many tokens an image has
   --text-encoder <folder>  CLIP's text encoder as transformers saves it (default: the one inside)
   --no-ema                 Take the weights themselves and not their averages
 
-Original checkpoints of text-to-image models are read: ithq_learnable.pth, and those of COCO, CUB-200
-and Conceptual Captions, whose autoencoder (taming_f8_8192_openimages_last.pth) is inside or given with
---vqvae. The names follow Microsoft's code; all of it was tried on small checkpoints of the same
-structure, and none on the published files. The models of ImageNet (class-conditional) and FFHQ
-(unconditional) have no counterpart in diffusers and are refused.
+Original checkpoints of all of Microsoft's models are read: ithq_learnable.pth; those of COCO, CUB-200
+and Conceptual Captions, whose autoencoder is taming_f8_8192_openimages_last.pth; those of ImageNet,
+which draw from classes, and FFHQ, which is unconditional. These two have no counterpart in diffusers:
+what is written for them loads here only. The names follow Microsoft's code; all of it was tried on
+small checkpoints of the same structure, and none on the published files.
 `;
 
 const OPTIONS = {
@@ -112,6 +118,10 @@ async function run(request: ConvertArguments, signal: AbortSignal): Promise<void
   });
   // Nothing is computed: the models only say what may become int8, and where it is.
   await using backend = await createDryBackend();
+  if (!await folder.has("model_index.json") && await isVq(folder)) {
+    await using vqvae = await VQModel.fromPretrained(folder, { backend, load: false });
+    return await vqvae.savePretrained(out, { dtype, signal });
+  }
   const components = await loadComponents(folder, backend, { signal, load: false });
   try {
     const names = await readKnownNames(folder);
@@ -119,6 +129,13 @@ async function run(request: ConvertArguments, signal: AbortSignal): Promise<void
   } finally {
     await disposeComponents(components);
   }
+}
+
+/** Whether a folder is that of an image autoencoder alone. */
+async function isVq(folder: ModelFolder): Promise<boolean> {
+  if (!await folder.has("config.json")) return false;
+  const { values } = await readConfig(folder, "config.json");
+  return values["_class_name"] === "VQModel";
 }
 
 function readArguments(args: string[]): ConvertArguments | undefined {

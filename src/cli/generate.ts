@@ -19,7 +19,9 @@ import {
 import { sideOf } from "../pipeline/components.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { withSettings } from "../pipeline/picture_settings.ts";
+import { inputOf, type PictureSubject, titleOf } from "../pipeline/picture_subject.ts";
 import { UsageError } from "./arguments.ts";
+import { checkSubjects } from "./class_option.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import {
   type GenerateArguments,
@@ -79,11 +81,14 @@ export async function generate(args: string[]): Promise<number> {
   }
   await using pipe = await load(given, request);
   const values = valuesOf(pipe, given, request);
+  const isVariation = request.start.image !== undefined;
+  const { config } = pipe.components.transformer;
+  checkSubjects({ subjects: request.subjects, isVariation }, config);
   checkScale(pipe, request);
   const { device } = pipe;
   say(describeDevice(device));
   noteWhatHasNoEffect(values, note);
-  const notes = await notesOn(pipe, request.prompts ?? [], note);
+  const notes = await notesOn(pipe, request.subjects, note);
   const loaded = clock();
 
   const { images, tokens, steps } = await draw(pipe, given, request, values);
@@ -101,9 +106,12 @@ export async function generate(args: string[]): Promise<number> {
 /** Where the files go; undefined for the standard output. */
 async function outputs(
   { out, saveTokens, overwrite }: GenerateArguments,
-  { pictures }: GenerateRequest,
+  { pictures, start }: GenerateRequest,
 ): Promise<OutputPaths | undefined> {
-  if (out !== STANDARD_OUTPUT) return await nameOutputs({ out, pictures, saveTokens, overwrite });
+  const untitled = start.image === undefined ? "unconditional" : "variation";
+  if (out !== STANDARD_OUTPUT) {
+    return await nameOutputs({ out, pictures, untitled, saveTokens, overwrite });
+  }
   if (!Deno.stdout.isTerminal()) return undefined;
   throw new UsageError("--out - writes a PNG file, expected no terminal as the standard output");
 }
@@ -129,9 +137,10 @@ async function load(
 function valuesOf(
   pipe: VQDiffusionPipeline,
   { parameters }: GenerateArguments,
-  { prompts, inherited }: GenerateRequest,
+  { subjects, inherited }: GenerateRequest,
 ): Values {
-  const limits = prompts === undefined ? unpromptedLimits(limitsOf(pipe)) : limitsOf(pipe);
+  const isUntold = inputOf(subjects) === undefined;
+  const limits = isUntold ? unpromptedLimits(limitsOf(pipe)) : limitsOf(pipe);
   const given = Object.entries(readParameters(parameters, limits))
     .filter(([, value]) => value !== undefined);
   const { seed: _, numImagesPerPrompt: __, ...values } = checkParameters(
@@ -171,10 +180,10 @@ function noteWhatHasNoEffect(
 
 async function notesOn(
   pipe: VQDiffusionPipeline,
-  prompts: readonly string[],
+  subjects: readonly PictureSubject[],
   note: Say,
 ): Promise<PromptNote[]> {
-  const notes = await pipe.promptNotes(prompts);
+  const notes = await pipe.promptNotes(subjects.flatMap(({ prompt }) => prompt ?? []));
   for (const { kind, message, nearest } of notes) {
     const help = kind === "unknown" && nearest.length === 0 ? "; --list shows all names" : "";
     note(message + help);
@@ -189,9 +198,10 @@ function describeDevice({ name, reason }: DeviceInfo): string {
 async function draw(
   pipe: VQDiffusionPipeline,
   { quiet, saveTokens }: GenerateArguments,
-  { prompts, start, pictures, seeds }: GenerateRequest,
+  { subjects, start, pictures, seeds }: GenerateRequest,
   values: Values,
 ): Promise<Drawing> {
+  const input = inputOf(subjects);
   const options = {
     ...values,
     ...start,
@@ -200,7 +210,7 @@ async function draw(
   };
   let tokens: Int32Array | undefined;
   let steps = 0;
-  const { images } = await pipe.generate(prompts, {
+  const { images } = await pipe.generate(input, {
     ...options,
     progressBar: !quiet,
     onProgress: ({ step }) => void (steps = step),
@@ -208,7 +218,7 @@ async function draw(
   });
   if (!saveTokens || tokens !== undefined) return { images, tokens, steps };
   // At strength 0 there are no steps to report them.
-  const { images: encoded } = await pipe.generate(prompts, { ...options, outputType: "tokens" });
+  const { images: encoded } = await pipe.generate(input, { ...options, outputType: "tokens" });
   return { images, tokens: Int32Array.from(encoded.flatMap((one) => [...one])), steps };
 }
 
@@ -224,7 +234,7 @@ async function write(
   paths: OutputPaths | undefined,
   say: Say,
 ): Promise<OutputPaths> {
-  const { pictures, prompts = [], seeds, scale } = run.request;
+  const { pictures, subjects, seeds, scale } = run.request;
   const shown = images.map((image) => enlarge(image, scale));
   const put = (path: string, bytes: Uint8Array, of = "") => {
     const final = writeWhole(path, bytes, overwrite);
@@ -239,10 +249,10 @@ async function write(
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);
-    else written.push(put(paths.images[i]!, png, prompts.length > 1 ? picture.prompt : undefined));
+    else written.push(put(paths.images[i]!, png, subjects.length > 1 ? titleOf(picture) : ""));
   }
-  // A row for each prompt that has several pictures; else about as wide as it is high.
-  const columns = prompts.length > 1 && seeds.length > 1 ? seeds.length : undefined;
+  // A row for each subject that has several pictures; else about as wide as it is high.
+  const columns = subjects.length > 1 && seeds.length > 1 ? seeds.length : undefined;
   const sheet = paths?.sheet &&
     put(paths.sheet, await contactSheet(shown, { columns }).toPng());
   const tokens = paths?.tokens && run.tokens && put(paths.tokens, tokensFile(run, run.tokens));

@@ -29,6 +29,7 @@ import {
   UsageError,
   wrongValue,
 } from "./arguments.ts";
+import { classesOption } from "./class_option.ts";
 import type { PicturePaths } from "./picture_files.ts";
 import { type PromptSources, STANDARD_INPUT } from "./prompt_sources.ts";
 
@@ -43,6 +44,7 @@ const SEED_LISTS = `${SEEDS}, a range of these such as 1-8, or a list such as 1,
 
 const OPTIONS = {
   prompts: { type: "string" },
+  class: { type: "string" },
   from: { type: "string" },
   list: { type: "boolean" },
   image: { type: "string" },
@@ -73,6 +75,8 @@ export type ParameterTexts = Readonly<Record<string, string | undefined>>;
 export interface GenerateArguments extends PromptSources, PicturePaths {
   /** Whether to list what the model can draw; then the prompts are what to look for. */
   readonly list: boolean;
+  /** Classes in place of prompts, of a model that draws from classes. */
+  readonly classes: readonly number[] | undefined;
   /** A picture to draw again. */
   readonly from: string | undefined;
   /** What is written of the parameters: {@linkcode readParameters} reads it. */
@@ -108,8 +112,14 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   const { values, positionals: prompts } = parseArguments(args, options, PARAMETER_OPTIONS);
   if (values.help) return undefined;
   const { prompts: promptsFile, from, image, list = false } = values;
-  const isNothing = [promptsFile, from, image].every((one) => one === undefined);
-  if (prompts.length === 0 && isNothing && !list) {
+  const classes = classesOption(values.class);
+  const isTold = prompts.length > 0 || promptsFile !== undefined;
+  if (isTold && classes !== undefined) {
+    throw new UsageError("--class is given beside a prompt, expected one of them");
+  }
+  // Another model than the embedded one may take neither.
+  const isNothing = [classes, from, image, values.model].every((one) => one === undefined);
+  if (!isTold && isNothing && !list) {
     throw new UsageError(`Expected a prompt, such as "a red apple"`);
   }
   const parameters = values as ParameterTexts;
@@ -118,6 +128,7 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
   const request: GenerateArguments = {
     prompts,
     promptsFile,
+    classes,
     from,
     list,
     image,
@@ -143,9 +154,11 @@ export function readGenerateArguments(args: readonly string[]): GenerateArgument
 
 /** Checks what depends on several arguments. */
 function checkTogether(request: GenerateArguments): void {
-  const { prompts, seeds, numImagesPerPrompt, model, revision, out } = request;
+  const { prompts, classes = [], seeds, numImagesPerPrompt, model, revision, out } = request;
   const { images } = request.parameters;
-  if (!prompts.includes(STANDARD_INPUT)) checkCount(prompts.length * numImagesPerPrompt);
+  if (!prompts.includes(STANDARD_INPUT)) {
+    checkCount((prompts.length + classes.length) * numImagesPerPrompt);
+  }
   if (seeds && seeds.length > 1 && images && Number(images) !== seeds.length) {
     throw new UsageError(`--images is ${images}, but --seed names ${seeds.length} seeds`);
   }

@@ -46,6 +46,7 @@ export const GENERATE_HELP: string = `Draws pictures of prompts.
 
 Usage:
   deno task generate "<prompt>" ["<prompt>" …] [options]
+  deno task generate --class <n> --model <source> [options]
   deno task generate --list [<words>]
 
 Prompts, one of these or several:
@@ -54,6 +55,8 @@ Prompts, one of these or several:
   --prompts <file>     Prompts of a file, one on each line; blank lines and # comments are left out
   --from <picture>     Prompt, seed and settings of a picture that was drawn here before; what is
                        given beside it comes first
+  --class <n>          Class to draw in place of a prompt, if the model draws from classes; a range
+                       (0-8) or a list (1,5,9) draws each. An unconditional model takes neither
   --list               Say what the model can draw: all names, or those that have the words in their
                        name or category
 
@@ -82,8 +85,9 @@ Model and device:
   --version            Say the version
   --help               Say this
 
-Where the default is the model's, inspect shows it. Samplers: leading (as diffusers), strided,
-fast:4 (of that speed), purity:2:1 (of that rule and weight, which may be left out).
+Where the default is the model's, inspect shows it; one that does not draw from text is guided only if
+you ask for it. Samplers: leading (as diffusers), strided, fast:4 (of that speed), purity:2:1 (of that
+rule and weight, which may be left out).
 
 Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and "--seed 3" alone
 draws the third again. Several pictures are shown together on a contact sheet, those of a prompt in a
@@ -96,6 +100,7 @@ Examples:
   deno task generate --from a-crown-5.png --steps 50
   deno task generate "a green apple" --image apple.png --strength 0.6
   deno task generate "a rocket" --image photo.jpg --mask sky.png
+  deno task generate --class 207,387 --model imagenet/ --guidance 1.5 --truncation 0.94
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 

@@ -10,6 +10,7 @@ import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { GenerateRequest } from "./generate_request.ts";
 import type { OutputPaths } from "./output_names.ts";
 import type { SettingsValues } from "../pipeline/picture_settings.ts";
+import { subjectOf } from "../pipeline/picture_subject.ts";
 
 /** Seconds that the parts of a run took. */
 export interface RunTimes {
@@ -41,10 +42,10 @@ export function jsonReport(
   const { pictures, seeds, startNames, model, revision, dtype, scale } = request;
   return JSON.stringify({
     version: VERSION,
-    files: pictures.map(({ prompt, seed }, i) => ({
+    files: pictures.map((picture, i) => ({
       path: paths.images[i],
-      prompt,
-      seed: `${seed}`,
+      ...subjectOf(picture),
+      seed: `${picture.seed}`,
     })),
     sheet: paths.sheet,
     tokens: paths.tokens,
@@ -60,9 +61,9 @@ export function jsonReport(
 export function tokensFile({ request, values }: FinishedRun, tokens: Int32Array): Uint8Array {
   const { pictures } = request;
   const pixels = tokens.length / pictures.length;
-  const images = pictures.map(({ prompt, seed }, i) => ({
-    prompt,
-    seed: `${seed}`,
+  const images = pictures.map((picture, i) => ({
+    ...subjectOf(picture),
+    seed: `${picture.seed}`,
     tokens: [...tokens.subarray(i * pixels, (i + 1) * pixels)],
   }));
   return new TextEncoder().encode(`${JSON.stringify({ ...values, images })}\n`);

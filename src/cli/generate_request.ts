@@ -13,6 +13,7 @@ import {
   type SettingsValues,
   type StartNames,
 } from "../pipeline/picture_settings.ts";
+import { type PictureSubject, subjectOf } from "../pipeline/picture_subject.ts";
 import { followingSeeds, randomSeed } from "../random/seed.ts";
 import { UsageError } from "./arguments.ts";
 import {
@@ -27,15 +28,15 @@ import { readPrompts } from "./prompt_sources.ts";
 
 /** What to draw, with which model. */
 export interface GenerateRequest {
-  /** The prompts; undefined for variations of a picture. */
-  readonly prompts: readonly string[] | undefined;
+  /** The prompts or classes; one that is neither for an unconditional model, or variations of a picture. */
+  readonly subjects: readonly PictureSubject[];
   /** The picture to start from, and which part of it to repaint. */
   readonly start: PictureOptions;
   /** Names of their files. */
   readonly startNames: StartNames;
-  /** Seeds of the pictures of each prompt. */
+  /** Seeds of the pictures of each of them. */
   readonly seeds: readonly bigint[];
-  /** All pictures, those of a prompt one after the other. */
+  /** All pictures, those of a subject one after the other. */
   readonly pictures: readonly PictureName[];
   /** Parameters of a picture that is drawn again: what is given beside it comes first. */
   readonly inherited: SettingsValues;
@@ -54,12 +55,10 @@ export interface GenerateRequest {
  */
 export async function readRequest(args: GenerateArguments): Promise<GenerateRequest> {
   const picture = args.from === undefined ? undefined : await readPicture(args.from);
-  const prompts = await promptsOf(args, picture);
-  checkCount((prompts?.length ?? 1) * args.numImagesPerPrompt);
+  const subjects = subjectsOf(args, await readPrompts(args), picture);
+  checkCount(subjects.length * args.numImagesPerPrompt);
   const seeds = seedsOf(args, picture);
-  const pictures = (prompts ?? [undefined]).flatMap((prompt) =>
-    seeds.map((seed) => ({ prompt, seed }))
-  );
+  const pictures = subjects.flatMap((subject) => seeds.map((seed) => ({ ...subject, seed })));
   checkStart(args, picture);
   const { strength = args.image === undefined ? undefined : picture?.values.strength } =
     readParameters(args.parameters, {});
@@ -70,7 +69,7 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
   // The revision and the type of the weights belong to the model.
   const { model, revision, dtype } = args.model === undefined && picture ? picture : args;
   return {
-    prompts,
+    subjects,
     start,
     startNames: {
       image: args.image && basename(args.image),
@@ -88,21 +87,25 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
 
 /** Settings of a picture; see {@linkcode PictureSettings}. */
 export function settingsOf(
-  { prompt, seed }: PictureName,
+  picture: PictureName,
   { model, revision, dtype, scale, startNames }: GenerateRequest,
   values: SettingsValues,
 ): PictureSettings {
-  return { prompt, seed, values, ...startNames, model, revision, dtype, scale };
+  const { seed } = picture;
+  return { ...subjectOf(picture), seed, values, ...startNames, model, revision, dtype, scale };
 }
 
-/** The prompts that are given, or that of the picture; none if there is only a picture to start from. */
-async function promptsOf(
-  args: GenerateArguments,
+/** What is given comes first, then what a picture shows that is drawn again. */
+function subjectsOf(
+  { classes = [] }: GenerateArguments,
+  prompts: readonly string[],
   picture: PictureSettings | undefined,
-): Promise<readonly string[] | undefined> {
-  const given = await readPrompts(args);
-  if (given.length > 0) return given;
-  return picture?.prompt === undefined ? undefined : [picture.prompt];
+): readonly PictureSubject[] {
+  const given = [
+    ...prompts.map((prompt) => ({ prompt })),
+    ...classes.map((classLabel) => ({ classLabel })),
+  ];
+  return given.length > 0 ? given : [picture === undefined ? {} : subjectOf(picture)];
 }
 
 /** A picture that was drawn from others is drawn again from these. */

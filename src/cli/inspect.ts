@@ -26,7 +26,8 @@ Usage:
 <model> is the folder of a pipeline or of one of its components, its URL, a model of the hub
 (owner/name), a file of weights (.safetensors, .bin), or an original checkpoint of Microsoft's (.pth,
 .pt, .ckpt). Only what describes the weights is read, not the weights; a model of the hub is
-downloaded.
+downloaded. An original checkpoint is read with config.yaml beside it, and the files that this names,
+if there are such; one of ImageNet or FFHQ needs them.
 
 The memory is that of the weights on the CPU, and for a pipeline what it holds when it has made a first
 image: weights, workspace and what each thread needs. No device is needed to tell.

@@ -8,8 +8,9 @@ import type { Backend } from "../backends/backend.ts";
 import { createDryBackend, type DryBackendOptions } from "../backends/select.ts";
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import type { Model } from "../models/model.ts";
+import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
-import type { PipelineComponents } from "../pipeline/components.ts";
+import type { LoadedComponents } from "../pipeline/components.ts";
 import { makeFirstImage } from "../pipeline/first_image.ts";
 
 /** Bytes for each way to hold weights. */
@@ -35,12 +36,32 @@ export async function weightsMemory(model: Model): Promise<BytesByDType> {
       using images = copy.decodeIndices(tokens);
       await images.data();
     }
+    if (copy instanceof Transformer2DModel && copy.config.feedForwardType === "conv") {
+      await predictOnce(copy, backend);
+    }
     return backend.memoryUse().bytes;
   });
 }
 
+async function predictOnce(transformer: Transformer2DModel, backend: Backend): Promise<void> {
+  const { conditionType, crossAttentionDim, sampleSize } = transformer.config;
+  using inputs = new DisposableStack();
+  const sample = inputs.use(backend.tensor(new Int32Array(sampleSize ** 2), [1, sampleSize ** 2]));
+  const condition = {
+    text: () => ({
+      encoderHiddenStates: inputs.use(
+        backend.tensor(new Float32Array(crossAttentionDim), [1, 1, crossAttentionDim]),
+      ),
+    }),
+    class: () => ({ classLabels: inputs.use(backend.tensor(new Int32Array(1), [1])) }),
+    none: () => ({}),
+  }[conditionType]();
+  using predicted = transformer.forward({ sample, timestep: 0, ...condition });
+  await predicted.data();
+}
+
 /** Bytes that a pipeline takes. */
-export async function firstImageMemory(components: PipelineComponents): Promise<FirstImageMemory> {
+export async function firstImageMemory(components: LoadedComponents): Promise<FirstImageMemory> {
   const measure = async (backend: Backend, dtype: WeightDType) => {
     await makeFirstImage(components, backend, dtype);
     return backend.memoryHeld().peakBytes;

@@ -15,8 +15,9 @@ import { CLIPTextModel } from "../models/clip_text_model.ts";
 import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import type { Model } from "../models/model.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { VQModel } from "../models/vq_model.ts";
-import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "../pipeline/components.ts";
+import { componentNamesOf, COMPONENTS, type LoadedComponents } from "../pipeline/components.ts";
 import { parseGenerationConfig, readGenerationConfig } from "../pipeline/generation_config.ts";
 import { GENERATION_PARAMETERS, PARAMETER_NAMES } from "../pipeline/generation_parameters.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
@@ -105,10 +106,12 @@ export async function reportFolder(folder: ModelFolder, backend: Backend): Promi
 async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<ModelReport> {
   const { values } = await readConfig(folder, "model_index.json");
   await using models = new AsyncDisposableStack();
-  const parts: Partial<Record<keyof PipelineComponents, unknown>> = {};
+  const parts: Partial<Record<keyof LoadedComponents, unknown>> = {};
+  let expected = componentNamesOf({ conditionType: "text" });
   const components: ComponentReport[] = [];
   const facts: Record<string, string> = {};
   for (const name of REPORTED) {
+    if (!expected.includes(name)) continue;
     const { folder: path, className } = COMPONENTS[name];
     if (values[path] === undefined) {
       facts[path] = "missing, so that the pipeline cannot be loaded";
@@ -118,6 +121,7 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
     parts[name] = component;
     components.push(await reportComponent(path, className, component));
     Object.assign(facts, factsOf(component));
+    if (component instanceof Transformer2DModel) expected = componentNamesOf(component.config);
   }
   const { transformer, vqvae } = parts;
   if (transformer instanceof Transformer2DModel && vqvae instanceof VQModel) {
@@ -128,25 +132,31 @@ async function reportPipeline(folder: ModelFolder, backend: Backend): Promise<Mo
   facts["timesteps"] = String(scheduler.config.numTrainTimesteps);
   parts.scheduler = scheduler;
   Object.assign(facts, await defaultsOf(folder, scheduler.config.numTrainTimesteps));
-  if (await hasTokenizer(folder)) {
-    const tokenizer = await CLIPTokenizer.fromPretrained(folder.folder("tokenizer"));
-    const pad = describeValue(tokenizer.decode([tokenizer.padTokenId]));
-    facts["prompt length"] = `${tokenizer.modelMaxLength} tokens, padded with ${pad}`;
-    parts.tokenizer = tokenizer;
-  } else {
-    facts["tokenizer"] = "missing, so that the memory of a first image cannot be told";
-  }
-  const isComplete = COMPONENT_NAMES.every((name) => parts[name] !== undefined);
-  const firstImage = isComplete
-    ? await firstImageOf(parts as PipelineComponents, facts)
-    : undefined;
+  if (expected.includes("tokenizer")) await reportTokenizer(folder, parts, facts);
+  const isComplete = expected.every((name) => parts[name] !== undefined);
+  const firstImage = isComplete ? await firstImageOf(parts as LoadedComponents, facts) : undefined;
   const kind = describeName(values["_class_name"]);
   return { model: folder.description, kind, components, groups: {}, firstImage, facts };
 }
 
+async function reportTokenizer(
+  folder: ModelFolder,
+  parts: { tokenizer?: unknown },
+  facts: Record<string, string>,
+): Promise<void> {
+  if (!await hasTokenizer(folder)) {
+    facts["tokenizer"] = "missing, so that the memory of a first image cannot be told";
+    return;
+  }
+  const tokenizer = await CLIPTokenizer.fromPretrained(folder.folder("tokenizer"));
+  const pad = describeValue(tokenizer.decode([tokenizer.padTokenId]));
+  facts["prompt length"] = `${tokenizer.modelMaxLength} tokens, padded with ${pad}`;
+  parts.tokenizer = tokenizer;
+}
+
 /** What a first image takes; if the components do not fit each other, a fact instead. */
 async function firstImageOf(
-  components: PipelineComponents,
+  components: LoadedComponents,
   facts: Record<string, string>,
 ): Promise<FirstImageMemory | undefined> {
   try {
@@ -249,11 +259,21 @@ function reportArrays(source: ArraySource, names: readonly string[]): StoredRepo
   return { parameters, dtypes: [...dtypes].toSorted(), bytes };
 }
 
+/** What a model draws from, unless that is text. */
+function conditionFact({ conditionType, ...config }: Transformer2DConfig): Record<string, string> {
+  if (conditionType === "text") return {};
+  const { numClassEmbeds, unconditionalClass } = config;
+  const none = unconditionalClass === undefined ? "" : `, of which ${unconditionalClass} is none`;
+  const classes = `${numClassEmbeds} classes${none}`;
+  return { "draws from": conditionType === "class" ? classes : "nothing, it is unconditional" };
+}
+
 function factsOf(model: Model): Record<string, string> {
   if (model instanceof Transformer2DModel) {
     const { sampleSize: side, numVectorEmbeds, numLayers, numAttentionHeads, attentionHeadDim } =
       model.config;
     return {
+      ...conditionFact(model.config),
       "tokens": `${side ** 2} of ${side} × ${side}, ${numVectorEmbeds - 1} codes and the mask`,
       "transformer": `${numLayers} layers of ${numAttentionHeads} × ${attentionHeadDim} columns`,
     };

@@ -5,6 +5,7 @@
  */
 
 import { basename, dirname, join, resolve } from "node:path";
+import { type PictureSubject, titleOf } from "../pipeline/picture_subject.ts";
 import { UsageError } from "./arguments.ts";
 import { expectReplaceable, expectWritable, isFolder, isThere } from "./output_files.ts";
 
@@ -12,9 +13,7 @@ import { expectReplaceable, expectWritable, isFolder, isThere } from "./output_f
 const NAME_LENGTH = 50;
 
 /** What makes a picture, and names it. */
-export interface PictureName {
-  /** What it shows; undefined for a variation of another one. */
-  readonly prompt: string | undefined;
+export interface PictureName extends PictureSubject {
   /** What it was drawn with. */
   readonly seed: bigint;
 }
@@ -35,6 +34,8 @@ export interface OutputNames {
   readonly out: string | undefined;
   /** All pictures, those of a prompt one after the other. */
   readonly pictures: readonly PictureName[];
+  /** What one is called that shows neither a prompt nor a class. Default: a variation. */
+  readonly untitled?: string | undefined;
   /** Whether to save the tokens. */
   readonly saveTokens: boolean;
   /** Whether files that are there are replaced. Else the new ones get a number. */
@@ -70,23 +71,24 @@ async function freePaths(names: OutputNames): Promise<OutputPaths> {
 
 /** @param stem What all names begin with, if the caller says so. */
 function pathsOf(
-  { pictures, saveTokens }: OutputNames,
+  { pictures, untitled = "variation", saveTokens }: OutputNames,
   stem: string | undefined,
   place: (name: string) => string,
 ): OutputPaths {
   const several = pictures.length > 1;
-  const severalPrompts = new Set(pictures.map(({ prompt }) => prompt)).size > 1;
-  const { prompt, seed } = pictures[0]!;
+  const severalPrompts = new Set(pictures.map(titleOf)).size > 1;
+  const [first] = pictures;
   const taken = new Map<string, number>();
-  const images = pictures.map(({ prompt, seed }) => {
-    const own = stem === undefined || severalPrompts ? [nameOf(prompt), seed] : [seed];
+  const images = pictures.map((picture) => {
+    const { seed } = picture;
+    const own = stem === undefined || severalPrompts ? [nameOf(picture, untitled), seed] : [seed];
     const words = stem === undefined ? own : several ? [stem, ...own] : [stem];
     const name = words.join("-");
     const number = (taken.get(name) ?? 0) + 1;
     taken.set(name, number);
     return `${place(numbered(name, number))}.png`;
   });
-  const all = stem ?? `${severalPrompts ? "images" : nameOf(prompt)}-${seed}`;
+  const all = stem ?? `${severalPrompts ? "images" : nameOf(first!, untitled)}-${first!.seed}`;
   return {
     images,
     sheet: several ? `${place(all)}-sheet.png` : undefined,
@@ -115,8 +117,9 @@ async function placeOf(
 }
 
 /** Letters and digits of a prompt, joined by hyphens: a name on every system. */
-function nameOf(prompt = "variation"): string {
-  const words = prompt.normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+function nameOf(picture: PictureSubject, untitled: string): string {
+  const title = titleOf(picture) ?? untitled;
+  const words = title.normalize("NFC").toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
   const name = [...words.join("-")].slice(0, NAME_LENGTH).join("");
   return name.replace(/-$/, "") || "image";
 }

@@ -1,5 +1,5 @@
 /**
- * Layer norm whose scale and shift depend on the timestep.
+ * Layer norm whose scale and shift depend on the timestep, or on the class.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import type { ParameterScope } from "./parameters.ts";
 
 /**
  * norm(x) · (1 + scale) + shift with (scale, shift) = linear(silu(emb(t))), as in diffusers'
- * `AdaLayerNorm`. There are few timesteps, so that all scales and shifts are computed while loading,
- * and embedding and projection need not be kept.
+ * `AdaLayerNorm`; t may be the label of a class as well. There are few of them, so that all scales and
+ * shifts are computed while loading, and embedding and projection need not be kept.
  */
 export class AdaLayerNorm {
-  /** (timesteps, 2 · columns): scales and shifts. */
+  /** (embeddings, 2 · columns): scales and shifts. */
   readonly #table: Parameter<Tensor>;
 
-  /** @param numEmbeddings Number of timesteps. */
+  /** @param numEmbeddings Number of timesteps or classes. */
   constructor({ parameters, name }: ParameterScope, embeddingDim: number, numEmbeddings: number) {
     parameters.keepPrecise(`${name}.linear`);
     this.#table = parameters.computed(
@@ -37,7 +37,7 @@ export class AdaLayerNorm {
   /**
    * Normalises the rows of x (…, embeddingDim).
    *
-   * @param timestep The timestep of all rows, or one for each sequence (first dimension) of x.
+   * @param timestep The timestep or class of all rows, or one for each sequence (first dimension) of x.
    */
   forward(frame: Frame, x: Tensor, timestep: Tensor<"i32">): Tensor {
     return frame.adaLayerNorm(x, { table: this.#table.value, timestep, eps: LAYER_NORM_EPS });

@@ -5,7 +5,7 @@
  */
 
 import type { Frame, Tensor } from "../backends/backend.ts";
-import { Linear, type Residual } from "./layers.ts";
+import { Conv2d, Linear, type Residual } from "./layers.ts";
 import type { ParameterScope } from "./parameters.ts";
 
 /** Activation functions that diffusers 0.9.0 knows for transformer blocks. */
@@ -19,6 +19,12 @@ export const FEED_FORWARD_ACTIVATIONS: readonly FeedForwardActivation[] = [
  * spite of its name: it is x · sigmoid(1.702 x) of one projection.
  */
 export type FeedForwardActivation = "geglu" | "geglu-approximate";
+
+/** What the feed-forward part of a block can be made of. */
+export const FEED_FORWARD_TYPES: readonly FeedForwardType[] = ["linear", "conv"];
+
+/** `"linear"` layers see each pixel alone, `"conv"` are 3×3 convolutions over the square of pixels. */
+export type FeedForwardType = "linear" | "conv";
 
 /** Factor from the size of the argument to that in between. */
 const MULT = 4;
@@ -42,6 +48,27 @@ export class FeedForward {
     const hidden = this.#gated
       ? frame.geglu(this.#proj.forward(frame, x))
       : this.#proj.forward(frame, x, { activation: "quickGelu" });
+    return this.#out.forward(frame, hidden, { addTo });
+  }
+}
+
+/**
+ * Two 3×3 convolutions of the square of pixels with x · sigmoid(1.702 x) in between; `Conv_MLP` in
+ * Microsoft's code.
+ */
+export class ConvFeedForward {
+  readonly #proj: Conv2d;
+  readonly #out: Conv2d;
+
+  constructor(scope: ParameterScope, dim: number) {
+    this.#proj = new Conv2d(scope.at("net.0.proj"), dim, MULT * dim, 3);
+    this.#out = new Conv2d(scope.at("net.2"), MULT * dim, dim, 3);
+  }
+
+  /** x (batch, height, width, dim) → `addTo` (used up) plus the result for x. */
+  forward(frame: Frame, x: Tensor, { addTo }: Residual): Tensor {
+    using _scope = frame.scope();
+    const hidden = frame.activate(this.#proj.forward(frame, x), "quickGelu");
     return this.#out.forward(frame, hidden, { addTo });
   }
 }

@@ -31,8 +31,8 @@ export {
   Transformer2DModel,
   type TransformerContext,
 } from "./transformer_2d.ts";
-export type { Transformer2DConfig } from "./transformer_2d_config.ts";
-export type { FeedForwardActivation } from "./feed_forward.ts";
+export type { ConditionType, Transformer2DConfig } from "./transformer_2d_config.ts";
+export type { FeedForwardActivation, FeedForwardType } from "./feed_forward.ts";
 
 export {
   type LatentSize,
@@ -40,10 +40,11 @@ export {
   type RecordedCodes,
   type VQDecodeIndicesOptions,
   type VQDecodeOptions,
+  type VQEncodeIndicesOptions,
   VQModel,
   type VQRunOptions,
 } from "./vq_model.ts";
-export type { VQConfig, VQDownBlockType, VQUpBlockType } from "./vq_config.ts";
+export type { QuantizerType, VQConfig, VQDownBlockType, VQUpBlockType } from "./vq_config.ts";
 
 export {
   LearnedClassifierFreeSamplingEmbeddings,

@@ -21,18 +21,31 @@ import {
   type ModelFromPretrainedOptions,
 } from "./load_model.ts";
 import { Model, type ModelParts } from "./model.ts";
-import { parseTransformer2DConfig, type Transformer2DConfig } from "./transformer_2d_config.ts";
+import {
+  type ConditionType,
+  parseTransformer2DConfig,
+  type Transformer2DConfig,
+} from "./transformer_2d_config.ts";
 import { TransformerBlock } from "./transformer_block.ts";
 
 /** What cannot be done if an argument does not fit. */
 const TASK = "run Transformer2DModel";
 
+/** What a model of each kind does, for error messages. */
+const DRAWS_FROM: Readonly<Record<ConditionType, string>> = {
+  text: "the model draws from text",
+  class: "the model draws from classes",
+  none: "the model is unconditional",
+};
+
 /** Arguments of {@linkcode Transformer2DModel.forward}. */
 export interface Transformer2DInputs {
   /** Tokens (batch, pixels), 0 … numVectorEmbeds − 1, the last being the mask. */
   readonly sample: Tensor<"i32">;
-  /** (batch or a multiple of it, length, crossAttentionDim). */
-  readonly encoderHiddenStates: Tensor;
+  /** Embeddings of texts (batch or a multiple of it, length, crossAttentionDim), if it draws from text. */
+  readonly encoderHiddenStates?: Tensor | undefined;
+  /** Labels (batch or a multiple of it), 0 … numClassEmbeds − 1, if it draws from classes. */
+  readonly classLabels?: Tensor<"i32"> | undefined;
   /** Timestep of all images, 0 … numEmbedsAdaNorm − 1. */
   readonly timestep: number;
   /** Stops the run. */
@@ -41,10 +54,12 @@ export interface Transformer2DInputs {
 
 /** What all steps with the same context share. */
 export interface TransformerContext {
-  /** Number of sequences. */
-  readonly batch: number;
-  /** Keys and values for each block, (batch, length, 2 · innerDim). */
-  readonly keyValues: readonly Tensor[];
+  /** Number of sequences; undefined if it does not matter, as nothing is drawn from. */
+  readonly batch: number | undefined;
+  /** Keys and values for each block, (batch, length, 2 · innerDim), if it attends to texts. */
+  readonly keyValues: readonly (Tensor | undefined)[];
+  /** Labels (batch), if the model knows classes. */
+  readonly classLabels: Tensor<"i32"> | undefined;
   /** Embeddings of the places of the tokens, (pixels, innerDim). */
   readonly positions: Tensor;
 }
@@ -62,7 +77,8 @@ export interface RecordTransformer2DInputs {
 /**
  * The transformer of VQ-Diffusion (Gu et al., arXiv 2111.14822): diffusers' `Transformer2DModel` with
  * discrete latents. It predicts log p(x0) for every latent pixel from the tokens at a timestep
- * and the text embeddings.
+ * and the text embeddings; or, as the transformers of Microsoft's models of ImageNet and FFHQ, from the
+ * tokens and the label of a class, or the tokens alone.
  */
 export class Transformer2DModel extends Model<Transformer2DConfig> {
   /** @ignore */
@@ -78,12 +94,12 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   constructor(parts: ModelParts<Transformer2DConfig>) {
     super(parts);
     const { config, scope } = parts;
-    const { numVectorEmbeds, sampleSize, numLayers } = config;
+    const { numVectorEmbeds, sampleSize, positionGrid, numLayers } = config;
     const innerDim = config.numAttentionHeads * config.attentionHeadDim;
     this.#latentImageEmbedding = new ImagePositionalEmbeddings(scope.at("latent_image_embedding"), {
       numEmbed: numVectorEmbeds,
-      height: sampleSize,
-      width: sampleSize,
+      pixels: sampleSize ** 2,
+      grid: positionGrid,
       embedDim: innerDim,
     });
     this.#transformerBlocks = scope.at("transformer_blocks")
@@ -127,32 +143,41 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
   /**
    * Predicts log p(x0).
    *
-   * @returns (batch of the context, numVectorEmbeds − 1, pixels), to be disposed of by the caller.
+   * @returns (batch of what is drawn from, numVectorEmbeds − 1, pixels), to be disposed of by the caller.
    * @throws {TypeError} If an argument is of the wrong type.
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
    */
   forward(inputs: Transformer2DInputs): Tensor {
-    const { sample, encoderHiddenStates, timestep, signal } = inputs;
+    const { sample, encoderHiddenStates, classLabels, timestep, signal } = inputs;
     this.#checkTimestep(timestep);
     const record = (frame: Frame) => {
       const step = frame.empty([1], "i32");
       step.write(Int32Array.of(timestep));
-      const context = this.recordContext(frame, encoderHiddenStates);
+      const context = this.recordContext(frame, encoderHiddenStates, classLabels);
       const logProbs = this.record(frame, { sample, context, timestep: step });
       return frame.keep(frame.transpose(logProbs));
     };
     return evaluate(this.backend, record, { signal });
   }
 
-  /** Records what all steps with the same context share. */
-  recordContext(frame: Frame, encoderHiddenStates: Tensor): TransformerContext {
-    const shape = ["batch", "length", this.config.crossAttentionDim];
-    expectTensor(`Cannot ${TASK}: encoderHiddenStates`, encoderHiddenStates, "f32", shape);
+  /**
+   * Records what all steps with the same context share.
+   *
+   * @param encoderHiddenStates Embeddings (batch, length, crossAttentionDim), if the model draws from text.
+   * @param classLabels Labels (batch), if it draws from classes.
+   */
+  recordContext(
+    frame: Frame,
+    encoderHiddenStates?: Tensor,
+    classLabels?: Tensor<"i32">,
+  ): TransformerContext {
+    this.#checkCondition(encoderHiddenStates, classLabels);
     return {
-      batch: encoderHiddenStates.shape[0]!,
+      batch: (encoderHiddenStates ?? classLabels)?.shape[0],
       keyValues: this.#transformerBlocks.map((block) =>
-        block.keyValues(frame, encoderHiddenStates)
+        encoderHiddenStates && block.keyValues(frame, encoderHiddenStates)
       ),
+      classLabels,
       positions: this.#latentImageEmbedding.positions(frame),
     };
   }
@@ -162,15 +187,23 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
    * guidance: all unconditional ones, then all conditional ones), all that comes before the first
    * look at the context is computed once.
    *
-   * @returns log p(x0) (batch of the context, pixels, numVectorEmbeds − 1).
+   * @returns log p(x0) (batch of the context or, if it has none, of `sample`, pixels,
+   *   numVectorEmbeds − 1).
    */
   record(frame: Frame, { sample, context, timestep }: RecordTransformer2DInputs): Tensor {
     this.#checkSample(sample, context);
+    const { classLabels } = context;
+    const { sampleSize: side, feedForwardType } = this.config;
     let x = this.#latentImageEmbedding.forward(frame, sample, context.positions);
+    const [, pixels, columns] = x.shape as [number, number, number];
+    // Convolutions see the square; to all else a pixel is a row anyway.
+    if (feedForwardType === "conv") x = frame.reshape(x, [sample.shape[0]!, side, side, columns]);
     this.#transformerBlocks.forEach((block, i) => {
-      x = block.forward(frame, x, { timestep, keyValues: context.keyValues[i]! });
+      const keyValues = context.keyValues[i];
+      x = block.forward(frame, x, { timestep, keyValues, classLabels });
     });
-    return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, x)));
+    const rows = frame.reshape(x, [x.shape[0]!, pixels, columns]);
+    return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, rows)));
   }
 
   #checkTimestep(timestep: number): void {
@@ -184,8 +217,31 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     const shape = ["batch", this.config.sampleSize ** 2];
     expectTensor(`Cannot ${TASK}: sample`, sample, "i32", shape);
     const batch = sample.shape[0]!;
-    if (context.batch % batch === 0) return;
-    const subject = { task: TASK, name: "the batch of encoderHiddenStates" };
+    if (context.batch === undefined || context.batch % batch === 0) return;
+    const source = context.classLabels ? "classLabels" : "encoderHiddenStates";
+    const subject = { task: TASK, name: `the batch of ${source}` };
     refuseRange(subject, context.batch, `a multiple of the ${batch} of sample`);
+  }
+
+  #checkCondition(
+    encoderHiddenStates: Tensor | undefined,
+    classLabels: Tensor<"i32"> | undefined,
+  ): void {
+    const { conditionType, crossAttentionDim } = this.config;
+    const refuse = (name: string, value: unknown) => {
+      if (value === undefined) return;
+      throw new TypeError(
+        `Cannot ${TASK}: ${name} is given, expected none, as ${DRAWS_FROM[conditionType]}`,
+      );
+    };
+    if (conditionType !== "text") refuse("encoderHiddenStates", encoderHiddenStates);
+    if (conditionType !== "class") refuse("classLabels", classLabels);
+    if (conditionType === "text") {
+      const shape = ["batch", "length", crossAttentionDim];
+      expectTensor(`Cannot ${TASK}: encoderHiddenStates`, encoderHiddenStates, "f32", shape);
+    }
+    if (conditionType === "class") {
+      expectTensor(`Cannot ${TASK}: classLabels`, classLabels, "i32", ["batch"]);
+    }
   }
 }

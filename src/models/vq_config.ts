@@ -8,6 +8,7 @@ import {
   type Config,
   integerField,
   integerListField,
+  stringField,
   stringListField,
 } from "../checkpoints/config.ts";
 import { formatShape } from "../base/format.ts";
@@ -36,7 +37,13 @@ const DOWN_BLOCK_TYPES: readonly VQDownBlockType[] = [
 ];
 const UP_BLOCK_TYPES: readonly VQUpBlockType[] = ["UpDecoderBlock2D", "AttnUpDecoderBlock2D"];
 
-/** Config of a `VQModel`, by the names of diffusers. */
+/**
+ * How an image becomes codes: by the nearest of the codebook, or by drawing from a distribution over all
+ * of them (a Gumbel softmax). diffusers has the first kind only.
+ */
+export type QuantizerType = "nearest" | "gumbel";
+
+/** Config of a `VQModel`, by the names of diffusers where it has them. */
 export interface VQConfig {
   /** Channels of an image. */
   readonly inChannels: number;
@@ -48,12 +55,19 @@ export interface VQConfig {
   readonly upBlockTypes: readonly VQUpBlockType[];
   /** Channels of the blocks, from the image to the latents. */
   readonly blockOutChannels: readonly number[];
-  /** Residual blocks in each block of the encoder; the decoder has one more. */
+  /** Residual blocks in each block of the encoder, of which there may be none; the decoder has one more. */
   readonly layersPerBlock: number;
   /** Channels of the encoder's result. */
   readonly latentChannels: number;
-  /** Number of codes. */
+  /** Number of tokens: of codes, if each is one. */
   readonly numVqEmbeddings: number;
+  /** How an image becomes codes. */
+  readonly quantizerType: QuantizerType;
+  /**
+   * The token of each code that the encoder knows, if tokens are numbered anew; several codes may have
+   * one. Undefined if the code is the token.
+   */
+  readonly tokenOfCode: readonly number[] | undefined;
   /** Size of a code. */
   readonly vqEmbedDim: number;
   /** Number of groups of the group norms. */
@@ -72,6 +86,7 @@ export function parseVQConfig(config: Config): VQConfig {
   supportOnly(config, "_class_name", ["VQModel"]);
   supportTable(config, SUPPORTED);
   const latentChannels = integerField(config, "latent_channels", { min: 1, default: 3 });
+  const numVqEmbeddings = integerField(config, "num_vq_embeddings", { min: 1, default: 256 });
   const parsed: VQConfig = {
     inChannels: integerField(config, "in_channels", { min: 1, default: 3 }),
     outChannels: integerField(config, "out_channels", { min: 1, default: 3 }),
@@ -84,9 +99,14 @@ export function parseVQConfig(config: Config): VQConfig {
       default: ["UpDecoderBlock2D"],
     }),
     blockOutChannels: integerListField(config, "block_out_channels", { min: 1, default: [64] }),
-    layersPerBlock: integerField(config, "layers_per_block", { min: 1, default: 1 }),
+    layersPerBlock: integerField(config, "layers_per_block", { min: 0, default: 1 }),
     latentChannels,
-    numVqEmbeddings: integerField(config, "num_vq_embeddings", { min: 1, default: 256 }),
+    numVqEmbeddings,
+    quantizerType: stringField<QuantizerType>(config, "quantizer_type", {
+      default: "nearest",
+      oneOf: ["nearest", "gumbel"],
+    }),
+    tokenOfCode: tokensOf(config, numVqEmbeddings),
     vqEmbedDim: integerField(config, "vq_embed_dim", { min: 1, default: latentChannels }),
     normNumGroups: integerField(config, "norm_num_groups", { min: 1, default: 32 }),
     json: config.values,
@@ -95,14 +115,34 @@ export function parseVQConfig(config: Config): VQConfig {
   return parsed;
 }
 
+/** Most codes of a codebook whose tokens are numbered anew: a hundred times as many as any has. */
+const MOST_CODES = 2 ** 20;
+
+function tokensOf(config: Config, tokens: number): readonly number[] | undefined {
+  if ((config.values["token_of_code"] ?? null) === null) return undefined;
+  const range = { min: 0, max: tokens - 1, maxLength: MOST_CODES };
+  const tokenOfCode = integerListField(config, "token_of_code", range);
+  if (tokenOfCode.length >= tokens) return tokenOfCode;
+  throw new RangeError(
+    `Cannot use ${config.description}: token_of_code has ${tokenOfCode.length} elements, expected at ` +
+      `least ${tokens}, one for each of num_vq_embeddings`,
+  );
+}
+
 function checkBlocks(config: Config, parsed: VQConfig): void {
-  const { blockOutChannels, downBlockTypes, upBlockTypes, normNumGroups } = parsed;
+  const { blockOutChannels, downBlockTypes, upBlockTypes, normNumGroups, layersPerBlock } = parsed;
   const levels = blockOutChannels.length;
   if (levels === 0 || downBlockTypes.length !== levels || upBlockTypes.length !== levels) {
     throw new RangeError(
       `Cannot use ${config.description}: block_out_channels, down_block_types and up_block_types ` +
         `have ${levels}, ${downBlockTypes.length} and ${upBlockTypes.length} elements, expected ` +
         `equally many and at least one`,
+    );
+  }
+  if (layersPerBlock === 0 && new Set(blockOutChannels).size > 1) {
+    throw new RangeError(
+      `Cannot use ${config.description}: block_out_channels is ${formatShape(blockOutChannels)}, ` +
+        `expected equal numbers beside layers_per_block 0`,
     );
   }
   if (blockOutChannels.some((channels) => channels % normNumGroups !== 0)) {

@@ -7,11 +7,14 @@
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { evaluate } from "../backends/evaluate.ts";
-import { refuseRange } from "../base/check.ts";
+import { refuseRange, refuseType } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import type { ModelFolder } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS } from "../files/weight_names.ts";
+import { BatchGenerator } from "../random/batch_generator.ts";
+import { fillExponential } from "../random/multinomial.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 import { declaredAttentionName } from "./image_attention.ts";
 import { channelsFirst, channelsLast } from "./image_layout.ts";
 import { Linear } from "./layers.ts";
@@ -53,11 +56,17 @@ export interface LatentSize {
 /** Options of {@linkcode VQModel.decodeIndices}. */
 export interface VQDecodeIndicesOptions extends VQRunOptions, Partial<LatentSize> {}
 
+/** Options of {@linkcode VQModel.encodeIndices}. */
+export interface VQEncodeIndicesOptions extends VQRunOptions {
+  /** Where the noise of a Gumbel quantizer comes from. Default: none, so that the likeliest codes are taken. */
+  readonly generator?: RandomGenerator | undefined;
+}
+
 /** Result of {@linkcode VQModel.quantize}. Both are to be disposed of by the caller. */
 export interface Quantized {
-  /** The nearest codes (batch, vqEmbedDim, height, width). */
+  /** The codes (batch, vqEmbedDim, height, width). */
   readonly latents: Tensor;
-  /** Their indices (batch, height · width), row by row. */
+  /** Their tokens (batch, height · width), row by row. */
   readonly indices: Tensor<"i32">;
 }
 
@@ -71,7 +80,9 @@ export interface RecordedCodes {
 
 /**
  * VQ-VAE (van den Oord et al., arXiv 1711.00937): diffusers' `VQModel`. Images are (batch, channels,
- * height, width) with values in −1…1, of any height and width.
+ * height, width) with values in −1…1, of any height and width. The autoencoders of Taming Transformers
+ * (Esser et al., arXiv 2012.09841) that Microsoft's models use are such, too; one kind of them draws its
+ * codes by a Gumbel softmax.
  */
 export class VQModel extends Model<VQConfig> {
   /** @ignore */
@@ -90,13 +101,13 @@ export class VQModel extends Model<VQConfig> {
   constructor(parts: ModelParts<VQConfig>) {
     super(parts);
     const { config, scope } = parts;
-    const { latentChannels, vqEmbedDim, numVqEmbeddings } = config;
+    const { latentChannels, vqEmbedDim } = config;
     // 1×1 convolutions, which are linear layers of each pixel: small, and much depends on them.
     const conv = { pointwise: true, precise: true };
     const [quantConv, postQuantConv] = [scope.at("quant_conv"), scope.at("post_quant_conv")];
     this.#encoder = new VQEncoder(scope.at("encoder"), config);
     this.#quantConv = new Linear(quantConv, latentChannels, vqEmbedDim, conv);
-    this.#quantize = new VectorQuantizer(scope.at("quantize"), numVqEmbeddings, vqEmbedDim);
+    this.#quantize = new VectorQuantizer(scope.at("quantize"), config);
     this.#postQuantConv = new Linear(postQuantConv, vqEmbedDim, latentChannels, conv);
     this.#decoder = new VQDecoder(scope.at("decoder"), config);
   }
@@ -149,21 +160,62 @@ export class VQModel extends Model<VQConfig> {
    * @throws {RangeError} If `images` is of another shape.
    */
   encode(images: Tensor, { signal }: VQRunOptions = {}): Tensor {
-    const task = "run VQModel.encode()";
-    const shape = ["batch", this.config.inChannels, "height", "width"];
-    expectTensor(`Cannot ${task}: images`, images, "f32", shape);
-    const side = Math.min(images.shape[2]!, images.shape[3]!);
-    if (side < this.scaleFactor) {
-      const subject = { task, name: "the smaller side of images" };
-      refuseRange(subject, side, `at least ${this.scaleFactor} pixels`);
-    }
+    this.#expectImages("run VQModel.encode()", images);
     const record = (frame: Frame) =>
       frame.keep(channelsFirst(frame, this.recordEncode(frame, channelsLast(frame, images))));
     return evaluate(this.backend, record, { signal });
   }
 
   /**
-   * Takes the nearest code for each pixel of latents, the first of equals.
+   * Encodes images to tokens. A Gumbel quantizer draws them, as in the original.
+   *
+   * @param images As {@linkcode encode} takes them.
+   * @returns Tokens (batch, pixels), row by row, to be disposed of by the caller.
+   * @throws {TypeError} If an argument is of another type.
+   * @throws {RangeError} If `images` is of another shape.
+   */
+  encodeIndices(
+    images: Tensor,
+    { generator, signal }: VQEncodeIndicesOptions = {},
+  ): Tensor<"i32"> {
+    const task = "run VQModel.encodeIndices()";
+    this.#expectImages(task, images);
+    if (generator !== undefined && typeof generator?.fill !== "function") {
+      refuseType({ task, name: "generator" }, generator, "an object with a method fill");
+    }
+    const [batch, , height, width] = images.shape as [number, number, number, number];
+    const side = (pixels: number) => Math.floor(pixels / this.scaleFactor);
+    const sizes = { batch, pixels: side(height) * side(width) };
+    const noise = generator && this.drawNoise(sizes, generator);
+    const record = (frame: Frame) =>
+      frame.keep(this.recordEncodeIndices(frame, channelsLast(frame, images), noise));
+    return evaluate(this.backend, record, { signal });
+  }
+
+  /**
+   * Draws the noise that encoding takes, as PyTorch's `gumbel_softmax`: −log e for exponential numbers e in
+   * the order (batch, codes, pixels).
+   *
+   * @returns Undefined if the quantizer takes the nearest codes.
+   */
+  drawNoise(
+    { batch, pixels }: { readonly batch: number; readonly pixels: number },
+    generator: RandomGenerator,
+  ): Float32Array | undefined {
+    const { quantizerType, tokenOfCode, numVqEmbeddings } = this.config;
+    if (quantizerType !== "gumbel") return undefined;
+    const size = (tokenOfCode?.length ?? numVqEmbeddings) * pixels;
+    const noise = new Float32Array(batch * size);
+    for (let image = 0; image < batch; image++) {
+      const stream = generator instanceof BatchGenerator ? generator.stream(image) : generator;
+      fillExponential(stream, noise.subarray(image * size, (image + 1) * size));
+    }
+    return noise.map((value) => -Math.log(value));
+  }
+
+  /**
+   * Takes the nearest code for each pixel of latents, the first of equals; with a Gumbel quantizer the
+   * likeliest.
    *
    * @param latents (batch, vqEmbedDim, height, width).
    * @throws {TypeError} If `latents` is of another type.
@@ -231,13 +283,20 @@ export class VQModel extends Model<VQConfig> {
   }
 
   /**
-   * Records {@linkcode VQModel.encode} and {@linkcode VQModel.quantize} on a frame of the caller's.
+   * Records {@linkcode VQModel.encodeIndices} on a frame of the caller's.
    *
    * @param images (batch, height, width, inChannels).
-   * @returns Indices of codes (batch, pixels), row by row.
+   * @param noise Result of {@linkcode VQModel.drawNoise}. Default: none.
+   * @returns Tokens (batch, pixels), row by row.
    */
-  recordEncodeIndices(frame: Frame, images: Tensor): Tensor<"i32"> {
-    return this.#quantize.nearest(frame, this.recordEncode(frame, images));
+  recordEncodeIndices(frame: Frame, images: Tensor, noise?: Float32Array): Tensor<"i32"> {
+    const latents = this.recordEncode(frame, images);
+    if (noise === undefined) return this.#quantize.encode(frame, latents);
+    const [batch, height, width] = latents.shape as [number, number, number, number];
+    const pixels = height * width;
+    const added = frame.empty([batch, noise.length / (batch * pixels), pixels], "f32");
+    added.write(noise);
+    return this.#quantize.encode(frame, latents, added);
   }
 
   /**
@@ -253,7 +312,7 @@ export class VQModel extends Model<VQConfig> {
    * height, width, vqEmbedDim) → the nearest codes, in that shape, and their indices (batch, height · width).
    */
   recordQuantize(frame: Frame, latents: Tensor): RecordedCodes {
-    const indices = this.#quantize.nearest(frame, latents);
+    const indices = this.#quantize.encode(frame, latents);
     const codes = frame.reshape(this.#quantize.codes(frame, indices), latents.shape);
     return { codes, indices };
   }
@@ -265,6 +324,16 @@ export class VQModel extends Model<VQConfig> {
    */
   recordDecode(frame: Frame, codes: Tensor): Tensor {
     return this.#decoder.forward(frame, this.#postQuantConv.forward(frame, codes));
+  }
+
+  #expectImages(task: string, images: Tensor): void {
+    const shape = ["batch", this.config.inChannels, "height", "width"];
+    expectTensor(`Cannot ${task}: images`, images, "f32", shape);
+    const side = Math.min(images.shape[2]!, images.shape[3]!);
+    if (side < this.scaleFactor) {
+      const subject = { task, name: "the smaller side of images" };
+      refuseRange(subject, side, `at least ${this.scaleFactor} pixels`);
+    }
   }
 
   #expectLatents(task: string, latents: Tensor): void {

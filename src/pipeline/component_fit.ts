@@ -5,7 +5,7 @@
  */
 
 import { checkOptions, describeValue, refuseType } from "../base/check.ts";
-import { COMPONENT_NAMES, type PipelineParts } from "./components.ts";
+import { COMPONENT_NAMES, componentNamesOf, type PipelineParts } from "./components.ts";
 import { checkGenerationConfig } from "./generation_config.ts";
 
 const TASK = "make a pipeline";
@@ -40,6 +40,7 @@ export function checkParts(components: PipelineParts): void {
  */
 export function checkFit(components: PipelineParts): void {
   checkBackends(components);
+  checkKind(components);
   checkTransformer(components);
   checkText(components);
 }
@@ -116,6 +117,16 @@ function checkText(components: PipelineParts): void {
         describeValue(content),
     );
   }
+}
+
+/** Checks that nothing is there that the model would not look at. */
+function checkKind(components: PipelineParts): void {
+  const { config } = components.transformer;
+  const names = componentNamesOf(config);
+  const other = COMPONENT_NAMES.find((name) => !names.includes(name) && components[name]);
+  if (other === undefined) return;
+  const kind = config.conditionType === "class" ? "draws from classes" : "is unconditional";
+  refuse(`the transformer ${kind}, expected no ${other}`);
 }
 
 function expectEqual(first: string, value: number, second: string, other: number): void {

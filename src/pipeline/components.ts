@@ -9,13 +9,17 @@ import type { CLIPTextModel } from "../models/clip_text_model.ts";
 import type { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
 import type { Model } from "../models/model.ts";
 import type { Transformer2DModel } from "../models/transformer_2d.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { Scheduler } from "../schedulers/scheduler.ts";
 import type { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 
-/** All components of a pipeline, by the names of diffusers. */
+/**
+ * All components of a pipeline that draws from text, by the names of diffusers. A model that does not is
+ * loaded without those for text.
+ */
 export interface PipelineComponents {
   /** Decodes tokens to images. */
   readonly vqvae: VQModel;
@@ -32,6 +36,11 @@ export interface PipelineComponents {
   /** How the model wants to be drawn with. It lies here to go along where components are passed on. */
   readonly generationConfig?: GenerationConfig | undefined;
 }
+
+/** Components that were loaded together: those for text are missing if the model does not draw from it. */
+export type LoadedComponents =
+  & Omit<PipelineComponents, keyof TextComponents>
+  & TextComponents;
 
 /** Name of a component. */
 export type ComponentName = Exclude<keyof PipelineComponents, "generationConfig">;
@@ -74,20 +83,26 @@ export interface ComponentInfo {
   readonly library: string;
   /** Whether it has weights. */
   readonly hasWeights: boolean;
+  /** Whether only models that draw from text have it. */
+  readonly isForText: boolean;
 }
 
 /** The components in the order that they are saved in. */
 export const COMPONENTS = {
   vqvae: component("vqvae", "VQModel", "diffusers"),
-  textEncoder: component("text_encoder", "CLIPTextModel", "transformers"),
-  tokenizer: component("tokenizer", "CLIPTokenizer", "transformers", false),
+  textEncoder: component("text_encoder", "CLIPTextModel", "transformers", { isForText: true }),
+  tokenizer: component("tokenizer", "CLIPTokenizer", "transformers", {
+    hasWeights: false,
+    isForText: true,
+  }),
   transformer: component("transformer", "Transformer2DModel", "diffusers"),
-  scheduler: component("scheduler", "VQDiffusionScheduler", "diffusers", false),
+  scheduler: component("scheduler", "VQDiffusionScheduler", "diffusers", { hasWeights: false }),
   learnedClassifierFreeSamplingEmbeddings: component(
     "learned_classifier_free_sampling_embeddings",
     "LearnedClassifierFreeSamplingEmbeddings",
     // Not exported by the package itself, but by the module of its pipeline.
     "vq_diffusion",
+    { isForText: true },
   ),
 } satisfies Readonly<Record<ComponentName, ComponentInfo>>;
 
@@ -98,18 +113,26 @@ function component(
   folder: string,
   className: string,
   library: string,
-  hasWeights = true,
+  { hasWeights = true, isForText = false } = {},
 ): ComponentInfo {
-  return { folder, className, library, hasWeights };
+  return { folder, className, library, hasWeights, isForText };
+}
+
+/** Names of the components that a model has. */
+export function componentNamesOf(
+  { conditionType }: Pick<Transformer2DConfig, "conditionType">,
+): ComponentName[] {
+  return COMPONENT_NAMES.filter((name) => conditionType === "text" || !COMPONENTS[name].isForText);
 }
 
 /** The components that have weights. */
-export function modelsOf(components: PipelineComponents): Model[] {
+export function modelsOf(components: LoadedComponents): Model[] {
   return COMPONENT_NAMES.filter((name) => COMPONENTS[name].hasWeights)
-    .map((name) => components[name] as Model);
+    .map((name) => components[name] as Model | undefined)
+    .filter((model) => model !== undefined);
 }
 
 /** Frees the components' memory and closes their files. */
-export async function disposeComponents(components: PipelineComponents): Promise<void> {
+export async function disposeComponents(components: LoadedComponents): Promise<void> {
   await Promise.all(modelsOf(components).map((model) => model.dispose()));
 }

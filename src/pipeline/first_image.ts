@@ -7,7 +7,8 @@
 import type { Backend } from "../backends/backend.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Model } from "../models/model.ts";
-import { COMPONENT_NAMES, COMPONENTS, type PipelineComponents } from "./components.ts";
+import { anyInput } from "../conditioning/condition.ts";
+import { componentNamesOf, COMPONENTS, type LoadedComponents } from "./components.ts";
 import { generateTokens } from "./generation.ts";
 import { generationRequest } from "./generation_request.ts";
 import { initialTokens } from "./initial_tokens.ts";
@@ -22,17 +23,18 @@ import { makeOutput } from "./outputs.ts";
  * @throws {RangeError} If the memory of the backend does not suffice.
  */
 export async function makeFirstImage(
-  components: PipelineComponents,
+  components: LoadedComponents,
   backend: Backend,
   dtype: WeightDType | undefined,
 ): Promise<void> {
-  const copies: PipelineComponents = { ...components };
-  for (const name of COMPONENT_NAMES.filter((name) => COMPONENTS[name].hasWeights)) {
+  const copies: LoadedComponents = { ...components };
+  const { config } = components.transformer;
+  for (const name of componentNamesOf(config).filter((name) => COMPONENTS[name].hasWeights)) {
     const model = components[name] as Model;
     Object.assign(copies, { [name]: await model.dryCopy(backend, dtype) });
   }
-  const session = { use: <T>(task: (parts: PipelineComponents) => Promise<T>) => task(copies) };
-  const request = generationRequest(copies, "", { numInferenceSteps: 1, seed: 0 });
+  const session = { use: <T>(task: (parts: LoadedComponents) => Promise<T>) => task(copies) };
+  const request = generationRequest(copies, anyInput(config), { numInferenceSteps: 1, seed: 0 });
   const initial = await initialTokens(session, request);
   let { tokens } = initial;
   for await (const state of generateTokens(session, request, initial)) {

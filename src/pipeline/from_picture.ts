@@ -83,10 +83,17 @@ export async function pictureTokens(
 ): Promise<InitialTokens> {
   const { picture, batch, pixels, scheduler, plan, generator, signal } = request;
   const { images, timestep, inpainting } = picture;
-  const encoded = await session.use(({ vqvae }) => encodeImages(vqvae, images, signal));
+  const noise = await session.use(({ vqvae }) => {
+    const encoder = needComponent(vqvae, "vqvae", "an image");
+    return Promise.resolve(encoder.drawNoise({ batch, pixels }, generator));
+  });
   const copies = batch / images.length;
+  // Each image has tokens of its own where they are drawn.
+  const pictures = noise === undefined ? images : images.flatMap((one) => Array(copies).fill(one));
+  const encoded = await session.use(({ vqvae }) => encodeImages(vqvae, pictures, noise, signal));
+  const times = batch / pictures.length;
   const original = Int32Array.from({ length: batch * pixels }, (_, i) => {
-    return encoded[Math.floor(i / (copies * pixels)) * pixels + i % pixels]!;
+    return encoded[Math.floor(i / (times * pixels)) * pixels + i % pixels]!;
   });
   if (plan.steps.length === 0) return { tokens: original, held: undefined };
   const tokens = timestep === undefined
@@ -101,6 +108,7 @@ export async function pictureTokens(
 export async function encodeImages(
   vqvae: VQModel | undefined,
   images: readonly RasterImage[],
+  noise: Float32Array | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Int32Array> {
   const encoder = needComponent(vqvae, "vqvae", "an image");
@@ -113,7 +121,7 @@ export async function encodeImages(
   using indices = evaluate(encoder.backend, (frame) => {
     const pixels = frame.empty([images.length, height, width, 3], "f32");
     pixels.write(values);
-    return frame.keep(encoder.recordEncodeIndices(frame, pixels));
+    return frame.keep(encoder.recordEncodeIndices(frame, pixels, noise));
   }, { signal });
   return await indices.data();
 }

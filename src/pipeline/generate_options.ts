@@ -16,7 +16,10 @@ import {
   type Subject,
 } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
+import { checkClassLabels, isClassLabelInput } from "../conditioning/class_label.ts";
+import type { GenerateInput } from "../conditioning/condition.ts";
 import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
+import type { ConditionType } from "../models/transformer_2d_config.ts";
 import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { followingSeeds, randomSeed, type Seed } from "../random/seed.ts";
@@ -108,13 +111,19 @@ export interface GenerateLimits extends ParameterLimits {
   readonly pixels: number;
   /** Classes of a token, the mask included. */
   readonly numVecClasses: number;
-  /** Columns of the embeddings that the transformer attends to. */
+  /** What the transformer draws from. */
+  readonly conditionType: ConditionType;
+  /** Columns of the embeddings that it attends to, if it draws from text. */
   readonly crossAttentionDim: number;
+  /** Classes, if it draws from them. */
+  readonly numClassEmbeds: number;
 }
 
 /** A generation with all arguments checked and filled in. */
 export interface GenerateRequest extends Omit<GenerationValues, "seed" | "negativePrompt"> {
-  /** The prompts; none if there are `promptEmbeds`. */
+  /** Labels of classes in place of prompts; undefined if the model does not draw from classes. */
+  readonly classLabels: readonly number[] | undefined;
+  /** The prompts; none if there are `promptEmbeds`, or the model does not draw from text. */
   readonly prompts: readonly string[];
   /** Whether the prompts are empty because there are none. */
   readonly unprompted: boolean;
@@ -191,32 +200,39 @@ export function checkOutputOptions(options: GenerateOptions<OutputType, boolean>
  * @throws {RangeError} If one is out of range.
  */
 export function checkGenerateOptions(
-  prompt: string | readonly string[] | undefined,
+  prompt: GenerateInput,
   options: StreamOptions,
   limits: GenerateLimits,
 ): GenerateRequest {
   const { signal } = options;
+  const isText = limits.conditionType === "text";
+  if (!isText) refuseTextOptions(options, limits.conditionType);
+  const classLabels = isText ? undefined : checkClassLabels(prompt, limits);
   const embeds = (name: "promptEmbeds" | "negativePromptEmbeds") =>
     checkPromptEmbeds(name, options[name], limits.crossAttentionDim);
   const promptEmbeds = embeds("promptEmbeds");
   const negativePromptEmbeds = embeds("negativePromptEmbeds");
   const { image } = options;
   // Of a picture alone there are variations, with nothing that guidance could follow.
-  const unprompted = prompt === undefined && promptEmbeds === undefined && image !== undefined;
+  const unprompted = isText && prompt === undefined && promptEmbeds === undefined &&
+    image !== undefined;
   const empty = Array.isArray(image) ? image.map(() => "") : "";
-  const prompts = checkPrompt(unprompted ? empty : prompt, promptEmbeds);
+  const prompts = isText ? checkPrompt(unprompted ? empty : prompt, promptEmbeds) : [];
   const own = unprompted ? unpromptedLimits(limits) : limits;
   const { seed, negativePrompt, ...values } = checkParameters(options, own);
   checkSignal(subject("signal"), signal);
   checkFunction(subject("onProgress"), options.onProgress);
   checkBoolean(subject("progressBar"), options.progressBar);
-  const count = promptCount({ prompts, promptEmbeds });
+  const count = isText
+    ? promptCount({ prompts, promptEmbeds })
+    : classLabels?.length ?? [image].flat().length;
   const negativePrompts = checkNegativePrompt(negativePrompt, negativePromptEmbeds, count);
   checkPictureOptions(options, count);
   checkSize(count, values.numImagesPerPrompt, limits);
   const batch = count * values.numImagesPerPrompt;
   return {
     ...values,
+    classLabels,
     prompts,
     unprompted,
     promptEmbeds,
@@ -233,11 +249,28 @@ function subject(name: string): Subject {
   return { task: TASK, name };
 }
 
+/** Options that only a model takes that draws from text. */
+const TEXT_OPTIONS = ["promptEmbeds", "negativePrompt", "negativePromptEmbeds"] as const;
+
+function refuseTextOptions(options: StreamOptions, conditionType: ConditionType): void {
+  const given = TEXT_OPTIONS.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  const reason = conditionType === "class"
+    ? "as the model draws from classes"
+    : "as the model is unconditional";
+  throw new TypeError(`Cannot generate: ${given} is given, expected none, ${reason}`);
+}
+
 function checkPrompt(
-  prompt: string | readonly string[] | undefined,
+  prompt: GenerateInput,
   embeds: PromptEmbeds | undefined,
 ): readonly string[] {
   const expected = "a string or an array of strings";
+  if (isClassLabelInput(prompt)) {
+    throw new TypeError(
+      "Cannot generate: classLabel is given, expected a prompt, as the model draws from text",
+    );
+  }
   if (embeds !== undefined) {
     if (prompt === undefined) return [];
     throw new TypeError(

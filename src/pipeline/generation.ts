@@ -5,7 +5,7 @@
  */
 
 import type { RunOptions, Tensor } from "../backends/backend.ts";
-import { encodePrompt, type TextConditioning } from "../conditioning/text.ts";
+import { type Conditioning, encodeCondition, recordCondition } from "../conditioning/condition.ts";
 import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
@@ -37,7 +37,9 @@ export async function* generateTokens(
   request: GenerationRequest,
   initial: InitialTokens,
 ): AsyncGenerator<GenerationState, void, void> {
-  const conditioning = await session.use((components) => encodePrompt(components, request.text));
+  const conditioning = await session.use((components) => {
+    return encodeCondition(components, request.condition);
+  });
   using generation = new Generation(session, request, initial, conditioning);
   for (const [step, { timestep }] of request.plan.steps.entries()) {
     await generation.goTo(step + 1);
@@ -50,7 +52,7 @@ class Generation implements Disposable {
   readonly #session: ComponentUser;
   readonly #request: GenerationRequest;
   readonly #held: HeldTokens | undefined;
-  readonly #conditioning: TextConditioning;
+  readonly #conditioning: Conditioning;
   readonly #noise: NoiseSource;
   /** The last tokens that were read, after so many steps, and where the noise of the next step begins. */
   #known: { done: number; tokens: Int32Array; position: NoisePosition };
@@ -66,7 +68,7 @@ class Generation implements Disposable {
     session: ComponentUser,
     request: GenerationRequest,
     { tokens, held }: InitialTokens,
-    conditioning: TextConditioning,
+    conditioning: Conditioning,
   ) {
     const { scheduler, plan: { steps }, generator, batch, pixels } = request;
     this.#session = session;
@@ -173,8 +175,8 @@ class Generation implements Disposable {
 interface RunKind {
   /** Tokens that no step changes. */
   readonly held: HeldTokens | undefined;
-  /** Embeddings of the prompts, and with guidance in any step those of no prompt before them. */
-  readonly conditioning: TextConditioning;
+  /** What images are drawn from, and with guidance in any step what stands for none before it. */
+  readonly conditioning: Conditioning;
   /** Whether its steps are guided. */
   readonly guided: boolean;
 }
@@ -208,12 +210,9 @@ class DenoisingRun implements Disposable {
     using frames = new DisposableStack();
     // What all steps share is computed once, on a frame of its own.
     const shared = frames.use(transformer.backend.frame());
-    const { shape: [, length, columns], data } = conditioning;
-    const sequences = guided ? 2 * batch : batch;
-    const encoderHiddenStates = shared.empty([sequences, length, columns], "f32");
     // The conditional ones are the last.
-    encoderHiddenStates.write(data.subarray(data.length - sequences * length * columns));
-    const context = transformer.recordContext(shared, encoderHiddenStates);
+    const sequences = guided ? 2 * batch : batch;
+    const context = recordCondition(shared, transformer, { conditioning, sequences });
     this.#prepare = (options) => shared.run(options);
 
     const frame = frames.use(transformer.backend.frame());

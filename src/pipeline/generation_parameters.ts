@@ -7,6 +7,7 @@
  */
 
 import { checkInteger, checkNumber, type Range, refuseType, type Subject } from "../base/check.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { Seed } from "../random/seed.ts";
 import { checkSampler, stepsOfSampler } from "../schedulers/samplers.ts";
 import { checkInterval } from "./guidance_interval.ts";
@@ -25,7 +26,10 @@ export interface GenerationParameters {
    * steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight). Default: the model's.
    */
   readonly sampler?: string | undefined;
-  /** Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below. Default 5. */
+  /**
+   * Scale of classifier-free guidance; there is none at 1 and, as in diffusers, below.
+   * Default 5, but 1 for models that do not draw from text.
+   */
   readonly guidanceScale?: number | undefined;
   /**
    * Guidance at the steps only whose share of the noise, (t + 1) / T, is above the first number and at most
@@ -189,6 +193,10 @@ export interface LimitingPipeline {
   readonly components: {
     /** Its scheduler, of any kind. */
     readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+    /** Its transformer, which says what it draws from. Default: from text. */
+    readonly transformer?: {
+      readonly config: Pick<Transformer2DConfig, "conditionType" | "unconditionalClass">;
+    };
     /** The defaults of its model, if there are such. */
     readonly generationConfig?: ParameterLimits["defaults"];
   };
@@ -196,8 +204,17 @@ export interface LimitingPipeline {
 
 /** What the parameters of a pipeline's generations depend on. */
 export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
-  const { scheduler, generationConfig: defaults } = components;
-  return { numTrainTimesteps: scheduler.config.numTrainTimesteps, defaults };
+  const { scheduler, transformer, generationConfig: defaults } = components;
+  const { conditionType = "text", unconditionalClass } = transformer?.config ?? {};
+  const limits = { numTrainTimesteps: scheduler.config.numTrainTimesteps };
+  if (conditionType === "text") return { ...limits, defaults };
+  // Microsoft's code guides by a class only if it is told to.
+  const unguided = { ...defaults, guidanceScale: defaults?.guidanceScale ?? 1 };
+  if (unconditionalClass !== undefined) return { ...limits, defaults: unguided };
+  const why = conditionType === "none"
+    ? "as the model is unconditional"
+    : "as the model has no class that stands for none";
+  return { ...limits, defaults: unguided, ranges: { guidanceScale: { min: 1, max: 1, why } } };
 }
 
 /** What parameters depend on where there is no prompt: guidance would have nothing to follow. */

@@ -4,10 +4,19 @@
  * @module
  */
 
-import { checkTextRequest, type TextRequest } from "../conditioning/text.ts";
+import {
+  checkCondition,
+  type ConditionRequest,
+  type GenerateInput,
+} from "../conditioning/condition.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { namedScheduler } from "../schedulers/samplers.ts";
 import type { PipelineParts } from "./components.ts";
-import { checkGenerateOptions, type StreamOptions } from "./generate_options.ts";
+import {
+  checkGenerateOptions,
+  type GenerateRequest,
+  type StreamOptions,
+} from "./generate_options.ts";
 import { limitsOf } from "./generation_parameters.ts";
 import { type GuidanceInterval, isInside } from "./guidance_interval.ts";
 import type { InitialTokensRequest } from "./starting_point.ts";
@@ -15,7 +24,7 @@ import type { InitialTokensRequest } from "./starting_point.ts";
 /** What a generation starts from. */
 export interface GenerationRequest extends InitialTokensRequest {
   /** What the images show. */
-  readonly text: TextRequest;
+  readonly condition: ConditionRequest;
   /** Scale of the guidance; undefined for none. */
   readonly guidanceScale: number | undefined;
   /** Where there is guidance; undefined for all steps. */
@@ -29,20 +38,19 @@ export interface GenerationRequest extends InitialTokensRequest {
 /**
  * Checks all arguments of a call at once and fills in what they leave open.
  *
- * @param prompt Undefined if `options.promptEmbeds` takes its place.
+ * @param prompt Undefined if `options.promptEmbeds` takes its place, or the model is unconditional.
  * @throws {TypeError} If one is of the wrong type, or a component is missing that the text needs.
  * @throws {RangeError} If one is out of range.
  */
 export function generationRequest(
   components: PipelineParts,
-  prompt: string | readonly string[] | undefined,
+  prompt: GenerateInput,
   options: StreamOptions,
 ): GenerationRequest {
-  const { transformer } = components;
-  const { sampleSize, crossAttentionDim } = transformer.config;
-  const pixels = sampleSize ** 2;
+  const { config } = components.transformer;
+  const pixels = config.sampleSize ** 2;
   const { numVecClasses, numTrainTimesteps } = components.scheduler.config;
-  const limits = { ...limitsOf({ components }), numVecClasses, pixels, crossAttentionDim };
+  const limits = { ...limitsOf({ components }), ...config, numVecClasses, pixels };
   const request = checkGenerateOptions(prompt, options, limits);
   const { batch, numInferenceSteps, truncationRate, topK, generator, signal } = request;
   const { sampler, latents } = request;
@@ -57,11 +65,11 @@ export function generationRequest(
   const guided = scheduler.guides(request.guidanceScale) &&
     plan.steps.some(({ timestep }) => isInside(guidanceInterval, timestep, numTrainTimesteps));
   const guidanceScale = guided ? request.guidanceScale : undefined;
-  const text = { ...request, guided };
-  checkTextRequest(components, text);
+  const condition = conditionOf(request, config, guided);
+  checkCondition(components, condition);
   signal?.throwIfAborted();
   return {
-    text,
+    condition,
     latents,
     picture: undefined,
     batch,
@@ -75,6 +83,19 @@ export function generationRequest(
     generator,
     signal,
   };
+}
+
+function conditionOf(
+  request: GenerateRequest,
+  { conditionType: kind, unconditionalClass }: Transformer2DConfig,
+  guided: boolean,
+): ConditionRequest {
+  if (kind === "text") return { ...request, kind, guided };
+  const { classLabels: labels = [], numImagesPerPrompt } = request;
+  const unconditional = guided ? unconditionalClass : undefined;
+  return kind === "class"
+    ? { kind, labels: { labels, numImagesPerPrompt, unconditional } }
+    : { kind };
 }
 
 /**

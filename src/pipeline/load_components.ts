@@ -17,11 +17,18 @@ import { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embed
 import { Model } from "../models/model.ts";
 import type { Parameters } from "../models/parameters.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { VQModel } from "../models/vq_model.ts";
 import { VQDiffusionScheduler } from "../schedulers/vq_diffusion_scheduler.ts";
 import { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import { checkFit } from "./component_fit.ts";
-import { type ComponentName, COMPONENTS, modelsOf, type PipelineComponents } from "./components.ts";
+import {
+  COMPONENT_NAMES,
+  type ComponentName,
+  COMPONENTS,
+  type LoadedComponents,
+  modelsOf,
+} from "./components.ts";
 import { parseGenerationConfig, readGenerationConfig } from "./generation_config.ts";
 
 /** What keys, values, texts and the scratch memory of threads take at most. */
@@ -49,6 +56,7 @@ export interface LoadComponentsOptions {
 /**
  * Loads all components of a folder in diffusers' layout.
  *
+ * @returns Those of text are missing if the model does not draw from text.
  * @throws {TypeError} If the folder is not that of a VQ-Diffusion pipeline, or a part is missing or damaged.
  * @throws {RangeError} If components do not fit each other, or the memory of the device; that is checked
  *   before any is taken.
@@ -57,37 +65,42 @@ export async function loadComponents(
   folder: ModelFolder,
   backend: Backend,
   { dtype, variant, parameters = {}, onProgress, signal, load = true }: LoadComponentsOptions = {},
-): Promise<PipelineComponents> {
-  await checkModelIndex(folder);
+): Promise<LoadedComponents> {
+  const absent = await checkModelIndex(folder);
   signal?.throwIfAborted();
   const options = { backend, dtype, variant, onProgress, signal, load: false };
   const subfolder = (name: ComponentName) => folder.folder(COMPONENTS[name].folder);
   const from = (name: ComponentName) =>
     [subfolder(name), { ...options, parameters: parameters[name] }] as const;
+  const unlessAbsent = <T>(name: ComponentName, load: () => Promise<T>) =>
+    absent.includes(name) ? undefined : load();
+  const learned = "learnedClassifierFreeSamplingEmbeddings";
   const models = [
     VQModel.fromPretrained(...from("vqvae")),
-    CLIPTextModel.fromPretrained(...from("textEncoder")),
+    unlessAbsent("textEncoder", () => CLIPTextModel.fromPretrained(...from("textEncoder"))),
     Transformer2DModel.fromPretrained(...from("transformer")),
-    LearnedClassifierFreeSamplingEmbeddings.fromPretrained(
-      ...from("learnedClassifierFreeSamplingEmbeddings"),
+    unlessAbsent(
+      learned,
+      () => LearnedClassifierFreeSamplingEmbeddings.fromPretrained(...from(learned)),
     ),
   ] as const;
   try {
     const [config, tokenizer, scheduler, vqvae, textEncoder, transformer, embeddings] =
       await Promise.all([
         readGenerationConfig(folder),
-        CLIPTokenizer.fromPretrained(subfolder("tokenizer")),
+        unlessAbsent("tokenizer", () => CLIPTokenizer.fromPretrained(subfolder("tokenizer"))),
         VQDiffusionScheduler.fromPretrained(subfolder("scheduler")),
         ...models,
       ]);
     const { numTrainTimesteps } = scheduler.config;
+    checkAbsence(folder, absent, transformer.config);
     const components = {
       vqvae,
-      textEncoder,
-      tokenizer,
+      ...(textEncoder && { textEncoder }),
+      ...(tokenizer && { tokenizer }),
       transformer,
       scheduler,
-      learnedClassifierFreeSamplingEmbeddings: embeddings,
+      ...(embeddings && { learnedClassifierFreeSamplingEmbeddings: embeddings }),
       ...(config && { generationConfig: parseGenerationConfig(config, numTrainTimesteps) }),
     };
     checkFit(components);
@@ -97,15 +110,15 @@ export async function loadComponents(
     }
     return components;
   } catch (error) {
-    for (const model of await Promise.allSettled<AsyncDisposable>(models)) {
-      if (model.status === "fulfilled") await model.value[Symbol.asyncDispose]();
+    for (const model of await Promise.allSettled<AsyncDisposable | undefined>(models)) {
+      if (model.status === "fulfilled") await model.value?.[Symbol.asyncDispose]();
     }
     throw error;
   }
 }
 
 /** Loading components and making a first image, to see whether that fits in the memory of a device. */
-export function firstImageTrial(components: PipelineComponents): MemoryTrial {
+export function firstImageTrial(components: LoadedComponents): MemoryTrial {
   return {
     what: "its weights and a first image",
     mostBytes: mostWeightBytes(modelsOf(components)) + mostWorkspaceBytes(components),
@@ -117,7 +130,7 @@ export function firstImageTrial(components: PipelineComponents): MemoryTrial {
 }
 
 /** Bytes that an image takes at most while it is made: some arrays as large as the largest of all. */
-function mostWorkspaceBytes({ transformer, vqvae }: PipelineComponents): number {
+function mostWorkspaceBytes({ transformer, vqvae }: LoadedComponents): number {
   const { sampleSize, numAttentionHeads, attentionHeadDim, numVectorEmbeds } = transformer.config;
   const tokens = sampleSize ** 2;
   const pixels = tokens * vqvae.scaleFactor ** 2;
@@ -135,7 +148,12 @@ const SAME_FILES: Readonly<Record<string, string>> = {
   CLIPModel: "CLIPTextModel",
 };
 
-async function checkModelIndex(folder: ModelFolder): Promise<void> {
+/**
+ * Checks what components a folder says it has.
+ *
+ * @returns Names of those that it says it does not have, as diffusers says that: with nulls.
+ */
+async function checkModelIndex(folder: ModelFolder): Promise<ComponentName[]> {
   const { values, description } = await readConfig(folder, "model_index.json");
   const found = values["_class_name"];
   if (found !== "VQDiffusionPipeline") {
@@ -145,8 +163,14 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
       }, expected VQDiffusionPipeline`,
     );
   }
-  for (const { folder: name, className } of Object.values(COMPONENTS)) {
+  const absent: ComponentName[] = [];
+  for (const component of COMPONENT_NAMES) {
+    const { folder: name, className, isForText } = COMPONENTS[component];
     const entry = values[name];
+    if (isForText && Array.isArray(entry) && entry.length > 0 && entry.every((e) => e === null)) {
+      absent.push(component);
+      continue;
+    }
     const found = Array.isArray(entry) ? entry[1] : undefined;
     if (typeof found === "string" && (SAME_FILES[found] ?? found) === className) continue;
     if (entry === undefined) throw new TypeError(missing(folder.description, name));
@@ -154,6 +178,22 @@ async function checkModelIndex(folder: ModelFolder): Promise<void> {
       `Cannot load ${description}: ${name} is ${describeValue(entry)}, expected a ${className}`,
     );
   }
+  return absent;
+}
+
+/** Checks that a model that draws from text has all that this takes. */
+function checkAbsence(
+  { description }: ModelFolder,
+  absent: readonly ComponentName[],
+  { conditionType }: Transformer2DConfig,
+): void {
+  const [missing] = absent;
+  if (conditionType !== "text" || missing === undefined) return;
+  const { folder, className } = COMPONENTS[missing];
+  throw new TypeError(
+    `Cannot load ${description}: ${folder} is null in model_index.json, expected a ${className}, as ` +
+      "the transformer draws from text",
+  );
 }
 
 function missing(description: string, component: string): string {

@@ -23,6 +23,7 @@ import {
   rangeOf,
 } from "./generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
+import { type PictureSubject, titleOf } from "./picture_subject.ts";
 
 /** The most that pixels are enlarged. */
 export const MAX_SCALE = 64;
@@ -48,9 +49,7 @@ export interface StartNames {
 }
 
 /** What a picture was drawn with. */
-export interface PictureSettings extends StartNames {
-  /** What it shows; undefined for a variation of another one. */
-  readonly prompt: string | undefined;
+export interface PictureSettings extends PictureSubject, StartNames {
   /** Seed of the picture alone. */
   readonly seed: bigint;
   /** The other parameters. */
@@ -105,9 +104,10 @@ export async function readSettings(
   const optional = (key: string) =>
     config.values[key] === undefined ? undefined : stringField(config, key);
   return {
-    prompt: config.values["image"] === undefined
-      ? stringField(config, "prompt")
-      : optional("prompt"),
+    prompt: optional("prompt"),
+    classLabel: config.values["classLabel"] === undefined
+      ? undefined
+      : integerField(config, "classLabel", { min: 0 }),
     seed: seedField(config),
     values: valuesOf(config),
     image: optional("image"),
@@ -122,10 +122,12 @@ export async function readSettings(
 }
 
 /** The settings as JSON. A seed can be too big for a number of it. */
-function ownText({ prompt, seed, values, model, scale, ...weights }: PictureSettings): string {
+function ownText(settings: PictureSettings): string {
+  const { prompt, classLabel, seed, values, model, scale, ...weights } = settings;
   return JSON.stringify({
     version: VERSION,
     prompt,
+    classLabel,
     seed: `${seed}`,
     ...values,
     model: model && withoutSecrets(model),
@@ -173,12 +175,10 @@ function valueOf(config: Config, name: ParameterName): unknown {
  * VQ-Diffusion, CFG scale: 1, Seed: 42, …`.
  */
 export function commonText(
-  { prompt = "", seed, values, model }: Pick<
-    PictureSettings,
-    "prompt" | "seed" | "values" | "model"
-  >,
+  settings: Pick<PictureSettings, "prompt" | "classLabel" | "seed" | "values" | "model">,
   size: Size,
 ): string {
+  const { seed, values, model } = settings;
   const { numInferenceSteps, sampler, guidanceScale, negativePrompt, strength, ...others } = values;
   const fields: [label: string, value: unknown][] = [
     ["Steps", numInferenceSteps],
@@ -199,7 +199,7 @@ export function commonText(
   const line = fields.filter(([, value]) => value !== undefined)
     .map(([label, value]) => `${label}: ${quoted(String(value))}`);
   const negative = negativePrompt === undefined ? [] : [`Negative prompt: ${negativePrompt}`];
-  return [prompt, ...negative, line.join(", ")].join("\n");
+  return [titleOf(settings) ?? "", ...negative, line.join(", ")].join("\n");
 }
 
 function labelOf(name: ParameterName): string {

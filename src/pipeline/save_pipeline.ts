@@ -8,7 +8,13 @@ import { checkOptions } from "../base/check.ts";
 import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
 import { type FolderTransaction, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
-import { COMPONENT_NAMES, COMPONENTS, type PipelineParts } from "./components.ts";
+import {
+  COMPONENT_NAMES,
+  type ComponentName,
+  componentNamesOf,
+  COMPONENTS,
+  type PipelineParts,
+} from "./components.ts";
 import { GENERATION_CONFIG_FILE, generationConfigText } from "./generation_config.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */
@@ -16,7 +22,7 @@ export type SavePretrainedOptions = SaveModelOptions;
 
 /** What is saved. */
 export interface SavedPipeline {
-  /** The components, all of which have to be there. */
+  /** The components, all of which have to be there that such a model has. */
   readonly components: PipelineParts;
   /** The names that the model knows, if it has a list of them. */
   readonly names: KnownNames | undefined;
@@ -31,25 +37,27 @@ const OPTIONS: Readonly<Record<keyof SavePretrainedOptions, true>> = { dtype: tr
  * @throws {TypeError} If a component is missing.
  */
 export async function savePipeline(
-  { components, names }: SavedPipeline,
+  { components, names: known }: SavedPipeline,
   path: string,
   options: SavePretrainedOptions,
 ): Promise<void> {
   checkOptions("save the pipeline", options, Object.keys(OPTIONS));
-  const missing = COMPONENT_NAMES.find((name) => components[name] === undefined);
+  const { config: transformer } = components.transformer;
+  const names = componentNamesOf(transformer);
+  const missing = names.find((name) => components[name] === undefined);
   if (missing !== undefined) {
     throw new TypeError(
       `Cannot save ${path}: the pipeline has no ${missing}, expected all components`,
     );
   }
   await using folder = await writeFolder(path);
-  for (const name of COMPONENT_NAMES) {
+  for (const name of names) {
     await components[name]!.savePretrained(folder.folder(COMPONENTS[name].folder), options);
   }
   const { generationConfig: config } = components;
   await replaceText(folder, GENERATION_CONFIG_FILE, config && generationConfigText(config));
-  await replaceText(folder, NAMES_FILE, names && `${JSON.stringify(names.json)}\n`);
-  await folder.writeText("model_index.json", `${JSON.stringify(modelIndex(), null, 2)}\n`);
+  await replaceText(folder, NAMES_FILE, known && `${JSON.stringify(known.json)}\n`);
+  await folder.writeText("model_index.json", `${JSON.stringify(modelIndex(names), null, 2)}\n`);
   options.signal?.throwIfAborted();
   await folder.commit();
 }
@@ -64,10 +72,15 @@ async function replaceText(
   else await folder.writeText(path, text);
 }
 
-/** What `model_index.json` says of a pipeline. */
-export function modelIndex(): Record<string, unknown> {
-  const entries = Object.values(COMPONENTS).map(({ folder, library, className }) => {
-    return [folder, [library, className]];
+/**
+ * What `model_index.json` says of a pipeline. A component that it does not have is null, as diffusers writes it.
+ */
+export function modelIndex(
+  names: readonly ComponentName[] = COMPONENT_NAMES,
+): Record<string, unknown> {
+  const entries = COMPONENT_NAMES.map((name) => {
+    const { folder, library, className } = COMPONENTS[name];
+    return [folder, names.includes(name) ? [library, className] : [null, null]];
   });
   return {
     _class_name: "VQDiffusionPipeline",

@@ -13,7 +13,7 @@ import { embeddedModelUrl, openEmbeddedModel } from "./embedded_model.ts";
 import {
   type ComponentUser,
   disposeComponents,
-  type PipelineComponents,
+  type LoadedComponents,
   type PipelineParts,
 } from "./components.ts";
 import {
@@ -76,7 +76,7 @@ export class Session<C extends PipelineParts = PipelineParts> implements Compone
   static async load(
     given: string | URL | ModelFolder | undefined,
     options: PipelineFromPretrainedOptions = {},
-  ): Promise<Session<PipelineComponents>> {
+  ): Promise<Session<LoadedComponents>> {
     const source = given === undefined ? embeddedModelUrl() : given;
     checkLoadOptions(source, options);
     if (given === undefined) options = { ...options, dtype: options.dtype ?? EMBEDDED_DTYPE };

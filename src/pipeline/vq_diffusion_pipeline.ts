@@ -6,6 +6,7 @@
 
 import type { Backend, DeviceInfo, Tensor } from "../backends/backend.ts";
 import type { KnownNames } from "../conditioning/known_names.ts";
+import type { GenerateInput } from "../conditioning/condition.ts";
 import { checkTextRequest, encodePrompt, type PromptEmbeds } from "../conditioning/text.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
@@ -104,6 +105,8 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * @param source A folder, a `file:` or `http(s):` URL, a hub id `owner/name`, or an open folder; or an
    *   original checkpoint of Microsoft's (`.pth`), whose other parts `options.original` names. Default:
    *   the embedded model, which draws emoji.
+   * @returns A pipeline with all components; of a model that draws from classes, or is unconditional,
+   *   `tokenizer`, `textEncoder` and `learnedClassifierFreeSamplingEmbeddings` are undefined.
    * @throws {MissingFileError} If a file is not there.
    * @throws {TypeError} If a file is damaged or not that of a VQ-Diffusion pipeline.
    * @throws {RangeError} If an option is out of range, or components do not fit each other.
@@ -113,8 +116,9 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
     options: PipelineFromPretrainedOptions = {},
   ): Promise<VQDiffusionPipeline> {
     const session = await Session.load(source, options);
-    const pipeline = new VQDiffusionPipeline(session.components);
-    pipeline.#session = session;
+    // Which kind of model it is, is known here only: the type is that of one that draws from text.
+    const pipeline = new VQDiffusionPipeline(session.components as PipelineComponents);
+    pipeline.#session = session as Session<PipelineComponents>;
     return pipeline;
   }
 
@@ -186,13 +190,14 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
 
   /** Generates images for one or many prompts. */
   generate<O extends OutputType = "image">(
-    prompt: string | readonly string[] | undefined,
+    prompt: GenerateInput,
     options: GenerateOptions<O, false> & { readonly returnDict: false },
   ): Promise<[OutputImage[O][]]>;
   /**
-   * Generates images for one or many prompts.
+   * Generates images for one or many prompts, or classes.
    *
-   * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place.
+   * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place. A model that draws
+   *   from classes takes `{ classLabel: 207 }`, or a list of labels there; an unconditional one nothing.
    * @returns The images of the first prompt, then those of the next.
    * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
@@ -200,11 +205,11 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * @throws {DeviceLostError} If the GPU is lost and the pipeline was made of components.
    */
   generate<O extends OutputType = "image">(
-    prompt: string | readonly string[] | undefined,
+    prompt?: GenerateInput,
     options?: GenerateOptions<O, boolean>,
   ): Promise<ImagePipelineOutput<O>>;
   async generate(
-    prompt: string | readonly string[] | undefined,
+    prompt?: GenerateInput,
     options: GenerateOptions<OutputType, boolean> = {},
   ): Promise<ImagePipelineOutput<OutputType> | [OutputImage[OutputType][]]> {
     checkOutputOptions(options);
@@ -234,7 +239,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * Its memory is given back at its end, at `return`, which leaving a `for await` calls, or else some time
    * after nothing refers to it any more.
    *
-   * @param prompt Undefined if `options.promptEmbeds` or `options.image` takes its place.
+   * @param prompt As {@linkcode generate} takes it.
    * @throws {TypeError} If an argument is of the wrong type, or a component is missing that the call needs.
    * @throws {RangeError} If an argument is out of range.
    *
@@ -251,7 +256,7 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * ```
    */
   stream(
-    prompt: string | readonly string[] | undefined,
+    prompt?: GenerateInput,
     options: StreamOptions = {},
   ): AsyncGenerator<StreamEvent, void, void> {
     checkStreamOptions(options);

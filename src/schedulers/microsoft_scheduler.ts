@@ -7,30 +7,27 @@
 import type { Frame } from "../backends/backend.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
+import { guidesAtScale } from "./microsoft_sampling.ts";
 import type { SamplingPlan, SamplingStep } from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
-import type {
-  VQDiffusionSchedulerConfig,
-  VQDiffusionSchedulerOptions,
+import {
+  schedulerConfig,
+  type VQDiffusionSchedulerConfig,
+  type VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";
 import { VQDiffusionScheduler } from "./vq_diffusion_scheduler.ts";
 
-/** Guidance at a scale that is nearer to 1 has no effect worth a second prediction. */
-const LEAST_GUIDANCE = 0.001;
-
 /** A sampler of Microsoft's code, on the noise schedules of an ordinary scheduler. */
 export abstract class MicrosoftScheduler implements Scheduler {
-  /** The ordinary scheduler. */
+  /** The checked config of the ordinary scheduler; its `timestepSpacing` and `samplingReference` have no effect. */
+  readonly config: VQDiffusionSchedulerConfig;
+  /** The ordinary scheduler, which takes what has been predicted as it is. */
   protected readonly ordinary: VQDiffusionScheduler;
 
   /** Makes the ordinary scheduler. */
   constructor(options: VQDiffusionSchedulerOptions | VQDiffusionSchedulerConfig) {
-    this.ordinary = new VQDiffusionScheduler(options);
-  }
-
-  /** The checked config of the ordinary scheduler; its `timestepSpacing` has no effect. */
-  get config(): VQDiffusionSchedulerConfig {
-    return this.ordinary.config;
+    this.config = schedulerConfig(options);
+    this.ordinary = new VQDiffusionScheduler({ ...options, samplingReference: "diffusers" });
   }
 
   /** The class of masked tokens: the last one. */
@@ -64,7 +61,7 @@ export abstract class MicrosoftScheduler implements Scheduler {
 
   /** Whether there is guidance at this scale: unlike in diffusers also below 1. */
   guides(guidanceScale: number): boolean {
-    return Math.abs(guidanceScale - 1) >= LEAST_GUIDANCE;
+    return guidesAtScale(guidanceScale);
   }
 
   /**
@@ -74,6 +71,6 @@ export abstract class MicrosoftScheduler implements Scheduler {
    * @param target Path of a folder, which is made if need be; or a folder that is being written.
    */
   async savePretrained(target: string | FolderWriter): Promise<void> {
-    await this.ordinary.savePretrained(target);
+    await new VQDiffusionScheduler(this.config).savePretrained(target);
   }
 }

@@ -24,6 +24,7 @@ export {
   VQDiffusionPurityScheduler,
 } from "./vq_diffusion_purity_scheduler.ts";
 export type {
+  SamplingReference,
   TimestepSpacing,
   VQDiffusionSchedulerConfig,
   VQDiffusionSchedulerOptions,

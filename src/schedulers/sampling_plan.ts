@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Frame, PosteriorOptions } from "../backends/backend.ts";
 import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
 
 /** The steps of a run, and the schedule that they read. */
@@ -56,4 +57,11 @@ export function checkSteps(n: number, numTrainTimesteps: number): void {
 /** The shape of a plan's table. */
 export function tableShape({ table }: SamplingPlan): [rows: number, columns: number] {
   return [table.length / SCHEDULE_COLUMNS.length, SCHEDULE_COLUMNS.length];
+}
+
+/** A plan's table in the memory of a frame, and which row of it the next run reads. */
+export function recordSchedule(frame: Frame, plan: SamplingPlan): PosteriorOptions {
+  const schedule = frame.empty(tableShape(plan), "f32");
+  schedule.write(plan.table);
+  return { schedule, row: frame.empty([1], "i32") };
 }

@@ -13,6 +13,13 @@ import type { NoiseScheduleOptions } from "./noise_schedules.ts";
  */
 export type TimestepSpacing = "leading" | "strided";
 
+/**
+ * Whose code a step repeats where the two differ: that of diffusers, or of Microsoft's ordinary sampler,
+ * which guides at all scales but 1, clamps log p at −70 before the guidance too, and draws noise for the
+ * mask in the last step as well.
+ */
+export type SamplingReference = "diffusers" | "microsoft";
+
 /** Options of a `VQDiffusionScheduler`, by the names of diffusers. */
 export interface VQDiffusionSchedulerOptions {
   /** Number of classes, the mask included. */
@@ -29,12 +36,16 @@ export interface VQDiffusionSchedulerOptions {
   readonly gammaCumEnd?: number | undefined;
   /** How fewer steps go through the timesteps. Default `"leading"`. */
   readonly timestepSpacing?: TimestepSpacing | undefined;
+  /** Whose code a step repeats. Default `"diffusers"`. */
+  readonly samplingReference?: SamplingReference | undefined;
 }
 
 /** Config of a `VQDiffusionScheduler`: its options, with defaults filled in. */
 export interface VQDiffusionSchedulerConfig extends NoiseScheduleOptions {
   /** How fewer steps go through the timesteps. */
   readonly timestepSpacing: TimestepSpacing;
+  /** Whose code a step repeats. */
+  readonly samplingReference: SamplingReference;
   /** The config as it was read or, without one, as diffusers would write it. */
   readonly json: Readonly<Record<string, unknown>>;
 }
@@ -48,6 +59,7 @@ const KEYS = {
   gammaCumStart: "gamma_cum_start",
   gammaCumEnd: "gamma_cum_end",
   timestepSpacing: "timestep_spacing",
+  samplingReference: "sampling_reference",
 } as const;
 
 /** Defaults of the options; diffusers' where it has the option. */
@@ -58,7 +70,11 @@ const DEFAULTS = {
   gammaCumStart: 0.000009,
   gammaCumEnd: 0.99999,
   timestepSpacing: "leading",
+  samplingReference: "diffusers",
 } as const;
+
+/** Options that diffusers does not have. */
+const EXTRA: readonly string[] = ["timestepSpacing", "samplingReference"];
 
 type OptionName = keyof typeof KEYS;
 type Values = Omit<VQDiffusionSchedulerConfig, "json">;
@@ -116,7 +132,7 @@ function jsonOf(checked: Values, given?: Readonly<Record<string, unknown>>) {
   };
   for (const [option, key] of Object.entries(KEYS) as [OptionName, string][]) {
     const defaults: Readonly<Partial<Record<OptionName, unknown>>> = DEFAULTS;
-    const isExtra = given !== undefined || option === "timestepSpacing";
+    const isExtra = given !== undefined || EXTRA.includes(option);
     if (isExtra && !(key in json) && checked[option] === defaults[option]) continue;
     json[key] = checked[option];
   }
@@ -125,8 +141,9 @@ function jsonOf(checked: Values, given?: Readonly<Record<string, unknown>>) {
 
 /** @param keyOf Name that an option has in the config. */
 function parse(config: Config, keyOf: (option: OptionName) => string): Values {
-  const probability = (option: Exclude<keyof typeof DEFAULTS, "timestepSpacing">) =>
-    numberField(config, keyOf(option), { min: 0, max: 1, default: DEFAULTS[option] });
+  const probability = (
+    option: Exclude<keyof typeof DEFAULTS, "timestepSpacing" | "samplingReference">,
+  ) => numberField(config, keyOf(option), { min: 0, max: 1, default: DEFAULTS[option] });
   return {
     numVecClasses: integerField(config, keyOf("numVecClasses"), { min: 2 }),
     numTrainTimesteps: integerField(config, keyOf("numTrainTimesteps"), {
@@ -142,6 +159,10 @@ function parse(config: Config, keyOf: (option: OptionName) => string): Values {
     timestepSpacing: stringField<TimestepSpacing>(config, keyOf("timestepSpacing"), {
       oneOf: ["leading", "strided"],
       default: DEFAULTS.timestepSpacing,
+    }),
+    samplingReference: stringField<SamplingReference>(config, keyOf("samplingReference"), {
+      oneOf: ["diffusers", "microsoft"],
+      default: DEFAULTS.samplingReference,
     }),
   };
 }

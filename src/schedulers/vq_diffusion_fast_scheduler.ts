@@ -8,6 +8,7 @@ import type { Frame } from "../backends/backend.ts";
 import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
 import { checkNumber, checkOptions, refuseType } from "../base/check.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
+import { recordPrediction } from "./microsoft_sampling.ts";
 import { MicrosoftScheduler } from "./microsoft_scheduler.ts";
 import { scheduleRows } from "./noise_schedules.ts";
 import { checkSteps, type SamplingPlan, type SamplingStep } from "./sampling_plan.ts";
@@ -126,9 +127,7 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
    */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
-    const predicted = frame.predictStart(logProbs, { guidanceScale, truncationRate, topK });
-    return this.ordinary.recordStep(frame, { plan, logProbs: predicted, tokens });
+    return this.ordinary.recordStep(frame, recordPrediction(frame, inputs));
   }
 
   /**

@@ -9,15 +9,16 @@ import { checkInteger, checkNumber, checkOptions, refuseRange, refuseType } from
 import { chooseByWeight, fillExponential } from "../random/multinomial.ts";
 import { BatchGenerator } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
+import { recordPrediction } from "./microsoft_sampling.ts";
 import { MicrosoftScheduler } from "./microsoft_scheduler.ts";
 import { scheduleRows } from "./noise_schedules.ts";
 import { mostPerCall, revealCounts } from "./reveal_counts.ts";
 import {
   checkSteps,
+  recordSchedule,
   type SamplingPlan,
   type SamplingStep,
   spreadTimesteps,
-  tableShape,
 } from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, StepInputs } from "./scheduler.ts";
 import {
@@ -227,19 +228,17 @@ export class VQDiffusionPurityScheduler extends MicrosoftScheduler {
 
   /** Records what the device does: a class drawn for every token, and the greatest log p of each. */
   #recordDrawing(frame: Frame, inputs: StepInputs): Drawing {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
+    const { plan, tokens } = inputs;
     const [batch, pixels] = tokens.shape as [number, number];
     const noise = frame.empty([batch, this.maskClass + 1, pixels], "f32");
     const weight = frame.empty([1], "f32");
-    const predicted = frame.predictStart(logProbs, { guidanceScale, truncationRate, topK });
+    const { logProbs: predicted } = recordPrediction(frame, inputs);
     const best = this.priorRule === 2 ? frame.rowMax(predicted) : undefined;
     const isSharpened = best !== undefined && this.priorWeight > 0;
     const drawnFrom = isSharpened ? frame.sharpen(predicted, best, weight) : predicted;
     // At row 0 classes are drawn from the prediction itself. The noise of the mask, whose log p is −70,
     // is never great enough to count.
-    const schedule = frame.empty(tableShape(plan), "f32");
-    schedule.write(plan.table);
-    const row = frame.empty([1], "i32");
+    const { schedule, row } = recordSchedule(frame, plan);
     row.write(Int32Array.of(0));
     const classes = frame.empty([batch, pixels], "i32");
     frame.sampleStep(drawnFrom, { latents: classes, noise, schedule, row });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Frame, PosteriorOptions, Tensor } from "../backends/backend.ts";
+import type { Frame, Tensor } from "../backends/backend.ts";
 import { expectTensor } from "../backends/expect_tensor.ts";
 import { evaluate } from "../backends/evaluate.ts";
 import { checkInteger, refuseRange } from "../base/check.ts";
@@ -16,6 +16,7 @@ import type { RandomGenerator } from "../random/random_generator.ts";
 import { randomSeed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { addNoise } from "./add_noise.ts";
+import { guidesAtScale, recordPrediction, withoutRow0 } from "./microsoft_sampling.ts";
 import {
   type NoiseSchedules,
   noiseSchedules,
@@ -24,10 +25,10 @@ import {
 } from "./noise_schedules.ts";
 import {
   checkSteps,
+  recordSchedule,
   type SamplingPlan,
   type SamplingStep,
   spreadTimesteps,
-  tableShape,
 } from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
 import {
@@ -222,12 +223,13 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       ? spreadTimesteps(n, numTrainTimesteps)
       : Array.from({ length: n }, (_, t) => t);
     const table = isStrided ? stridedRows(this.config, this, timesteps) : scheduleRows(this);
-    return { table, steps: timesteps.map((timestep, row) => ({ timestep, row })).reverse() };
+    const steps = timesteps.map((timestep, row) => ({ timestep, row })).reverse();
+    return this.#isMicrosofts ? withoutRow0({ table, steps }) : { table, steps };
   }
 
-  /** Whether there is guidance at this scale: as in diffusers above 1. */
+  /** Whether there is guidance at this scale: as in diffusers above 1, as in Microsoft's code at all but 1. */
   guides(guidanceScale: number): boolean {
-    return guidanceScale > 1;
+    return this.#isMicrosofts ? guidesAtScale(guidanceScale) : guidanceScale > 1;
   }
 
   /**
@@ -237,7 +239,9 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
    * @throws {RangeError} If an argument is of the wrong shape or out of range.
    */
   recordStep(frame: Frame, inputs: StepInputs): RecordedStep {
-    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = inputs;
+    const { plan, logProbs, tokens, guidanceScale, truncationRate, topK } = this.#isMicrosofts
+      ? recordPrediction(frame, inputs)
+      : inputs;
     const [batch, pixels] = tokens.shape as [number, number];
     const noise = frame.empty([batch, this.config.numVecClasses, pixels], "f32");
     const { schedule, row } = recordSchedule(frame, plan);
@@ -260,8 +264,8 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   }
 
   /**
-   * Draws the noise of a step as diffusers does: one uniform number for each class of a token, at row 0
-   * for each but the mask.
+   * Draws the noise of a step: one uniform number for each class of a token, at row 0, which is the last
+   * step of diffusers, for each but the mask.
    *
    * @returns (batch, classes, pixels); at row 0 (batch, classes − 1, pixels) and elements without meaning.
    */
@@ -317,8 +321,9 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   qPosterior(logPX0: Tensor, xT: Tensor<"i32">, t: number): Tensor {
     this.#check("VQDiffusionScheduler.qPosterior()", logPX0, xT, t);
     const record = (frame: Frame) => {
-      const options = recordSchedule(frame, this.#ordinaryStep(t));
-      options.row.write(Int32Array.of(t));
+      const plan = this.#ordinaryStep(t);
+      const options = recordSchedule(frame, plan);
+      options.row.write(Int32Array.of(plan.steps[0]!.row));
       const logProbs = frame.posterior(frame.transpose(logPX0), xT, options);
       return frame.keep(frame.transpose(logProbs));
     };
@@ -360,13 +365,18 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
     return evaluate(logPX0.backend, record);
   }
 
+  get #isMicrosofts(): boolean {
+    return this.config.samplingReference === "microsoft";
+  }
+
   get #currentPlan(): SamplingPlan {
     return this.#plan ??= this.plan(this.config.numTrainTimesteps);
   }
 
   /** The plan of one step at any timestep of the training, by the whole schedule. */
   #ordinaryStep(t: number): SamplingPlan {
-    return { table: scheduleRows(this), steps: [{ timestep: t, row: t }] };
+    const plan = { table: scheduleRows(this), steps: [{ timestep: t, row: t }] };
+    return this.#isMicrosofts ? withoutRow0(plan) : plan;
   }
 
   #check(what: string, logPX0: Tensor, xT: Tensor<"i32">, t: number): void {
@@ -378,13 +388,6 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
       throw new RangeError(`${what}: t is ${t}, expected an integer from 0 to ${last}`);
     }
   }
-}
-
-/** A plan's table in the memory of a frame, and which row of it the next run reads. */
-function recordSchedule(frame: Frame, plan: SamplingPlan): PosteriorOptions {
-  const schedule = frame.empty(tableShape(plan), "f32");
-  schedule.write(plan.table);
-  return { schedule, row: frame.empty([1], "i32") };
 }
 
 function randomGenerator(): RandomGenerator {

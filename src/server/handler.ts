@@ -14,6 +14,7 @@ import { checkJob, type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
 import { type Place, Places } from "./places.ts";
 import { RequestError } from "./request_error.ts";
 import {
+  checkSubject,
   readParameters,
   type RequestLimits,
   type RequestParameters,
@@ -104,10 +105,10 @@ const CLIENT_CLOSED = 499;
 
 /**
  * Makes a handler that answers GET and POST requests with images. The parameters are those of the query,
- * of a JSON body or of a form: `prompt`, and if wanted `seed`, `steps`, `sampler`, `guidance`,
- * `guidance_interval`, `negative`, `truncation`, `top_k`, `images`. A form (`multipart/form-data`) may hold
- * a picture to start from, `image`, what of it is repainted, `mask`, and `strength`; with a picture the
- * prompt may be missing.
+ * of a JSON body or of a form: `prompt`, or `class` for a model that draws from classes, and if wanted
+ * `seed`, `steps`, `sampler`, `guidance`, `guidance_interval`, `negative`, `truncation`, `top_k`, `images`.
+ * A form (`multipart/form-data`) may hold a picture to start from, `image`, what of it is repainted, `mask`,
+ * and `strength`; with a picture the prompt may be missing.
  *
  * The answer is a PNG file, of several images a contact sheet; its header `x-seed` is the seed, of which
  * the first image is drawn, and the next ones of the next. What a request leaves open is as the model's
@@ -248,8 +249,10 @@ class Handler<Environment> {
 
   /** The generation that is asked for, with all that depends on the model checked. */
   async #job(pipe: VQDiffusionPipeline, parameters: RequestParameters): Promise<Job> {
-    const limits = { ...limitsOf(pipe), ranges: requestRanges(this.#limits) };
-    const job = jobOf(parameters, limits);
+    checkSubject(parameters, pipe.components.transformer.config);
+    const { ranges, ...limits } = limitsOf(pipe);
+    const narrowed = { ...requestRanges(this.#limits), ...ranges };
+    const job = jobOf(parameters, { ...limits, ranges: narrowed });
     const { maxPixels } = this.#limits;
     const { strength } = job.values;
     const side = sideOf(pipe.components);

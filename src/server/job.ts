@@ -18,12 +18,15 @@ import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { randomSeed } from "../random/seed.ts";
 import type { SendEvent } from "./event_stream.ts";
 import { asRequestError } from "./request_error.ts";
-import { generationParameters, type RequestParameters } from "./request_parameters.ts";
+import {
+  generationParameters,
+  inputOf,
+  type RequestParameters,
+  type RequestSubject,
+} from "./request_parameters.ts";
 
 /** A generation with all parameters filled in. */
-export interface Job {
-  /** What to draw; undefined for variations of a picture. */
-  readonly prompt: string | undefined;
+export interface Job extends RequestSubject {
   /** The picture to start from and its mask. Default: none. */
   readonly picture?: PictureOptions | undefined;
   /** Parameters of the generation. */
@@ -41,14 +44,15 @@ export interface Job {
  * @throws {RequestError} If it asks for more than the model has.
  */
 export function jobOf(
-  { prompt, previews, values }: Omit<RequestParameters, "files">,
+  { prompt, classLabel, previews, values }: Omit<RequestParameters, "files">,
   limits: ParameterLimits,
 ): Job {
   const parameters = generationParameters(values, limits);
   const { seed = randomSeed() } = parameters;
   const repeatable = parameters.seed !== undefined;
-  const own = prompt === undefined ? unpromptedLimits(limits) : limits;
-  return { prompt, previews, values: { ...checkParameters(parameters, own), seed }, repeatable };
+  const own = (prompt ?? classLabel) === undefined ? unpromptedLimits(limits) : limits;
+  const checked = { ...checkParameters(parameters, own), seed };
+  return { prompt, classLabel, previews, values: checked, repeatable };
 }
 
 /** Steps from one preview to the next for about so many of them; 0 for none. */
@@ -68,10 +72,11 @@ export function previewStepsOf(
  */
 export function checkJob(
   pipe: VQDiffusionPipeline,
-  { prompt, picture, values }: Pick<Job, "prompt" | "picture" | "values">,
+  job: Pick<Job, "prompt" | "classLabel" | "picture" | "values">,
 ): void {
+  const { picture, values } = job;
   // It checks all arguments when it is called, and does nothing before it is asked for an event.
-  const events = asRequestError(() => pipe.stream(prompt, { ...values, ...picture }));
+  const events = asRequestError(() => pipe.stream(inputOf(job), { ...values, ...picture }));
   events.return();
 }
 
@@ -81,7 +86,8 @@ export async function pngResponse(
   job: Job,
   signal: AbortSignal,
 ): Promise<Response> {
-  const { images } = await pipe.generate(job.prompt, { ...job.values, ...job.picture, signal });
+  const options = { ...job.values, ...job.picture, signal };
+  const { images } = await pipe.generate(inputOf(job), options);
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
@@ -102,7 +108,7 @@ export async function sendEvents(
 ): Promise<void> {
   const options = { ...job.values, ...job.picture, signal };
   let images: readonly RasterImage[] | undefined;
-  for await (const event of pipe.stream(job.prompt, options)) {
+  for await (const event of pipe.stream(inputOf(job), options)) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
@@ -112,7 +118,7 @@ export async function sendEvents(
     send("step", { step, steps, timestep, previews });
   }
   // At strength 0 there are no steps.
-  images ??= (await pipe.generate(job.prompt, options)).images;
+  images ??= (await pipe.generate(inputOf(job), options)).images;
   send("result", { seed: `${job.values.seed}`, images: await base64Files(images) });
 }
 

@@ -5,6 +5,8 @@
  */
 
 import { formatRange, nearestOption, type Range } from "../base/check.ts";
+import type { GenerateInput } from "../conditioning/condition.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import {
   GENERATION_PARAMETERS,
   type GenerationParameters,
@@ -30,6 +32,9 @@ import { RequestError } from "./request_error.ts";
 /** Longest side that pictures are enlarged to. */
 export const MOST_SIDE = 1024;
 
+/** What a model is told to draw. */
+export type RequestSubject = Pick<RequestParameters, "prompt" | "classLabel">;
+
 /** What requests may ask for at most. */
 export interface RequestLimits {
   /** Denoising steps. */
@@ -48,8 +53,10 @@ export interface RequestLimits {
 
 /** What a request asks for. */
 export interface RequestParameters {
-  /** What to draw; undefined for variations of a picture. */
+  /** What to draw; undefined for variations of a picture, and for models that do not draw from text. */
   readonly prompt: string | undefined;
+  /** What to draw, if the model draws from classes. */
+  readonly classLabel?: number | undefined;
   /** Files of the picture to start from and of its mask, if they are given. */
   readonly files: PictureFiles;
   /** Steps from one preview to the next; 0 for none. */
@@ -74,6 +81,7 @@ const FILES = ["image", "mask"] as const;
 
 const NAMES = [
   "prompt",
+  "class",
   ...PARAMETER_NAMES.map((name) => SHORT_NAMES[name]!),
   ...FILES,
   "previews",
@@ -81,6 +89,7 @@ const NAMES = [
 
 /** Parameters that queries and forms give as numbers; one would not be exact enough for a seed. */
 const NUMBERS = new Set([
+  "class",
   "previews",
   ...Object.values(GENERATION_PARAMETERS)
     .filter(({ type }) => type === "integer" || type === "number")
@@ -109,12 +118,49 @@ export async function readParameters(
   const values = { ...textValues(new URL(request.url).searchParams), ...body };
   checkNames([...Object.keys(values), ...Object.keys(uploads)]);
   const files = filesOf(values, uploads);
-  const isVariation = files.image !== undefined && (values["prompt"] ?? "") === "";
-  const prompt = isVariation ? undefined : promptOf(values["prompt"], limits.maxPromptLength);
+  const isVariation = files.image !== undefined && values["prompt"] === "";
+  const prompt = values["prompt"] === undefined || isVariation
+    ? undefined
+    : promptOf(values["prompt"], limits.maxPromptLength);
+  const classLabel = numberOf("class", values["class"], true, { min: 0 });
   checkNegative(values, limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
-  return { prompt, files, previews, values };
+  return { prompt, classLabel, files, previews, values };
+}
+
+/**
+ * Checks that a request tells the model what it takes, and nothing else.
+ *
+ * @throws {RequestError} If not.
+ */
+export function checkSubject(
+  { prompt, classLabel, files }: RequestSubject & Pick<RequestParameters, "files">,
+  { conditionType, numClassEmbeds }: Pick<Transformer2DConfig, "conditionType" | "numClassEmbeds">,
+): void {
+  const reason = {
+    text: "as the model draws from text",
+    class: "as the model draws from classes",
+    none: "as the model is unconditional",
+  }[conditionType];
+  const isVariation = files.image !== undefined;
+  if (conditionType === "text" && prompt === undefined && !isVariation) {
+    refuse("prompt", "a text", prompt);
+  }
+  if (conditionType !== "text" && prompt !== undefined) refuse("prompt", `none, ${reason}`, prompt);
+  if (conditionType !== "class") {
+    if (classLabel !== undefined) refuse("class", `none, ${reason}`, classLabel);
+    return;
+  }
+  const max = numClassEmbeds - 1;
+  if (classLabel === undefined || classLabel > max) {
+    refuse("class", `a whole number from 0 to ${max}`, classLabel);
+  }
+}
+
+/** What a request tells a model, as a pipeline takes it. */
+export function inputOf({ prompt, classLabel }: RequestSubject): GenerateInput {
+  return classLabel === undefined ? prompt : { classLabel };
 }
 
 /** Reads the body of a POST. */

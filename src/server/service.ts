@@ -12,6 +12,7 @@ import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import { runWorker } from "../jobs/worker.ts";
+import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { sideOf } from "../pipeline/components.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
@@ -27,7 +28,12 @@ import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
 import { FolderFiles } from "./folder_files.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
-import { readParameters, type RequestLimits, requestRanges } from "./request_parameters.ts";
+import {
+  checkSubject,
+  readParameters,
+  type RequestLimits,
+  requestRanges,
+} from "./request_parameters.ts";
 import { picturesOf } from "./request_pictures.ts";
 import type { Answer, Call, Desk, Environment, ServedModel } from "./routes.ts";
 import { serviceInfo } from "./service_info.ts";
@@ -79,6 +85,15 @@ export interface ServiceOptions {
   readonly log: (record: LogRecord) => void;
 }
 
+/** Pages and the APIs of others know prompts only. */
+function expectText({ conditionType }: Transformer2DConfig): void {
+  if (conditionType === "text") return;
+  const kind = conditionType === "class" ? "draws from classes" : "is unconditional";
+  throw new TypeError(
+    `Cannot serve the model: it ${kind}, expected one that draws from text; createHandler serves others`,
+  );
+}
+
 /** A server of pictures, from requests to responses. */
 export class Service {
   /** Jobs that wait and run. */
@@ -92,8 +107,13 @@ export class Service {
   readonly #tokens: TokenCheck;
   readonly #app = new Hono<Environment>();
 
-  /** Starts to serve a pipeline, which stays the caller's. */
+  /**
+   * Starts to serve a pipeline, which stays the caller's.
+   *
+   * @throws {TypeError} If it does not draw from text, as all that asks a service does.
+   */
   constructor(pipe: VQDiffusionPipeline, options: ServiceOptions) {
+    expectText(pipe.components.transformer.config);
     this.#pipe = pipe;
     this.#options = options;
     this.#model = { id: options.modelId, side: sideOf(pipe.components) };
@@ -215,6 +235,7 @@ export class Service {
     // Pictures for which there is no place are not read.
     if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
+    checkSubject(parameters, this.#pipe.components.transformer.config);
     const { prompt, values, previews } = jobOf(parameters, this.#limits());
     const { strength } = values;
     const picture = await picturesOf(parameters.files, {

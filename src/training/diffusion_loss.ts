@@ -126,6 +126,7 @@ export class DiffusionLoss implements Disposable {
     options: DiffusionLossOptions,
   ) {
     this.#options = checkOptions(options);
+    expectText(transformer);
     this.#numTrainTimesteps = schedules.logAt.length;
     this.#mask = transformer.config.numVectorEmbeds - 1;
     this.#frame = transformer.backend.frame();
@@ -267,6 +268,15 @@ function checkOptions(options: DiffusionLossOptions): Settings {
   checkBoolean(subject("adaptiveAuxiliaryLoss"), adaptiveAuxiliaryLoss);
   for (const weight of maskWeight) checkNumber(subject("maskWeight"), weight, { min: 0 });
   return { batch, length, auxiliaryLossWeight, adaptiveAuxiliaryLoss, maskWeight };
+}
+
+/** Refuses models of Microsoft's that draw from something else. */
+function expectText({ config: { conditionType } }: Transformer2DModel): void {
+  if (conditionType === "text") return;
+  const kind = conditionType === "class" ? "draws from classes" : "is unconditional";
+  throw new TypeError(
+    `Cannot make DiffusionLoss: the transformer ${kind}, expected one that draws from text`,
+  );
 }
 
 function batchTensors(

@@ -10,7 +10,11 @@ import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { KnownNames, NAMES_FILE, readKnownNames } from "../conditioning/known_names.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { SaveModelOptions } from "../models/model.ts";
-import { disposeComponents, type PipelineComponents } from "../pipeline/components.ts";
+import {
+  disposeComponents,
+  type LoadedComponents,
+  type PipelineComponents,
+} from "../pipeline/components.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
 import { embeddedModelUrl } from "../pipeline/embedded_model.ts";
@@ -90,6 +94,11 @@ export class TrainableModel implements AsyncDisposable {
     const how = { dtype: "fp32", parameters, onProgress, signal } as const;
     const components = await loadComponents(folder, backend, how);
     owned.defer(() => disposeComponents(components));
+    if (!drawsFromText(components)) {
+      throw new TypeError(
+        `Cannot train ${folder.description}: it does not draw from text, expected a model that does`,
+      );
+    }
     const names = await readKnownNames(folder);
     const { description } = folder;
     return new TrainableModel({ components, parameters, names, description, owned: owned.move() });
@@ -125,6 +134,11 @@ export class TrainableModel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#owned.disposeAsync();
   }
+}
+
+function drawsFromText(components: LoadedComponents): components is PipelineComponents {
+  const { tokenizer, textEncoder, learnedClassifierFreeSamplingEmbeddings: learned } = components;
+  return [tokenizer, textEncoder, learned].every((component) => component !== undefined);
 }
 
 /** Category of the names that were learned. */

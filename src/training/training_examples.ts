@@ -79,7 +79,10 @@ export async function encodePictures(
   const examples: TrainingExample[] = [];
   await forEachPicture(pictures, side, async (image, caption) => {
     // One by one, so that its tokens do not depend on what else there is.
-    examples.push({ caption, tokens: await encodeImages(vqvae, [image], options.signal) });
+    examples.push({
+      caption,
+      tokens: await encodeImages(vqvae, [image], undefined, options.signal),
+    });
   }, options);
   return examples;
 }

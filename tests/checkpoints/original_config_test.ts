@@ -57,11 +57,11 @@ Deno.test("parseOriginalConfig() reads YAML with Python's tags", () => {
   assertEquals(parseOriginalConfig(learned, "ithq.yaml").learnable, true);
 });
 
-Deno.test("parseOriginalConfig() refuses what diffusers has no counterpart of", () => {
+Deno.test("parseOriginalConfig() refuses what is not implemented", () => {
   const cases: [Record<string, string>, string][] = [
-    [{ model: "conditional_dalle.C_DALLE" }, "model.target is a class-conditional model, C_DALLE"],
-    [{ model: "unconditional_dalle.UC_DALLE" }, "model.target is an unconditional model, UC_DALLE"],
-    [{ model: "vqgan.Other" }, "model.target is Other, expected DALLE"],
+    [{ model: "conditional_dalle.C_DALLE" }, 'attn_type is "selfcross", expected "selfcondition"'],
+    [{ model: "unconditional_dalle.UC_DALLE" }, 'attn_type is "selfcross", expected "self"'],
+    [{ model: "vqgan.Other" }, "model.target is Other, expected DALLE, C_DALLE or UC_DALLE"],
     [{ pad_value: "-100" }, "condition_codec_config.params.pad_value is -100, expected 0"],
     [{ alpha_init_type: "cos" }, 'alpha_init_type is "cos", expected "alpha1"'],
     [{ attn_type: "self" }, 'attn_type is "self", expected "selfcross"'],

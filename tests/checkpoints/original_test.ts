@@ -110,7 +110,6 @@ Deno.test("openFolder() takes the autoencoder from a file of its own, in every f
   const forms: TorchValue[] = [
     { model: { ...other.vqvae, "quantize.cluster_size": codes!, "loss.logvar": codes! } },
     { state_dict: { ...vqvae, "quantize.embedding.weight": codes! } },
-    { state_dict: { ...vqvae, "quantize.embed.weight": codes!, "quantize.proj.weight": codes! } },
     {
       state_dict: Object.fromEntries(
         Object.entries({ ...vqvae, "quantize.embedding.weight": codes! })
@@ -160,13 +159,16 @@ Deno.test("openFolder() maps tokens to the codes that they stand for", async () 
     await assertArrays(folder, "vqvae", {
       ...model.expected.vqvae,
       "quantize.embedding.weight": { dtype: "F32", shape, bytes },
+      // The encoder takes the nearest of all codes, also of those that share a token.
+      "quantize.codebook.weight": embedding,
     });
     const config = JSON.parse(await folder.readText("vqvae/config.json"));
     assertEquals(config.num_vq_embeddings, SMALL.tokens);
+    assertEquals(config.token_of_code, Array.from(tokens, Number));
     const cases: [OriginalOptions, string][] = [
       [{}, "knows 24 tokens, the image autoencoder has 60 codes; give the file"],
       [{ codes: `${path}/short.pt` }, "it is for 59 codes, the autoencoder has 60"],
-      [{ codes: `${path}/far.pt` }, "it has the token 24, the transformer knows 24"],
+      [{ codes: `${path}/far.pt` }, "it has the token 24, expected tokens below 24"],
       [{ codes: `${path}/unused.pt` }, "no code stands for token 0"],
       [{ codes: `${path}/floats.pt` }, "expected one list of tokens"],
       [{ codes: `${path}/model.pth` }, "expected one list of tokens"],
@@ -217,7 +219,7 @@ Deno.test("openFolder() says when embeddings for no text were not learned", asyn
   });
 });
 
-Deno.test("openFolder() refuses what is no text-to-image model of Microsoft's", async () => {
+Deno.test("openFolder() refuses what is no model of Microsoft's", async () => {
   const { checkpoint, vqvae } = originalModel();
   const block = "transformer.transformer.blocks.0";
   const weight = checkpoint[`${block}.attn1.key.weight`]!;
@@ -227,8 +229,8 @@ Deno.test("openFolder() refuses what is no text-to-image model of Microsoft's", 
     Object.entries(checkpoint).filter(([name]) => !name.startsWith("content_codec.")),
   );
   const cases: [TorchValue, string][] = [
-    [{ model: classConditional }, "class-conditional, as for ImageNet, and only text-to-image"],
-    [{ model: unconditional }, "unconditional, as for FFHQ, and only text-to-image"],
+    [{ model: classConditional }, "the model is class-conditional, and only its config"],
+    [{ model: unconditional }, "the model is unconditional, and only its config"],
     [{ model: vqvae }, "it holds no transformer of VQ-Diffusion"],
     [{ model: withoutCodec }, "it holds no image autoencoder; give its own file"],
   ];

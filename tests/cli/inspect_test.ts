@@ -122,9 +122,14 @@ Deno.test("inspect tells of original checkpoints, whole and in part", async () =
   assertMatch(whole.stdout, /^model\.pth: VQDiffusionPipeline$/m);
   assertMatch(whole.stdout, /^transformer: +2 layers of 16 × 2 columns$/m);
   assertMatch(whole.stdout, /^text_encoder .* F16 /m);
-  const part = await runTask("inspect", ["vqvae.pth"], { cwd });
+  const codec = await runTask("inspect", ["vqvae.pth"], { cwd });
+  assertEquals([codec.code, codec.stderr], [0, ""]);
+  assertMatch(codec.stdout, /^vqvae\.pth: VQModel$/m);
+  const { "quant_conv.weight": _, ...rest } = model.vqvae;
+  await Deno.writeFile(`${cwd}/part.pth`, await encodeTorchFile({ model: rest }));
+  const part = await runTask("inspect", ["part.pth"], { cwd });
   assertEquals([part.code, part.stderr], [0, ""]);
-  assertMatch(part.stdout, /^vqvae\.pth: file of arrays$/m);
+  assertMatch(part.stdout, /^part\.pth: file of arrays$/m);
   assertMatch(part.stdout, /^as a pipeline: .*it holds no transformer of VQ-Diffusion/m);
 });
 

@@ -6,6 +6,7 @@ import { CLIPTextModel } from "../../src/models/clip_text_model.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { BACKENDS } from "../backends/backends.ts";
+import { CLASS_MODELS } from "../pipeline/class_models.ts";
 import { GoldenCase } from "./golden.ts";
 import { keepingFrame, type KeptOperation } from "./keeping_frame.ts";
 
@@ -76,6 +77,19 @@ for (const { name, make } of BACKENDS) {
       }
     });
   }
+
+  Deno.test(`${name}: Transformer2DModel of classes runs on a frame that keeps all`, async () => {
+    await using backend = await make();
+    const source = { backend, subfolder: "transformer" };
+    await using model = await Transformer2DModel.fromPretrained(CLASS_MODELS.imagenet, source);
+    using sample = backend.tensor(Int32Array.from({ length: 16 }, (_, i) => i % 13), [1, 16]);
+    using timestep = backend.tensor(Int32Array.of(7), [1]);
+    using labels = backend.tensor(Int32Array.of(1000, 3), [2]);
+    await assertSameWhenKept(backend, (frame) => {
+      const context = model.recordContext(frame, undefined, labels);
+      return model.record(frame, { sample, context, timestep });
+    });
+  });
 
   Deno.test(`${name}: CLIPTextModel runs on a frame that keeps all`, async () => {
     const golden = new GoldenCase(TEXT);

@@ -105,14 +105,19 @@ Deno.test("Transformer2DModel.config names the fields in camel case", async () =
   await using _model = model;
   const { json, ...config } = model.config;
   assertEquals(config, {
+    conditionType: "text",
+    numClassEmbeds: 0,
+    unconditionalClass: undefined,
     numAttentionHeads: 3,
     attentionHeadDim: 12,
     numLayers: 2,
     crossAttentionDim: 20,
     attentionBias: true,
     sampleSize: 5,
+    positionGrid: [5, 5],
     numVectorEmbeds: 20,
     activationFn: "geglu-approximate",
+    feedForwardType: "linear",
     numEmbedsAdaNorm: 100,
   });
   assertEquals(json["_diffusers_version"], "0.9.0");

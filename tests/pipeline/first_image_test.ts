@@ -9,7 +9,7 @@ import type { WeightDType } from "../../src/base/dtypes.ts";
 import { openFolder } from "../../src/checkpoints/folders.ts";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
 import type { ModelFolder } from "../../src/files/source.ts";
-import { disposeComponents, type PipelineComponents } from "../../src/pipeline/components.ts";
+import { disposeComponents, type LoadedComponents } from "../../src/pipeline/components.ts";
 import { makeFirstImage } from "../../src/pipeline/first_image.ts";
 import { firstImageTrial, loadComponents } from "../../src/pipeline/load_components.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -23,7 +23,7 @@ const DTYPES: readonly WeightDType[] = ["fp32", "q8"];
 /** Calls `use` with components that are declared but not loaded. */
 async function withDeclared<T>(
   source: URL | ModelFolder,
-  use: (components: PipelineComponents) => Promise<T>,
+  use: (components: LoadedComponents) => Promise<T>,
 ): Promise<T> {
   await using backend = await createDryBackend();
   const components = await loadComponents(await openFolder(source), backend, { load: false });

@@ -12,7 +12,10 @@ import {
 } from "../../src/pipeline/generation_parameters.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 
-const LIMITS = { numTrainTimesteps: 100, pixels: 4, numVecClasses: 5, crossAttentionDim: 3 };
+const LIMITS = {
+  ...{ numTrainTimesteps: 100, pixels: 4, numVecClasses: 5 },
+  ...{ conditionType: "text", crossAttentionDim: 3, numClassEmbeds: 0 } as const,
+};
 
 function readText(path: string): string {
   return Deno.readTextFileSync(new URL(`../../${path}`, import.meta.url));

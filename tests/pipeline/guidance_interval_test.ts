@@ -86,7 +86,7 @@ Deno.test("VQDiffusionPipeline.generate() begins and ends guidance between steps
   const { transformer } = pipe.components;
   const record = transformer.recordContext;
   transformer.recordContext = (frame, states) => {
-    batches.push(states.shape[0]!);
+    batches.push(states!.shape[0]!);
     return record.call(transformer, frame, states);
   };
   const options = {

@@ -7,12 +7,12 @@ import { RasterImage } from "../../src/images/raster_image.ts";
 import { Transformer2DModel } from "../../src/models/transformer_2d.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
-import type { RandomGenerator } from "../../src/random/random_generator.ts";
-import type { SamplingStep } from "../../src/schedulers/sampling_plan.ts";
-import type { NoiseSizes } from "../../src/schedulers/scheduler.ts";
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 
 const FOLDER = new URL("../fixtures/sampling_image/", import.meta.url);
+
+/** The original checkpoint that they were made with. */
+const MODEL = new URL("../fixtures/class_models/ithq/ithq_tiny_learnable.pth", import.meta.url);
 
 const arrays = parseSafetensors(Deno.readFileSync(new URL("io.safetensors", FOLDER)));
 
@@ -59,34 +59,15 @@ export function pictures(): RasterImage[] {
   });
 }
 
-/** Draws noise for all classes at the last step, too, as Microsoft's code does, where diffusers leaves the mask out. */
-class MicrosoftScheduler extends VQDiffusionScheduler {
-  override drawNoise(
-    step: SamplingStep,
-    sizes: NoiseSizes,
-    generator: RandomGenerator,
-    out?: Float32Array,
-  ): Float32Array {
-    const noise = super.drawNoise({ ...step, row: 1 }, sizes, generator, out);
-    if (step.row > 0) return noise;
-    const { batch, pixels } = sizes;
-    for (let i = 1; i < batch; i++) {
-      const from = i * (this.maskClass + 1) * pixels;
-      noise.copyWithin(i * this.maskClass * pixels, from, from + this.maskClass * pixels);
-    }
-    return noise;
-  }
-}
-
 /** The pipeline of the runs; the caller disposes of the backend. */
 export async function loadImagePipeline(backend: Backend) {
   const load = { backend };
-  const transformer = await Transformer2DModel.fromPretrained(FOLDER, {
+  const transformer = await Transformer2DModel.fromPretrained(MODEL, {
     ...load,
     subfolder: "transformer",
   });
-  const vqvae = await VQModel.fromPretrained(FOLDER, { ...load, subfolder: "vqvae" });
-  const scheduler = new MicrosoftScheduler({ numVecClasses: 25 });
+  const vqvae = await VQModel.fromPretrained(MODEL, { ...load, subfolder: "vqvae" });
+  const scheduler = new VQDiffusionScheduler({ numVecClasses: 25, samplingReference: "microsoft" });
   const pipe = new VQDiffusionPipeline({ transformer, vqvae, scheduler });
   return {
     pipe,

@@ -14,14 +14,22 @@ import { originalFolder } from "./original_folder.ts";
  * URL, and folders by all that `openFolder` takes.
  */
 export interface OriginalOptions {
-  /** The image autoencoder, such as `ithq_vqvae.pth`. Default: the one inside the checkpoint. */
+  /**
+   * The image autoencoder, such as `ithq_vqvae.pth`. Default: the one inside the checkpoint, or else the
+   * file beside it that the config names.
+   */
   readonly vqvae?: string | URL | undefined;
   /**
    * Which codes the tokens stand for, such as `taming_vqvae_2887.pt`: needed for models that were
-   * trained on some of the codes only, as those of COCO, CUB-200 and Conceptual Captions.
+   * trained on some of the codes only, as those of COCO, CUB-200, Conceptual Captions and ImageNet.
+   * Default: the file beside the checkpoint that the config names.
    */
   readonly codes?: string | URL | undefined;
-  /** Config, such as `ithq.yaml`. Default: it is inferred, with 16 attention heads. */
+  /**
+   * Config, such as `ithq.yaml`. Default: `config.yaml` beside the checkpoint; if there is none, it is
+   * inferred, with 16 attention heads. Models that do not draw from text need one, as it alone tells how
+   * many tokens an image has.
+   */
   readonly config?: string | URL | undefined;
   /** Folder with CLIP's `vocab.json` and `merges.txt`. Default: `tokenizer` beside the checkpoint. */
   readonly tokenizer?: string | URL | ModelFolder | undefined;
@@ -52,6 +60,13 @@ export function openOriginal(
   return originalFolder({
     description: source instanceof URL ? describeUrl(source) : source,
     checkpoint: () => arrays(source),
+    beside: (name) => {
+      const place = source instanceof URL ? encodeURIComponent(name) : name;
+      return {
+        file: () => open.file(beside(source, place)),
+        arrays: () => arrays(beside(source, place)),
+      };
+    },
     vqvae: opener(vqvae, arrays),
     codes: opener(codes, arrays),
     config: opener(config, open.file),

@@ -21,17 +21,26 @@ const CODEBOOKS = ["quantize.embedding", "quantize.embedding.weight", "quantize.
 /** Groups of all group norms, fixed in the originals. */
 const NORM_GROUPS = 32;
 
+/** The codes behind tokens that were numbered anew. */
+export interface TokenCodes {
+  /** For each token the row of the codebook: the first code that stands for it. */
+  readonly codeOfToken: Int32Array;
+  /** For each code its token. */
+  readonly tokenOfCode: Int32Array;
+}
+
+/** Whether a checkpoint holds an autoencoder. */
+export function holdsVq(source: ArraySource): boolean {
+  return modulesOf(source).has("quant_conv.weight");
+}
+
 /**
  * The autoencoder that is in a checkpoint.
  *
  * @throws {TypeError} If there is none.
  */
 export function vqStateDict(source: ArraySource): StateDict {
-  const names = new Map<string, string>();
-  for (const original of source.names()) {
-    const name = original.replace(PREFIXES, "");
-    if (MODULES.test(name) && !names.has(name)) names.set(name, original);
-  }
+  const names = modulesOf(source);
   if (!names.has("quant_conv.weight")) {
     throw new TypeError(
       `Cannot convert ${source.description}: it holds no image autoencoder; give its own file`,
@@ -40,12 +49,29 @@ export function vqStateDict(source: ArraySource): StateDict {
   return new StateDict(source, names);
 }
 
+/** Names in the checkpoint by names in the modules; of those that it has twice the first. */
+function modulesOf(source: ArraySource): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const original of source.names()) {
+    const name = original.replace(PREFIXES, "");
+    if (MODULES.test(name) && !names.has(name)) names.set(name, original);
+  }
+  return names;
+}
+
+/** Whether the encoder draws codes by a Gumbel softmax, by logits that a projection gives. */
+function isGumbel(weights: StateDict): boolean {
+  return weights.has(PROJECTION[0]);
+}
+
+/** The projection of a Gumbel softmax, the same in the converted model. */
+const PROJECTION = ["quantize.proj.weight", "quantize.proj.bias"] as const;
+
 /**
- * The arrays by the names of diffusers.
- *
- * @param codes For each token the row of the codebook; all rows if not given.
+ * The arrays by the names of diffusers. If tokens are numbered anew, the codebook is that of the tokens,
+ * with which diffusers decodes; the whole one, which the encoder takes, lies beside it.
  */
-export function vqArrays(weights: StateDict, codes?: Int32Array): ConvertedArray[] {
+export function vqArrays(weights: StateDict, codes?: TokenCodes): ConvertedArray[] {
   const levels = weights.count("decoder.up.");
   const rules: readonly NameRule[] = [
     ...RULES,
@@ -55,7 +81,16 @@ export function vqArrays(weights: StateDict, codes?: Int32Array): ConvertedArray
   const arrays = weights.names()
     .filter((name) => !name.startsWith("quantize."))
     .map((name) => asMatrix(weights.array(name, renamed(name, rules))));
-  return [...arrays, codebook(weights, codes)];
+  const whole = codebookName(weights);
+  return [
+    ...arrays,
+    codebook(weights, codes?.codeOfToken),
+    ...(isGumbel(weights)
+      ? PROJECTION.map((name) => weights.array(name))
+      : codes === undefined
+      ? []
+      : [weights.array(whole, "quantize.codebook.weight")]),
+  ];
 }
 
 /**
@@ -63,8 +98,9 @@ export function vqArrays(weights: StateDict, codes?: Int32Array): ConvertedArray
  *
  * @throws {TypeError} If an array is missing.
  */
-export function vqConfig(weights: StateDict, codes?: Int32Array): Record<string, unknown> {
-  const levels = weights.count("encoder.down.");
+export function vqConfig(weights: StateDict, codes?: TokenCodes): Record<string, unknown> {
+  // The decoder has a block in each level even if the encoder has none.
+  const levels = weights.count("decoder.up.");
   const layers = weights.count("encoder.down.0.block.");
   const attends = (level: string) => weights.has(`${level}.attn.0.q.weight`);
   const level = Array.from({ length: levels }, (_, i) => i);
@@ -72,7 +108,7 @@ export function vqConfig(weights: StateDict, codes?: Int32Array): Record<string,
     _class_name: "VQModel",
     _diffusers_version: "0.9.0",
     act_fn: "silu",
-    block_out_channels: level.map((i) => weights.rows(`encoder.down.${i}.block.0.conv2.weight`, 4)),
+    block_out_channels: level.map((i) => weights.rows(`decoder.up.${i}.block.0.conv2.weight`, 4)),
     down_block_types: level.map((i) =>
       attends(`encoder.down.${i}`) ? "AttnDownEncoderBlock2D" : "DownEncoderBlock2D"
     ),
@@ -80,13 +116,15 @@ export function vqConfig(weights: StateDict, codes?: Int32Array): Record<string,
     latent_channels: weights.rows("encoder.conv_out.weight", 4),
     layers_per_block: layers,
     norm_num_groups: NORM_GROUPS,
-    num_vq_embeddings: codes?.length ?? weights.rows(codebookName(weights), 2),
+    num_vq_embeddings: codes?.codeOfToken.length ?? codebookRows(weights),
     out_channels: weights.rows("decoder.conv_out.weight", 4),
     sample_size: 32,
     up_block_types: level.toReversed().map((i) =>
       attends(`decoder.up.${i}`) ? "AttnUpDecoderBlock2D" : "UpDecoderBlock2D"
     ),
     vq_embed_dim: weights.rows("quant_conv.weight", 4),
+    ...(isGumbel(weights) && { quantizer_type: "gumbel" }),
+    ...(codes && { token_of_code: [...codes.tokenOfCode] }),
   };
 }
 
@@ -152,16 +190,15 @@ function takeRows(
  * Captions use 2887 of 8192 codes, and a file (`taming_vqvae_2887.pt`) gives the token of each code.
  *
  * @param source The file: one array of integers.
- * @param tokens Number of tokens.
- * @returns For each token the first code that stands for it.
+ * @param tokens Number of tokens. Default: as many as there are in the file.
  * @throws {TypeError} If the file is no such array.
  * @throws {RangeError} If it does not fit the model.
  */
 export async function readCodes(
   source: ArraySource,
-  tokens: number,
+  tokens: number | undefined,
   codebookLength: number,
-): Promise<Int32Array> {
+): Promise<TokenCodes> {
   const [name, ...others] = source.names();
   const array = name === undefined || others.length > 0 ? undefined : await source.loadStored(name);
   if (array === undefined || !/^[IU]\d/.test(array.dtype) || array.shape.length !== 1) {
@@ -173,18 +210,22 @@ export async function readCodes(
         `${codebookLength}`,
     );
   }
-  const codes = new Int32Array(tokens).fill(-1);
-  Array.from(typedArray(array), Number).forEach((token, code) => {
-    if (token < 0 || token >= tokens) {
+  const values = Array.from(typedArray(array), Number);
+  // There are no more tokens than codes.
+  const most = Math.min(values.reduce((a, b) => Math.max(a, b), 0) + 1, codebookLength);
+  const count = tokens ?? most;
+  const codeOfToken = new Int32Array(count).fill(-1);
+  values.forEach((token, code) => {
+    if (token < 0 || token >= count) {
       throw new RangeError(
-        `Cannot use ${source.description}: it has the token ${token}, the transformer knows ${tokens}`,
+        `Cannot use ${source.description}: it has the token ${token}, expected tokens below ${count}`,
       );
     }
-    if (codes[token] === -1) codes[token] = code;
+    if (codeOfToken[token] === -1) codeOfToken[token] = code;
   });
-  const unused = codes.indexOf(-1);
+  const unused = codeOfToken.indexOf(-1);
   if (unused >= 0) {
     throw new RangeError(`Cannot use ${source.description}: no code stands for token ${unused}`);
   }
-  return codes;
+  return { codeOfToken, tokenOfCode: Int32Array.from(values) };
 }

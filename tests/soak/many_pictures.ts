@@ -24,6 +24,10 @@ const MODES: Readonly<Record<string, readonly [threads: number, draw: Draw]>> = 
   "streams left early": [1, async (pipe) => {
     for await (const { step } of pipe.stream("a cat", OPTIONS)) if (step === 2) break;
   }],
+  "streams dropped": [1, async (pipe) => {
+    // Nobody ends it: only the collector of garbage finds that it is not wanted any more.
+    await pipe.stream("a cat", OPTIONS)[Symbol.asyncIterator]().next();
+  }],
   "from a picture, a part repainted": [1, async (pipe) => {
     const side = 32;
     const image = new RasterImage(new Uint8ClampedArray(4 * side ** 2).fill(200), side, side);

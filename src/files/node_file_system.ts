@@ -49,7 +49,6 @@ interface NodeFiles {
   stat(path: string): Promise<NodeStatus>;
   lstat(path: string): Promise<NodeStatus>;
   open(path: string, flags: string): Promise<NodeFile>;
-  readdir(path: string): Promise<string[]>;
   symlink(target: string, path: string): Promise<void>;
   readlink(path: string): Promise<string>;
   rename(from: string, to: string): Promise<void>;

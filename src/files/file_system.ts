@@ -106,6 +106,7 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
 export function isSystemError(error: unknown): error is Error {
   if (!(error instanceof Error) || error instanceof TypeError) return false;
   const { code } = error as { code?: unknown };
-  // That of a closed file has no code in Deno.
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) || error.name === "BadResource";
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return true;
+  // In Deno that of a closed file has no code, and some have nothing but their number.
+  return error.name === "BadResource" || /\(os error \d+\)$/.test(error.message);
 }

@@ -64,7 +64,6 @@ class TrainDisplay implements Disposable {
   #reading: ProgressBar | undefined;
   #autoencoder: ProgressBar | undefined;
   #training: ProgressBar | undefined;
-  #resumed = 0;
   #error = "";
   #loss: number | undefined;
 
@@ -83,7 +82,6 @@ class TrainDisplay implements Disposable {
         this.#say(`note: ${event.message}`);
         break;
       case "resume":
-        this.#resumed = event.step;
         this.#say(`Going on after step ${event.step} of ${event.steps}`);
         break;
       case "step":
@@ -110,7 +108,7 @@ class TrainDisplay implements Disposable {
     this.#reading?.end();
     this.#error = `error ${reconstruction.toFixed(3)}, ${codes} codes`;
     const format = (done: number, total: number) => `${done}/${total}, ${this.#error}`;
-    this.#autoencoder ??= new ProgressBar("Autoencoder", { done: step - 1, format });
+    this.#autoencoder ??= new ProgressBar("Autoencoder", { done: step, format });
     this.#autoencoder.update(step, steps);
   }
 
@@ -120,7 +118,8 @@ class TrainDisplay implements Disposable {
     this.#loss = this.#loss === undefined ? loss : this.#loss + NEWEST * (loss - this.#loss);
     const format = (done: number, total: number) =>
       `${done}/${total}, loss ${this.#loss?.toFixed(3)}`;
-    this.#training ??= new ProgressBar("Training", { done: this.#resumed, format });
+    // The time of the steps that follow tells how much is left.
+    this.#training ??= new ProgressBar("Training", { done: step, format });
     this.#training.update(step, steps);
   }
 

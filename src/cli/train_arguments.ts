@@ -48,14 +48,14 @@ Training:
   --steps <n>          Steps in all (default: 600)
   --batch <n>          Pictures of a batch (default: 32)
   --accumulate <n>     Batches of a step, for more pictures than fit into memory (default: 1)
-  --lr <x>             Greatest learning rate (default: 0.001)
+  --lr <x>             Greatest learning rate (default: 0.0015)
   --warm-up <n>        Steps in which it rises to that; then it falls to 0 as a cosine (default: a
                        twentieth of all, at most 100)
   --train-text         Train the text encoder along, for words that it does not know (default: with
                        --new)
   --optimizer <name>   muon or adamw (default: muon)
   --dropout <x>        Share of captions that are dropped, for guidance (default: 0.1)
-  --auxiliary <x>      Weight of -log p(x0) beside the variational bound (default: 0.0005)
+  --auxiliary <x>      Weight of -log p(x0) beside the variational bound (default: 0.05)
   --ema <x>            Share of the old in the average of parameters that is saved (default: 0.99)
   --seed <n>           Seed of all random numbers (default: 0)
 

@@ -40,7 +40,7 @@ export function isHiddenMatrix(name: string, shape: readonly number[]): boolean 
     !/(^|\.)\w*emb\w*\.weight$/.test(name);
 }
 
-/** Share of a root of a matrix's longer side that a step is, so that it is as long as one of AdamW. */
+/** Root mean square of an element of AdamW's steps, as a share of the learning rate (Liu et al.). */
 const ADAM_LENGTH = 0.2;
 
 /**
@@ -114,10 +114,8 @@ export class Muon implements Optimizer, Disposable {
     const clipped = await clipGradients(gradients, this.#options.maxGradNorm);
     const isHidden = ({ parameter }: HostGradient) =>
       parameter.arrays.every(([name, shape]) => this.#options.isHidden(name, shape));
-    const [hidden, others] = [
-      clipped.gradients.filter(isHidden),
-      clipped.gradients.filter((one) => !isHidden(one)),
-    ];
+    const hidden = clipped.gradients.filter(isHidden);
+    const others = clipped.gradients.filter((one) => !isHidden(one));
     await this.#stepHidden({ ...clipped, gradients: hidden }, learningRate);
     await this.#others.apply({ ...clipped, gradients: others }, learningRate);
     return clipped.norm;
@@ -139,6 +137,7 @@ export class Muon implements Optimizer, Disposable {
     { gradients, factor }: ClippedGradients,
     learningRate: number,
   ): Promise<void> {
+    if (gradients.length === 0) return;
     const { weightDecay } = this.#options;
     const directions = gradients.flatMap((gradient) => this.#directions(gradient, factor));
     const parameters = gradients.map(({ parameter }) => parameter);

@@ -104,27 +104,30 @@ function recordSlot(
   const input = frame.empty([1, rows, columns], "f32");
   const isHigh = rows > columns;
   const size = Math.min(rows, columns);
+  const length = Math.max(rows, columns);
   const [square, remainder] = [diagonal(size, S), diagonal(size, R)];
-  let y = isHigh ? frame.transpose(input) : input;
+  const first = isHigh ? frame.transpose(input) : input;
+  let y = frame.reshape(first, [size, length]);
+  /** Whose memory y is. */
+  let owner = first;
   for (let step = 0; step < STEPS; step++) {
     const gram = plusDiagonal(frame, y, square);
     const polynomial = plusDiagonal(frame, gram, remainder);
     gram.dispose();
-    using packed = frame.pack(frame.reshape(y, [size, Math.max(rows, columns)]), {
-      transpose: true,
-    });
+    using packed = frame.pack(y, { transpose: true });
     const next = frame.linear(polynomial, packed);
     polynomial.dispose();
-    if (y !== input) y.dispose();
-    y = frame.reshape(next, [1, size, Math.max(rows, columns)]);
+    if (owner !== input) owner.dispose();
+    y = owner = next;
   }
-  return { input, result: isHigh ? frame.transpose(y) : y };
+  if (!isHigh) return { input, result: y };
+  const result = frame.transpose(frame.reshape(y, [1, size, length]));
+  owner.dispose();
+  return { input, result };
 }
 
 /** y·yᵀ and a diagonal matrix, together. */
 function plusDiagonal(frame: Frame, y: Tensor, diagonal: Tensor): Tensor {
-  const [rows, columns] = y.shape.slice(-2) as [number, number];
-  const matrix = frame.reshape(y, [rows, columns]);
-  using packed = frame.pack(matrix);
-  return frame.linear(matrix, packed, { addTo: frame.repeat(diagonal, 1) });
+  using packed = frame.pack(y);
+  return frame.linear(y, packed, { addTo: frame.repeat(diagonal, 1) });
 }

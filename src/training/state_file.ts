@@ -84,7 +84,7 @@ export async function readState(path: string, name: StateFile): Promise<SavedSta
   for (const name of file.names()) {
     const array = typedArray(await file.loadStored(name));
     if (array instanceof Uint8Array && name === SETTINGS) {
-      settings = JSON.parse(new TextDecoder().decode(array));
+      settings = Object(JSON.parse(new TextDecoder().decode(array)));
     } else if (
       array instanceof Float32Array || array instanceof Float64Array || array instanceof Uint32Array
     ) arrays.set(name, array);

@@ -74,7 +74,7 @@ function optionsOf(out: string, options: Partial<TrainOptions> = {}): TrainOptio
     out,
     anew: { ...SIZES, vqvae: { steps: 4, batch: 2 } },
     load: LOAD,
-    trainer: { steps: 3, batch: 2, warmUp: 1 },
+    trainer: { steps: 3, batch: 2, warmUp: 1, optimizer: "adamw" },
     saveSeconds: 1e6,
     sampleEvery: 9,
     ...options,

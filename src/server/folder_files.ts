@@ -9,8 +9,8 @@ import type { FileSource, ModelFolder } from "../files/source.ts";
 import { PAGE_HEADERS } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 
-/** Bytes that are read at a time. */
-const PIECE_BYTES = 2 ** 20;
+/** Bytes that are read at a time: so few that slow clients read them before they count as idle. */
+const PIECE_BYTES = 2 ** 17;
 
 /** Media types by the ends of names. Files of other kinds are not given. */
 const TYPES: Readonly<Record<string, string>> = {

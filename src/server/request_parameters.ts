@@ -115,7 +115,7 @@ export async function readParameters(
     ? undefined
     : promptOf(values["prompt"], limits.maxPromptLength);
   const classLabel = numberOf("class", values["class"], true, { min: 0 });
-  checkNegative(values, limits.maxPromptLength);
+  checkNegative("negative", values["negative"], limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
   return { prompt, classLabel, files, previews, values };
@@ -237,10 +237,11 @@ export function promptOf(value: unknown, maxLength: number): string {
 /**
  * Checks the negative prompt, if there is one.
  *
+ * @param name What clients call it.
  * @throws {RequestError} If it is no text, or too long.
  */
-export function checkNegative({ negative }: RequestValues, maxLength: number): void {
-  if (negative !== undefined) textOf("negative", negative, maxLength);
+export function checkNegative(name: string, value: unknown, maxLength: number): void {
+  if (value !== undefined) textOf(name, value, maxLength);
 }
 
 function textOf(name: string, value: unknown, maxLength: number): string {

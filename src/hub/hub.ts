@@ -349,8 +349,7 @@ class HubRepository implements FileTree {
     modelIndex: FileSource,
     files: ReadonlyMap<string, ListedFile>,
   ): Promise<void> {
-    const text = new TextDecoder().decode(await modelIndex.read(0, modelIndex.size));
-    for (const path of expectedWeights(text, files)) {
+    for (const path of await expectedWeights(modelIndex, files)) {
       this.#total?.expect(path, files.get(path)?.size ?? 0);
     }
   }

@@ -60,7 +60,7 @@ function TextField({ name, type, help }: Parameter): JSX.Element {
         {...(isSampler && { list: "samplers" })}
         placeholder={PLACEHOLDERS[type] ?? ""}
         value={values.value[name] ?? ""}
-        onInput={({ currentTarget: { value } }) => setValue(name, value.trim() || undefined)}
+        onInput={({ currentTarget: { value } }) => setValue(name, value || undefined)}
       />
       {isSampler && (
         <datalist id="samplers">

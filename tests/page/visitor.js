@@ -33,6 +33,14 @@ function write(name, value) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+/** Writes a text letter by letter; between two of them the page shows what it has made of the first. */
+async function type(name, text) {
+  for (const letter of text) {
+    write(name, one(`form [name=${name}]`).value + letter);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
 function press(key, ctrlKey = false) {
   document.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true }));
 }
@@ -64,6 +72,7 @@ async function first() {
   const header = text("header p");
   write("steps", "5");
   write("images", "2");
+  await type("negative", "a dog ");
   write("prompt", "a cat");
   press("Enter", true);
   await until(() => one("progress")?.value > 0);

@@ -67,6 +67,11 @@ function unnamed() {
   }).map(({ outerHTML }) => outerHTML);
 }
 
+/** Whether something waits in a queue that stands still. */
+function waiting() {
+  return all("section button").some(({ textContent }) => textContent === "Go on");
+}
+
 async function first() {
   await until(() => one("form [name=steps]"));
   const header = text("header p");
@@ -131,7 +136,6 @@ async function second() {
   press("Enter", true);
   await until(() => one("[role=alert]"));
   const refusal = text("[role=alert]");
-  const waiting = all("section button").map(({ textContent }) => textContent).includes("Go on");
   const result = {
     ...seen,
     kept,
@@ -142,7 +146,7 @@ async function second() {
     href,
     rest: seeds(),
     refusal,
-    waiting,
+    waiting: waiting(),
     violations: [...before.violations, ...violations],
   };
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });
@@ -225,12 +229,21 @@ async function inBrowser() {
   const side = Math.sqrt(before.length / 4);
   const differs = (x) =>
     before.some((value, i) => Math.floor(i / 4) % side === x && value !== after[i]);
+  const controls = unnamed();
+  // What cannot be drawn does not wait.
+  one("[name=place][value=browser]").click();
+  await until(() => one("[name=place][value=browser]").checked);
+  write("guidance_interval", "wrong");
+  press("Enter", true);
+  await until(() => one("[role=alert]") && !one("progress"));
   const result = {
+    refusal: text("[role=alert]"),
+    waiting: waiting(),
     header,
     same: [own === fromServer, sameHalf],
     form: { steps, seed },
     changed: [differs(0), differs(side - 1)],
-    unnamed: unnamed(),
+    unnamed: controls,
     violations,
   };
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });

@@ -88,9 +88,9 @@ Deno.test({
     assertEquals(second, first! + 1n);
     assertEquals(seen.status, `a cat is drawn, seeds ${first}, ${second}`);
     assertEquals(seen.kept, seen.seeds);
-    const { prompt, negative, seed, steps, images } = seen.form;
+    const { prompt, negative, seed, steps, images, guidance } = seen.form;
     assertEquals([prompt, negative, seed], ["a cat", "a dog", `${first}`]);
-    assertEquals([steps, images], ["5", "1"]);
+    assertEquals([steps, images, guidance], ["5", "1", "2.05"]);
     assertEquals([seen.isRandom, seen.isSame], [false, true]);
     assertEquals(seen.download, `a-cat-${first}.png`);
     assertMatch(seen.href, /^blob:/);

@@ -33,10 +33,14 @@ function write(name, value) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** Writes a text letter by letter; between two of them the page shows what it has made of the first. */
+/** Writes a text letter by letter, as keys do; between two of them the page shows what it has made of the first. */
 async function type(name, text) {
+  for (const details of all("details")) details.open = true;
+  const field = one(`form [name=${name}]`);
+  field.focus();
+  field.select();
   for (const letter of text) {
-    write(name, one(`form [name=${name}]`).value + letter);
+    document.execCommand("insertText", false, letter);
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
 }
@@ -78,6 +82,7 @@ async function first() {
   write("steps", "5");
   write("images", "2");
   await type("negative", "a dog ");
+  await type("guidance", "2.05");
   write("prompt", "a cat");
   press("Enter", true);
   await until(() => one("progress")?.value > 0);

@@ -1,7 +1,14 @@
 // Drawing in the browser, by a Web Worker, so that the page never blocks.
 
 import { signal } from "npm:@preact/signals@2.11.4";
-import type { Device, DrawEvent, DrawOptions, Info, Settings } from "./api.ts";
+import {
+  AnswerError,
+  type Device,
+  type DrawEvent,
+  type DrawOptions,
+  type Info,
+  type Settings,
+} from "./api.ts";
 import type { DrawerMessage, DrawerRequest } from "./drawer.ts";
 
 /** What draws in the browser; undefined until the model is loaded. */
@@ -79,8 +86,9 @@ export async function* drawInBrowser(
       if (message.type === "event") yield message.event;
       if (message.type !== "end") continue;
       signal.throwIfAborted();
-      if (message.error !== undefined) throw new Error(message.error);
-      return;
+      const { error, isRefusal } = message;
+      if (error === undefined) return;
+      throw isRefusal ? new AnswerError(error, 400, undefined) : new Error(error);
     }
   } catch (error) {
     if (!signal.aborted && browserDevice.value === undefined) {

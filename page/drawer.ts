@@ -31,7 +31,13 @@ export type DrawerMessage =
   | { readonly type: "loading"; readonly loaded: number; readonly total: number }
   | { readonly type: "device"; readonly device: Device }
   | { readonly type: "event"; readonly id: number; readonly event: DrawEvent }
-  | { readonly type: "end"; readonly id: number; readonly error?: string };
+  | {
+    readonly type: "end";
+    readonly id: number;
+    readonly error?: string;
+    /** Whether the error is the fault of the settings, so that the same would be refused again. */
+    readonly isRefusal?: boolean;
+  };
 
 const running = new Map<number, AbortController>();
 let pipeline: Promise<Library.VQDiffusionPipeline> | undefined;
@@ -118,7 +124,9 @@ async function draw(request: DrawRequest, signal: AbortSignal): Promise<void> {
     for await (const event of drawing(request, signal)) post({ type: "event", id, event });
     post({ type: "end", id });
   } catch (error) {
-    post({ type: "end", id, error: error instanceof Error ? error.message : String(error) });
+    const message = error instanceof Error ? error.message : String(error);
+    const isRefusal = message.startsWith("Cannot generate: ");
+    post({ type: "end", id, error: message, isRefusal });
   } finally {
     running.delete(id);
   }

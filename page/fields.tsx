@@ -20,12 +20,20 @@ function labelOf(name: string): string {
   return name[0]!.toUpperCase() + name.slice(1).replaceAll("_", " ");
 }
 
+/** Shows a number, unless the field has it already: `2.` is 2, and may become 2.5. */
+function showNumber(input: HTMLInputElement | null, value: number | string | undefined): void {
+  if (input === null) return;
+  const shown = Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber;
+  if (shown !== value) input.value = `${value ?? ""}`;
+}
+
 /** A number; without a default it may be empty. */
 export function NumberField(
   { name, type, help, min, max, default: value, placeholder }: Parameter & {
     readonly placeholder?: string;
   },
 ): JSX.Element {
+  const shown = values.value[name];
   return (
     <label>
       {labelOf(name)}
@@ -37,7 +45,7 @@ export function NumberField(
         max={max ?? ""}
         step={type === "integer" ? 1 : "any"}
         placeholder={placeholder ?? ""}
-        value={values.value[name] ?? ""}
+        ref={(input) => showNumber(input, shown)}
         onInput={({ currentTarget: { valueAsNumber, validity } }) => {
           if (!Number.isNaN(valueAsNumber)) setValue(name, valueAsNumber);
           else if (value === undefined && !validity.badInput) setValue(name, undefined);
@@ -60,7 +68,7 @@ function TextField({ name, type, help }: Parameter): JSX.Element {
         {...(isSampler && { list: "samplers" })}
         placeholder={PLACEHOLDERS[type] ?? ""}
         value={values.value[name] ?? ""}
-        onInput={({ currentTarget: { value } }) => setValue(name, value.trim() || undefined)}
+        onInput={({ currentTarget: { value } }) => setValue(name, value || undefined)}
       />
       {isSampler && (
         <datalist id="samplers">

@@ -125,17 +125,26 @@ export function setValue(name: string, value: number | string | undefined): void
 export async function submit(): Promise<void> {
   const text = prompt.value.trim();
   if (text === "" && startPicture.value === undefined) return;
-  const { strength: _, ...rest } = values.value;
+  const all = trimmed(values.value);
+  const { strength: _, ...rest } = all;
   const own = seed.value.trim();
   const given = {
     prompt: text,
     seed: isSeedRandom.value || own === "" ? undefined : own,
-    values: startPicture.value ? values.value : rest,
+    values: startPicture.value ? all : rest,
   };
   const picture = await startPictureOf();
   const settings: Settings = picture ? { ...given, picture } : given;
   waiting.value = [...waiting.value, { id: nextId++, settings }];
   if (drawing.value === undefined) drawAll();
+}
+
+/** Values without the spaces around texts, which may still be written: cut at once, none could be between words. */
+function trimmed(given: Settings["values"]): Settings["values"] {
+  const cut = Object.entries(given).map(([name, value]) => {
+    return [name, typeof value === "string" ? value.trim() : value] as const;
+  });
+  return Object.fromEntries(cut.filter(([, value]) => value !== ""));
 }
 
 /** Stops what is being drawn; the next in the queue begins. */

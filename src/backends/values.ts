@@ -79,8 +79,8 @@ export const SCHEDULE_COLUMNS = [
 export interface FrameOptions {
   /**
    * Whether results in float32 have the same bits on every CPU and in every runtime: no multiplication is
-   * fused with an addition, which not all can do, and which is faster where they can. A GPU, and layers
-   * whose weights are held as int8, compute as always.
+   * fused with an addition, which not all can do, and which is faster where they can. A GPU computes as
+   * always, and so does a frame with a layer whose weight is held as int8.
    */
   readonly portable?: boolean | undefined;
 }

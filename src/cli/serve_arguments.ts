@@ -78,7 +78,7 @@ const OPTIONS = {
   },
   "max-idle": {
     value: "n",
-    help: "Seconds that a body may not come, or a stream not be read",
+    help: "Seconds that a body may not come, or an answer not be read",
     default: 30,
     max: 86400,
   },

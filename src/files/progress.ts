@@ -86,6 +86,13 @@ export class FileProgress {
     });
   }
 
+  /** Reports a file that is there as a whole, as one that was kept. */
+  whole(size: number): void {
+    this.begin(size);
+    this.set(size);
+    this.done();
+  }
+
   /** Reports that nothing more is wanted of the file. */
   done(): void {
     if (this.#done) return;

@@ -62,7 +62,10 @@ export class BrowserCache implements HubCache {
     const etag = file.etag ?? known;
     const parts = etag === undefined ? undefined : await store.parts(fileKey(etag));
     if (etag === undefined || parts === undefined) return undefined;
-    if (pointer !== undefined && known !== etag) await store.put(pointer, etag);
+    if (pointer !== undefined && known !== etag) {
+      // A cache that is full can still be read.
+      await store.put(pointer, etag).catch(() => {});
+    }
     const description = `${file.path} of ${file.repository} in the cache`;
     const list = JSON.stringify(parts);
     if (this.#damaged.has(list)) throw damaged(description);

@@ -170,10 +170,7 @@ class CachedHttpTree implements FileTree {
   }
 
   #tellKept(path: string, file: FileSource): FileSource {
-    const progress = new FileProgress(path, this.#options.onProgress);
-    progress.begin(file.size);
-    progress.set(file.size);
-    progress.done();
+    new FileProgress(path, this.#options.onProgress).whole(file.size);
     return this.#healing(path, file);
   }
 

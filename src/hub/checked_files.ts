@@ -170,13 +170,17 @@ export async function writeFile(files: FileSystem, path: string, text: string): 
   await makeFolderOf(files, path);
   const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
-    using file = await files.open(temporary, { write: true, create: true, truncate: true });
-    await writeAll(file, new TextEncoder().encode(text));
+    await writeText(files, temporary, text);
+    await files.rename(temporary, path);
   } catch (error) {
     await removeIfThere(files, temporary);
     throw error;
   }
-  await files.rename(temporary, path);
+}
+
+async function writeText(files: FileSystem, path: string, text: string): Promise<void> {
+  using file = await files.open(path, { write: true, create: true, truncate: true });
+  await writeAll(file, new TextEncoder().encode(text));
 }
 
 /** Makes the folder that a file is in. */

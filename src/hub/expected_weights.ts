@@ -4,23 +4,30 @@
  * @module
  */
 
+import type { FileSource } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS, isIndex, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
+
+/** Longest `model_index.json` that is read. */
+const MOST_BYTES = 2 ** 20;
 
 /**
  * The files of weights that the components of a pipeline are going to be loaded from.
  *
- * @param modelIndex Text of `model_index.json`.
+ * @param modelIndex `model_index.json`.
  * @param files What has a name of every file of the model.
  */
-export function expectedWeights(
-  modelIndex: string,
+export async function expectedWeights(
+  modelIndex: FileSource,
   files: ReadonlyMap<string, unknown>,
-): readonly string[] {
+): Promise<readonly string[]> {
+  // Whoever loads the pipeline reports what is wrong with it.
+  if (modelIndex.size > MOST_BYTES) return [];
+  const bytes = await modelIndex.read(0, modelIndex.size);
   let components: unknown;
   try {
-    components = JSON.parse(modelIndex);
+    components = JSON.parse(new TextDecoder().decode(bytes));
   } catch {
-    return []; // whoever loads the pipeline reports it
+    return [];
   }
   if (typeof components !== "object" || components === null) return [];
   return Object.keys(components).flatMap((component) => {

@@ -252,10 +252,7 @@ class HubRepository implements FileTree {
   }
 
   #tellCached(path: string, file: FileSource): FileSource {
-    const progress = new FileProgress(path, this.#options.onProgress);
-    progress.begin(file.size);
-    progress.set(file.size);
-    progress.done();
+    new FileProgress(path, this.#options.onProgress).whole(file.size);
     return this.#healing(path, file);
   }
 
@@ -349,8 +346,7 @@ class HubRepository implements FileTree {
     modelIndex: FileSource,
     files: ReadonlyMap<string, ListedFile>,
   ): Promise<void> {
-    const text = new TextDecoder().decode(await modelIndex.read(0, modelIndex.size));
-    for (const path of expectedWeights(text, files)) {
+    for (const path of await expectedWeights(modelIndex, files)) {
       this.#total?.expect(path, files.get(path)?.size ?? 0);
     }
   }

@@ -89,10 +89,7 @@ class KnownTree implements FileTree {
       if (found?.size !== size) return undefined;
       const bytes = await found.read(0, size);
       if (await sha256Of(bytes) !== sha256) return undefined;
-      const progress = new FileProgress(path, this.#options.onProgress);
-      progress.begin(size);
-      progress.set(size);
-      progress.done();
+      new FileProgress(path, this.#options.onProgress).whole(size);
       return bytes;
     } catch {
       this.#options.signal?.throwIfAborted();

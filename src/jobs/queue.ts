@@ -171,7 +171,9 @@ export class JobQueue {
     for (const job of jobs) this.#running.delete(job);
     if (run === undefined || !jobs.some(({ state }) => state.status === "done")) return;
     const steps = jobs.reduce((sum, { request }) => sum + stepsOf(request), 0);
-    const pictures = jobs.reduce((sum, job) => sum + picturesOf(job), 0);
+    // From a picture there are fewer steps, and others are not drawn beside it.
+    const isAlone = shapeOf(jobs[0]!.request) === undefined;
+    const pictures = isAlone ? undefined : jobs.reduce((sum, job) => sum + picturesOf(job), 0);
     this.speed.measured(steps, (performance.now() - run.start) / 1000, pictures);
   }
 

@@ -26,12 +26,13 @@ export class Speed {
    * Takes a measurement of a run.
    *
    * @param steps Steps of one picture, those of several counted singly.
-   * @param pictures Pictures of the run.
+   * @param pictures Pictures of the run; undefined if it is none that could have had others beside it.
    */
-  measured(steps: number, seconds: number, pictures: number): void {
+  measured(steps: number, seconds: number, pictures: number | undefined): void {
     if (steps === 0) return;
     const each = seconds / steps;
     this.#all.add(each);
+    if (pictures === undefined) return;
     (pictures > 1 ? this.#batch : this.#single).add(each);
     this.#singleRuns = pictures > 1 ? 0 : this.#singleRuns + 1;
     if (this.#singleRuns < RUNS_TO_RETRY) return;

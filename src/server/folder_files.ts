@@ -9,8 +9,8 @@ import type { FileSource, ModelFolder } from "../files/source.ts";
 import { PAGE_HEADERS } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 
-/** Bytes that are read at a time. */
-const PIECE_BYTES = 2 ** 20;
+/** Bytes that are read at a time: so few that slow clients read them before they count as idle. */
+const PIECE_BYTES = 2 ** 17;
 
 /** Media types by the ends of names. Files of other kinds are not given. */
 const TYPES: Readonly<Record<string, string>> = {
@@ -31,12 +31,17 @@ interface Part {
 /** Gives the files of a folder. */
 export class FolderFiles {
   readonly #folder: ModelFolder;
+  readonly #maxIdleSeconds: number;
   /** Tells apart what servers have given at different times. */
   readonly #age: string = Date.now().toString(36);
 
-  /** @param folder Where they lie. */
-  constructor(folder: ModelFolder) {
+  /**
+   * @param folder Where they lie.
+   * @param maxIdleSeconds Seconds that a client may leave a part of a file unread, before it is closed.
+   */
+  constructor(folder: ModelFolder, maxIdleSeconds: number) {
     this.#folder = folder;
+    this.#maxIdleSeconds = maxIdleSeconds;
   }
 
   /**
@@ -53,21 +58,23 @@ export class FolderFiles {
     const file = await this.#open(path);
     const etag = `"${this.#age}-${file.size}"`;
     const headers = { ...PAGE_HEADERS, "content-type": type, "accept-ranges": "bytes", etag };
-    const refuse = async (status: number, more: Record<string, string> = {}) => {
+    const withoutBody = async (status: number, more: Record<string, string> = {}) => {
       await file[Symbol.asyncDispose]();
       return new Response(null, { status, headers: { ...headers, ...more } });
     };
-    if (request.headers.get("if-none-match") === etag) return await refuse(304);
+    if (request.headers.get("if-none-match") === etag) return await withoutBody(304);
     const part = partOf(request, etag, file.size);
-    if (part === undefined) return await refuse(416, { "content-range": `bytes */${file.size}` });
+    if (part === undefined) {
+      return await withoutBody(416, { "content-range": `bytes */${file.size}` });
+    }
     const { begin, end } = part;
     const isWhole = begin === 0 && end === file.size;
     const more = {
       "content-length": `${end - begin}`,
       ...(!isWhole && { "content-range": `bytes ${begin}-${end - 1}/${file.size}` }),
     };
-    if (request.method === "HEAD") return await refuse(isWhole ? 200 : 206, more);
-    return new Response(streamOf(file, part), {
+    if (request.method === "HEAD") return await withoutBody(isWhole ? 200 : 206, more);
+    return new Response(streamOf(file, part, this.#maxIdleSeconds), {
       status: isWhole ? 200 : 206,
       headers: { ...headers, ...more },
     });
@@ -99,23 +106,36 @@ function partOf(request: Request, etag: string, size: number): Part | undefined 
   return begin < end ? { begin, end } : undefined;
 }
 
-/** Reads as fast as the client does, and closes the file. */
-function streamOf(file: FileSource, { begin, end }: Part): ReadableStream<Uint8Array> {
+/** Reads as fast as the client does, and closes the file, also when the client reads no more. */
+function streamOf(
+  file: FileSource,
+  { begin, end }: Part,
+  maxIdleSeconds: number,
+): ReadableStream<Uint8Array> {
   let offset = begin;
+  let idle: ReturnType<typeof setTimeout> | undefined;
+  const close = () => {
+    clearTimeout(idle);
+    return file[Symbol.asyncDispose]();
+  };
   return new ReadableStream({
     async pull(controller) {
+      clearTimeout(idle);
       try {
         const bytes = await file.read(offset, Math.min(PIECE_BYTES, end - offset));
         offset += bytes.length;
         if (bytes.length > 0) controller.enqueue(bytes);
-        if (offset < end) return;
-        controller.close();
-        await file[Symbol.asyncDispose]();
+        if (offset === end) controller.close();
       } catch (error) {
+        offset = end;
         controller.error(error);
-        await file[Symbol.asyncDispose]();
       }
+      if (offset === end) return await close();
+      idle = setTimeout(() => {
+        controller.error(new DOMException("The file was not read", "TimeoutError"));
+        close();
+      }, maxIdleSeconds * 1000);
     },
-    cancel: () => file[Symbol.asyncDispose](),
+    cancel: close,
   }, { highWaterMark: 0 });
 }

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { encodeBase64 } from "../base/base64.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import {
@@ -14,19 +13,16 @@ import {
   unpromptedLimits,
 } from "../pipeline/generation_parameters.ts";
 import type { PictureOptions } from "../pipeline/picture_options.ts";
+import { inputOf, type PictureSubject } from "../pipeline/picture_subject.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { randomSeed } from "../random/seed.ts";
+import { base64Files } from "./base64_files.ts";
 import type { SendEvent } from "./event_stream.ts";
 import { asRequestError } from "./request_error.ts";
-import {
-  generationParameters,
-  inputOf,
-  type RequestParameters,
-  type RequestSubject,
-} from "./request_parameters.ts";
+import { generationParameters, type RequestParameters } from "./request_parameters.ts";
 
 /** A generation with all parameters filled in. */
-export interface Job extends RequestSubject {
+export interface Job extends PictureSubject {
   /** The picture to start from and its mask. Default: none. */
   readonly picture?: PictureOptions | undefined;
   /** Parameters of the generation. */
@@ -76,7 +72,7 @@ export function checkJob(
 ): void {
   const { picture, values } = job;
   // It checks all arguments when it is called, and does nothing before it is asked for an event.
-  const events = asRequestError(() => pipe.stream(inputOf(job), { ...values, ...picture }));
+  const events = asRequestError(() => pipe.stream(inputOf([job]), { ...values, ...picture }));
   events.return();
 }
 
@@ -87,7 +83,7 @@ export async function pngResponse(
   signal: AbortSignal,
 ): Promise<Response> {
   const options = { ...job.values, ...job.picture, signal };
-  const { images } = await pipe.generate(inputOf(job), options);
+  const { images } = await pipe.generate(inputOf([job]), options);
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
@@ -108,7 +104,7 @@ export async function sendEvents(
 ): Promise<void> {
   const options = { ...job.values, ...job.picture, signal };
   let images: readonly RasterImage[] | undefined;
-  for await (const event of pipe.stream(inputOf(job), options)) {
+  for await (const event of pipe.stream(inputOf([job]), options)) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
@@ -118,10 +114,6 @@ export async function sendEvents(
     send("step", { step, steps, timestep, previews });
   }
   // At strength 0 there are no steps.
-  images ??= (await pipe.generate(inputOf(job), options)).images;
+  images ??= (await pipe.generate(inputOf([job]), options)).images;
   send("result", { seed: `${job.values.seed}`, images: await base64Files(images) });
-}
-
-async function base64Files(images: readonly RasterImage[]): Promise<string[]> {
-  return await Promise.all(images.map(async (image) => encodeBase64(await image.toPng())));
 }

@@ -4,12 +4,12 @@
  * @module
  */
 
-import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import type { Job, Preview } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/queue.ts";
 import { followingSeeds } from "../random/seed.ts";
+import { base64Files } from "./base64_files.ts";
 import type { RequestError } from "./request_error.ts";
 import { eventText } from "./text_stream.ts";
 
@@ -83,12 +83,4 @@ export async function* jobEvents(
         yield eventText("error", { error: describe(state.error).message });
     }
   }
-}
-
-/** Files in base64: PNG, or of another kind that images are turned into. */
-export async function base64Files(
-  images: readonly RasterImage[],
-  encode = (image: RasterImage): Promise<Uint8Array> => image.toPng(),
-): Promise<string[]> {
-  return await Promise.all(images.map(async (image) => encodeBase64(await encode(image))));
 }

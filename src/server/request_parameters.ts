@@ -5,7 +5,6 @@
  */
 
 import { formatRange, nearestOption, type Range } from "../base/check.ts";
-import type { GenerateInput } from "../conditioning/condition.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import {
   GENERATION_PARAMETERS,
@@ -22,18 +21,17 @@ import {
   isInterval,
   parseInterval,
 } from "../pipeline/guidance_interval.ts";
+import type { PictureSubject } from "../pipeline/picture_subject.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
 import { isSampler, SAMPLERS } from "../schedulers/samplers.ts";
 import { type FormBody, hasFormBody, readFormBody } from "./form_body.ts";
 import { readJsonBody } from "./json_body.ts";
+import { NUMBER_PARAMETERS, numberIfText } from "./number_texts.ts";
 import type { BodyLimits } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
 /** Longest side that pictures are enlarged to. */
 export const MOST_SIDE = 1024;
-
-/** What a model is told to draw. */
-export type RequestSubject = Pick<RequestParameters, "prompt" | "classLabel">;
 
 /** What requests may ask for at most. */
 export interface RequestLimits {
@@ -87,14 +85,8 @@ const NAMES = [
   "previews",
 ];
 
-/** Parameters that queries and forms give as numbers; one would not be exact enough for a seed. */
-const NUMBERS = new Set([
-  "class",
-  "previews",
-  ...Object.values(GENERATION_PARAMETERS)
-    .filter(({ type }) => type === "integer" || type === "number")
-    .map(({ shortName }) => shortName),
-]);
+/** Parameters that queries and forms give as numbers. */
+const NUMBERS = new Set(["class", "previews", ...NUMBER_PARAMETERS]);
 
 /** Ranges of the parameters of a generation that narrow those of the library. */
 export function requestRanges({ maxSteps, maxImages }: RequestLimits): ParameterLimits["ranges"] {
@@ -123,7 +115,7 @@ export async function readParameters(
     ? undefined
     : promptOf(values["prompt"], limits.maxPromptLength);
   const classLabel = numberOf("class", values["class"], true, { min: 0 });
-  checkNegative(values, limits.maxPromptLength);
+  checkNegative("negative", values["negative"], limits.maxPromptLength);
   generationParameters(values, { ranges: requestRanges(limits) });
   const previews = numberOf("previews", values["previews"], true, { min: 0, max: 1000 }) ?? 0;
   return { prompt, classLabel, files, previews, values };
@@ -135,7 +127,7 @@ export async function readParameters(
  * @throws {RequestError} If not.
  */
 export function checkSubject(
-  { prompt, classLabel, files }: RequestSubject & Pick<RequestParameters, "files">,
+  { prompt, classLabel, files }: PictureSubject & Pick<RequestParameters, "files">,
   { conditionType, numClassEmbeds }: Pick<Transformer2DConfig, "conditionType" | "numClassEmbeds">,
 ): void {
   const reason = {
@@ -156,11 +148,6 @@ export function checkSubject(
   if (classLabel === undefined || classLabel > max) {
     refuse("class", `a whole number from 0 to ${max}`, classLabel);
   }
-}
-
-/** What a request tells a model, as a pipeline takes it. */
-export function inputOf({ prompt, classLabel }: RequestSubject): GenerateInput {
-  return classLabel === undefined ? prompt : { classLabel };
 }
 
 /** Reads the body of a POST. */
@@ -233,8 +220,7 @@ function textValues(texts: Iterable<readonly [string, string]>): Record<string, 
   const values: Record<string, unknown> = Object.create(null);
   for (const [name, text] of texts) {
     if (name in values) throw new RequestError(400, `The parameter ${name} is given twice`);
-    const isNumber = NUMBERS.has(name) && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
-    values[name] = isNumber ? Number(text) : text;
+    values[name] = NUMBERS.has(name) ? numberIfText(text) : text;
   }
   return values;
 }
@@ -251,10 +237,11 @@ export function promptOf(value: unknown, maxLength: number): string {
 /**
  * Checks the negative prompt, if there is one.
  *
+ * @param name What clients call it.
  * @throws {RequestError} If it is no text, or too long.
  */
-export function checkNegative({ negative }: RequestValues, maxLength: number): void {
-  if (negative !== undefined) textOf("negative", negative, maxLength);
+export function checkNegative(name: string, value: unknown, maxLength: number): void {
+  if (value !== undefined) textOf(name, value, maxLength);
 }
 
 function textOf(name: string, value: unknown, maxLength: number): string {

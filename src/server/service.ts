@@ -1,5 +1,6 @@
 /**
- * The service: a queue of jobs behind OpenAI's image API, the paths of `createHandler`, and a page.
+ * The service: a queue of jobs behind the image APIs of OpenAI and of AUTOMATIC1111's web UI, the path of
+ * `createHandler`, and a page.
  *
  * @module
  */
@@ -19,13 +20,13 @@ import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { refuseOtherSites, TokenCheck } from "./access.ts";
 import { webUIError } from "./automatic1111/answers.ts";
 import { WEB_UI_PATH, webUIRoutes } from "./automatic1111/routes.ts";
+import { FolderFiles } from "./folder_files.ts";
 import { hasFormBody } from "./form_body.ts";
 import { checkJob, jobOf } from "./job.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { Metrics } from "./metrics.ts";
 import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
 import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
-import { FolderFiles } from "./folder_files.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
 import { RequestError } from "./request_error.ts";
 import {
@@ -197,7 +198,7 @@ export class Service {
 
   /** Adds the files of a folder. */
   #addFiles(path: string, folder: ModelFolder, access: { readonly open?: boolean } = {}): void {
-    const files = new FolderFiles(folder);
+    const files = new FolderFiles(folder, this.#options.maxIdleSeconds);
     const GET = ({ req }: Call) => files.answer(req.param("path")!, req.raw);
     this.#add(`${path}/:path{.+}`, { GET }, access);
   }

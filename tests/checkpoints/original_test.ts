@@ -63,6 +63,25 @@ async function assertModel(folder: ModelFolder, model: OriginalModel): Promise<v
   }
 }
 
+Deno.test("openFolder() tries to read an original checkpoint again after that has failed", async () => {
+  const model = originalModel();
+  await withFiles({}, async (path) => {
+    const tokenizer = `${path}/late`;
+    const folder = await open(path, { tokenizer });
+    const config = () => folder.readText("transformer/config.json");
+    const vocabulary = () => folder.readText("tokenizer/vocab.json");
+    await assertRejects(config, MissingFileError);
+    await Deno.writeFile(`${path}/model.pth`, await encodeTorchFile(model.checkpoint));
+    await config();
+    await assertRejects(vocabulary, MissingFileError);
+    await Deno.mkdir(tokenizer);
+    for (const { name } of Deno.readDirSync(TOKENIZER)) {
+      await Deno.copyFile(new URL(name, TOKENIZER), `${tokenizer}/${name}`);
+    }
+    await vocabulary();
+  });
+});
+
 Deno.test("openFolder() gives an original checkpoint under the names of diffusers", async () => {
   const model = originalModel();
   await withFiles({ "model.pth": await encodeTorchFile(model.checkpoint) }, async (path) => {

@@ -59,6 +59,18 @@ Deno.test("BrowserCache opens a cache whose database is busy, and does without o
   }
 });
 
+Deno.test("BrowserCache gives what it has when it is full", async () => {
+  const storage = new MemoryCacheStorage();
+  await using hub = serveHub({ [ID]: MODEL });
+  const options = { endpoint: hub.endpoint, cache: new BrowserCache(storage) };
+  await bytesOf(openHubFolder(ID, options), WEIGHTS);
+  storage.isFull = true;
+  // Another commit, which has the same file.
+  const folder = openHubFolder(ID, { ...options, revision: "fp16" });
+  assertEquals(await bytesOf(folder, WEIGHTS), weights);
+  assertEquals(hub.log.filter((line) => line.startsWith("cdn")).length, 1);
+});
+
 Deno.test("BrowserCache serves several downloads of a file at once", async () => {
   const storage = new MemoryCacheStorage();
   await using hub = serveHub({ [ID]: MODEL });

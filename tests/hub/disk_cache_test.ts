@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { fileSystem } from "../../src/files/find_file_system.ts";
 import { TakenOverError } from "../../src/hub/cache.ts";
+import { writeFile } from "../../src/hub/checked_files.ts";
 import { DiskCache } from "../../src/hub/disk_cache.ts";
 import { openHubFolder } from "../../src/hub/hub.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
@@ -42,6 +44,16 @@ async function blobsIn(root: string): Promise<Record<string, number>> {
   }
   return blobs;
 }
+
+Deno.test("writeFile() leaves nothing where it cannot write", async () => {
+  await inTemporaryFolder(async (root) => {
+    await Deno.mkdir(`${root}/taken/inner`, { recursive: true });
+    await assertRejects(async () => {
+      await writeFile(await fileSystem("write"), `${root}/taken`, "text");
+    });
+    assertEquals(Array.from(Deno.readDirSync(root), ({ name }) => name), ["taken"]);
+  });
+});
 
 Deno.test("DiskCache has the layout of huggingface_hub", async () => {
   await inTemporaryFolder(async (root) => {

@@ -6,6 +6,8 @@
 
 /** Caches in memory. */
 export class MemoryCacheStorage implements CacheStorage {
+  /** Whether there is no room for more. */
+  isFull = false;
   readonly #caches = new Map<string, MemoryCache>();
 
   delete(name: string): Promise<boolean> {
@@ -25,7 +27,7 @@ export class MemoryCacheStorage implements CacheStorage {
   }
 
   open(name: string): Promise<Cache> {
-    const cache = this.#caches.get(name) ?? new MemoryCache();
+    const cache = this.#caches.get(name) ?? new MemoryCache(this);
     this.#caches.set(name, cache);
     return Promise.resolve(cache);
   }
@@ -42,9 +44,15 @@ export class MemoryCacheStorage implements CacheStorage {
 }
 
 class MemoryCache implements Cache {
+  readonly #storage: MemoryCacheStorage;
   readonly #entries = new Map<string, Uint8Array<ArrayBuffer>>();
 
+  constructor(storage: MemoryCacheStorage) {
+    this.#storage = storage;
+  }
+
   async put(request: RequestInfo | URL, response: Response): Promise<void> {
+    if (this.#storage.isFull) throw new DOMException("no room", "QuotaExceededError");
     this.#entries.set(String(request), new Uint8Array(await response.arrayBuffer()));
   }
 

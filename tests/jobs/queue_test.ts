@@ -94,6 +94,22 @@ Deno.test("JobQueue.secondsToPlace() counts what is left of the running job", as
   assert(queue.secondsToPlace("b") < 1000);
 });
 
+Deno.test("JobQueue.finish() compares no jobs that start from a picture with runs of several", async () => {
+  const queue = newQueue();
+  queue.speed.measured(10, 10, 1);
+  queue.speed.measured(40, 20, 4);
+  const image = new RasterImage(new Uint8ClampedArray(4), 1, 1);
+  for (let run = 0; run < 20; run++) {
+    // Few of its steps are taken, so that it seems fast.
+    const job = queue.add({ ...jobRequest(1000), picture: { image } }, "client");
+    await queue.take();
+    job.report({ status: "done", images: [] });
+    queue.finish([job]);
+  }
+  assert(queue.speed.seconds(1)! < 0.1);
+  assertEquals(queue.speed.isBatchFaster, true);
+});
+
 Deno.test("JobQueue.finish() measures jobs that are done, and no others", async () => {
   const queue = newQueue();
   addJobs(queue, "ab");

@@ -88,8 +88,9 @@ Deno.test({
     assertEquals(second, first! + 1n);
     assertEquals(seen.status, `a cat is drawn, seeds ${first}, ${second}`);
     assertEquals(seen.kept, seen.seeds);
-    const { prompt, seed, steps, images } = seen.form;
-    assertEquals([prompt, seed, steps, images], ["a cat", `${first}`, "5", "1"]);
+    const { prompt, negative, seed, steps, images, guidance } = seen.form;
+    assertEquals([prompt, negative, seed], ["a cat", "a dog", `${first}`]);
+    assertEquals([steps, images, guidance], ["5", "1", "2.05"]);
     assertEquals([seen.isRandom, seen.isSame], [false, true]);
     assertEquals(seen.download, `a-cat-${first}.png`);
     assertMatch(seen.href, /^blob:/);
@@ -126,6 +127,8 @@ for (const browser of [chromium, findBrowser("firefox")]) {
       assertEquals(seen.form, { steps: "3", seed: "7" });
       // What was not painted is as it was.
       assertEquals(seen.changed, [true, false]);
+      assertMatch(seen.refusal, /^Cannot generate: guidanceInterval is /);
+      assertEquals(seen.waiting, false);
       assertEquals([seen.violations, seen.unnamed], [[], []]);
     },
   });

@@ -33,6 +33,18 @@ function write(name, value) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+/** Writes a text letter by letter, as keys do; between two of them the page shows what it has made of the first. */
+async function type(name, text) {
+  for (const details of all("details")) details.open = true;
+  const field = one(`form [name=${name}]`);
+  field.focus();
+  field.select();
+  for (const letter of text) {
+    document.execCommand("insertText", false, letter);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
 function press(key, ctrlKey = false) {
   document.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true }));
 }
@@ -59,11 +71,18 @@ function unnamed() {
   }).map(({ outerHTML }) => outerHTML);
 }
 
+/** Whether something waits in a queue that stands still. */
+function waiting() {
+  return all("section button").some(({ textContent }) => textContent === "Go on");
+}
+
 async function first() {
   await until(() => one("form [name=steps]"));
   const header = text("header p");
   write("steps", "5");
   write("images", "2");
+  await type("negative", "a dog ");
+  await type("guidance", "2.05");
   write("prompt", "a cat");
   press("Enter", true);
   await until(() => one("progress")?.value > 0);
@@ -122,7 +141,6 @@ async function second() {
   press("Enter", true);
   await until(() => one("[role=alert]"));
   const refusal = text("[role=alert]");
-  const waiting = all("section button").map(({ textContent }) => textContent).includes("Go on");
   const result = {
     ...seen,
     kept,
@@ -133,7 +151,7 @@ async function second() {
     href,
     rest: seeds(),
     refusal,
-    waiting,
+    waiting: waiting(),
     violations: [...before.violations, ...violations],
   };
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });
@@ -216,12 +234,21 @@ async function inBrowser() {
   const side = Math.sqrt(before.length / 4);
   const differs = (x) =>
     before.some((value, i) => Math.floor(i / 4) % side === x && value !== after[i]);
+  const controls = unnamed();
+  // What cannot be drawn does not wait.
+  one("[name=place][value=browser]").click();
+  await until(() => one("[name=place][value=browser]").checked);
+  write("guidance_interval", "wrong");
+  press("Enter", true);
+  await until(() => one("[role=alert]") && !one("progress"));
   const result = {
+    refusal: text("[role=alert]"),
+    waiting: waiting(),
     header,
     same: [own === fromServer, sameHalf],
     form: { steps, seed },
     changed: [differs(0), differs(side - 1)],
-    unnamed: unnamed(),
+    unnamed: controls,
     violations,
   };
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { httpFolder } from "../../src/files/http_folder.ts";
+import type { ModelFolder } from "../../src/files/source.ts";
 import { FolderFiles } from "../../src/server/folder_files.ts";
 import { RequestError } from "../../src/server/request_error.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
@@ -11,7 +12,7 @@ const PATH = "transformer/config.json";
 
 /** Asks for a file of the tiny model. */
 function ask(headers: Record<string, string> = {}, path = PATH, method = "GET") {
-  const files = new FolderFiles(folderOf(tinyFiles()));
+  const files = new FolderFiles(folderOf(tinyFiles()), 1000);
   return files.answer(path, new Request("http://localhost/", { method, headers }));
 }
 
@@ -38,7 +39,7 @@ Deno.test("FolderFiles.answer() gives a file, or the part of it that is asked fo
 });
 
 Deno.test("FolderFiles.answer() says that a file is unchanged, and gives parts of that file only", async () => {
-  const files = new FolderFiles(folderOf(tinyFiles()));
+  const files = new FolderFiles(folderOf(tinyFiles()), 1000);
   const get = (headers: Record<string, string>) =>
     files.answer(PATH, new Request("http://localhost/", { headers }));
   const first = await get({});
@@ -51,13 +52,45 @@ Deno.test("FolderFiles.answer() says that a file is unchanged, and gives parts o
   assertEquals([other.status, (await other.bytes()).length], [200, tinyFiles()[PATH]!.length]);
 });
 
+Deno.test("FolderFiles.answer() closes files that are read to their ends, left, or read no more", async () => {
+  const folder = folderOf({ "a.bin": new Uint8Array(3_000_000) });
+  for (const way of ["ends", "left", "idle"]) {
+    const closed = Promise.withResolvers<void>();
+    const watched: ModelFolder = {
+      ...folder,
+      async open(path) {
+        const file = await folder.open(path);
+        const close = () => Promise.resolve(closed.resolve());
+        return {
+          description: path,
+          size: file.size,
+          read: (offset, length) => file.read(offset, length),
+          release() {},
+          [Symbol.asyncDispose]: close,
+        };
+      },
+    };
+    const files = new FolderFiles(watched, way === "idle" ? 0 : 1000);
+    const { body } = await files.answer("a.bin", new Request("http://localhost/"));
+    const reader = body!.getReader();
+    await reader.read();
+    if (way === "left") await reader.cancel();
+    while (way === "ends" && !(await reader.read()).done);
+    await closed.promise;
+    if (way === "idle") await assertRejects(() => reader.read(), DOMException, "not read");
+  }
+});
+
 Deno.test("FolderFiles.answer() gives nothing that is missing, hidden, elsewhere or of another kind", async () => {
-  const files = new FolderFiles(folderOf({
-    ".env.json": new Uint8Array(1),
-    "a/.hidden.txt": new Uint8Array(1),
-    "key.pem": new Uint8Array(1),
-    "a.json": new Uint8Array(1),
-  }));
+  const files = new FolderFiles(
+    folderOf({
+      ".env.json": new Uint8Array(1),
+      "a/.hidden.txt": new Uint8Array(1),
+      "key.pem": new Uint8Array(1),
+      "a.json": new Uint8Array(1),
+    }),
+    1000,
+  );
   const get = (path: string) => files.answer(path, new Request("http://localhost/"));
   await (await get("a.json")).body?.cancel();
   const wrong = [

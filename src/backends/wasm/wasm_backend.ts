@@ -17,6 +17,7 @@ import type {
   Tensor,
 } from "../backend.ts";
 import { atOnce, inTurns } from "../../base/pauses.ts";
+import { checkInteger } from "../../base/check.ts";
 import { elementCount } from "../../base/shapes.ts";
 import { expectCount } from "../arguments.ts";
 import { CheckedFrame } from "../checked_frame.ts";
@@ -72,15 +73,12 @@ const CLASSES = { tensor: WasmTensor, linear: WasmLinearWeight, conv: WasmConvWe
 /**
  * Makes a CPU backend.
  *
- * @throws {RangeError} If `threads` is not a whole number from 1 on.
+ * @throws {TypeError} If `threads` is no number.
+ * @throws {RangeError} If it is no whole number from 1 on.
  */
 export async function createWasmBackend(options: WasmBackendOptions = {}): Promise<WasmBackend> {
   const asked = options.threads;
-  if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1)) {
-    throw new RangeError(
-      `Cannot create a backend: threads is a whole number from 1 on, got ${asked}`,
-    );
-  }
+  checkInteger({ task: "create a backend", name: "threads" }, asked, { min: 1 });
   const { simd, module, portable = module } = await kernelModules(options.module, options.simd);
   const host = await KernelHost.create(module);
   const { memory, kernels } = host;

@@ -166,13 +166,20 @@ class Conversion implements FileTree {
   async #texts(path: string): Promise<ReadonlyMap<string, string>> {
     const { kind, texts } = await this.#planned();
     if (kind !== "text" || !path.startsWith("tokenizer/")) return texts;
-    this.#tokenizer ??= tokenizerFiles(this.#parts.tokenizer);
+    if (!this.#tokenizer) {
+      this.#tokenizer = tokenizerFiles(this.#parts.tokenizer);
+      this.#tokenizer.catch(() => this.#tokenizer = undefined);
+    }
     const files = [...await this.#tokenizer];
     return new Map(files.map(([name, text]) => [`tokenizer/${name}`, text]));
   }
 
   #planned(): Promise<Plan> {
-    this.#plan ??= this.#makePlan();
+    if (!this.#plan) {
+      this.#plan = this.#makePlan();
+      // What failed once, such as reading from a server, may be tried again.
+      this.#plan.catch(() => this.#plan = undefined);
+    }
     return this.#plan;
   }
 

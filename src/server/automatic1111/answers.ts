@@ -4,7 +4,7 @@
  * @module
  */
 
-import { encodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { encodeBase64 } from "../../base/base64.ts";
 import { VERSION } from "../../base/version.ts";
 import { contactSheet } from "../../images/contact_sheet.ts";
 import { enlarge } from "../../images/enlarge.ts";
@@ -13,7 +13,8 @@ import type { RasterImage } from "../../images/raster_image.ts";
 import type { JobQueue } from "../../jobs/queue.ts";
 import { COMMON_KEYWORD, commonText } from "../../pipeline/picture_settings.ts";
 import { followingSeeds } from "../../random/seed.ts";
-import { base64Files, imagesOf } from "../job_answers.ts";
+import { base64Files } from "../base64_files.ts";
+import { imagesOf } from "../job_answers.ts";
 import type { RequestError } from "../request_error.ts";
 import type { ServedModel } from "../routes.ts";
 import type { ClientJob } from "./client_jobs.ts";

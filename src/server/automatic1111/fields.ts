@@ -4,9 +4,10 @@
  * @module
  */
 
-import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
+import { decodeBase64 } from "../../base/base64.ts";
 import type { Range } from "../../base/check.ts";
 import type { RasterImage } from "../../images/raster_image.ts";
+import { numberIfText } from "../number_texts.ts";
 import { numberOf, refuse, type RequestValues } from "../request_parameters.ts";
 import { requestPicture } from "../request_pictures.ts";
 
@@ -20,9 +21,7 @@ export function numberField(
   name: string,
   { integer = false, ...range }: Range & { readonly integer?: boolean } = {},
 ): number | undefined {
-  const value = fields[name] ?? undefined;
-  const isNumber = typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value);
-  return numberOf(name, isNumber ? Number(value) : value, integer, range);
+  return numberOf(name, numberIfText(fields[name] ?? undefined), integer, range);
 }
 
 /**

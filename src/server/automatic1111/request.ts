@@ -115,7 +115,7 @@ function readRequest(
     negative: textField(fields, "negative_prompt") || undefined,
     images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
   };
-  checkNegative(own, request.maxPromptLength);
+  checkNegative("negative_prompt", own.negative, request.maxPromptLength);
   const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
   return {
     job: { prompt, values, previewSteps: previewStepsOf(values, PREVIEWS) },

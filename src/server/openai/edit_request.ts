@@ -5,10 +5,10 @@
  */
 
 import type { RasterImage } from "../../images/raster_image.ts";
-import { GENERATION_PARAMETERS } from "../../pipeline/generation_parameters.ts";
 import { hasWhite } from "../../pipeline/mask.ts";
 import type { FormBody, FormFile } from "../form_body.ts";
 import { maskOfTransparency } from "../masks.ts";
+import { NUMBER_PARAMETERS, numberIfText } from "../number_texts.ts";
 import { RequestError } from "../request_error.ts";
 import { promptOf, refuse, type RequestValues } from "../request_parameters.ts";
 import { fitPictures, requestPicture, type StartingPictures } from "../request_pictures.ts";
@@ -23,9 +23,7 @@ const NUMBERS = new Set([
   "n",
   "partial_images",
   "output_compression",
-  ...Object.values(GENERATION_PARAMETERS)
-    .filter(({ type }) => type === "integer" || type === "number")
-    .map(({ shortName }) => shortName),
+  ...NUMBER_PARAMETERS,
 ]);
 
 /**
@@ -76,8 +74,7 @@ function fieldsOf({ fields }: FormBody): RequestValues {
   return Object.fromEntries(
     Object.entries(fields).map(([name, text]) => {
       if (name === "stream" && /^(true|false)$/i.test(text)) return [name, /^t/i.test(text)];
-      const isNumber = NUMBERS.has(name) && text.trim() !== "" && !Number.isNaN(Number(text));
-      return [name, isNumber ? Number(text) : text];
+      return [name, NUMBERS.has(name) ? numberIfText(text) : text];
     }),
   );
 }

@@ -92,7 +92,7 @@ export function readImagesRequest(
   const range = { min: 0, max: MOST_PARTIAL_IMAGES };
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
   const own = { ...valuesOf(given), images };
-  checkNegative(own, request.maxPromptLength);
+  checkNegative("negative", given["negative"], request.maxPromptLength);
   const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
   return {
     job: { prompt, values, previewSteps: previewStepsOf(values, partialImages) },

@@ -189,7 +189,7 @@ Deno.test("Paths of the web UI refuse what is wrong, in its form", async () => {
   const wrong: [path: string, fields: Record<string, unknown>, message: string, status?: number][] =
     [
       ["txt2img", { prompt: 5 }, "prompt is 5, expected a text"],
-      ["txt2img", { negative_prompt: "x".repeat(101) }, "negative is 101 characters long"],
+      ["txt2img", { negative_prompt: "x".repeat(101) }, "negative_prompt is 101 characters long"],
       ["txt2img", { steps: 0 }, "steps is 0, expected a whole number of at least 1"],
       ["txt2img", { steps: "many" }, 'steps is "many"'],
       ["txt2img", { seed: -2 }, "seed is -2"],

@@ -137,6 +137,7 @@ Deno.test("POST /v1/images/edits refuses wrong pictures and fields with errors t
     [{ strength: 2 }, "strength", "strength is 2, expected a number from 0 to 1"],
     [{ n: 5 }, "n", "n is 5"],
     [{ steps: "many" }, "steps", 'steps is "many"'],
+    [{ steps: "0x10" }, "steps", 'steps is "0x10"'],
     [{ output_format: "webp" }, "output_format", 'expected "png" or "jpeg"'],
   ];
   for (const [fields, param, message, status = 400] of wrong) {

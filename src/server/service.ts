@@ -11,6 +11,7 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
+import type { RemoteQueue, ServedQueue } from "../jobs/served_queue.ts";
 import { runWorker } from "../jobs/worker.ts";
 import { sideOf } from "../pipeline/components.ts";
 import { limitsOf, type ParameterLimits } from "../pipeline/generation_parameters.ts";
@@ -67,8 +68,8 @@ export interface ServiceOptions {
   readonly limits: RequestLimits;
   /** Seconds that a body may not come, and an answer may not be read. */
   readonly maxIdleSeconds: number;
-  /** Places in the queue. */
-  readonly queue: JobQueueLimits;
+  /** Places in the queue; or a queue whose jobs are drawn elsewhere, which stays the caller's. */
+  readonly queue: JobQueueLimits | RemoteQueue;
   /** Bearer tokens, one of which each request has to bring. Default: none is needed. */
   readonly tokens?: readonly string[] | undefined;
   /** What the page draws with by itself. Default: it does not. */
@@ -82,7 +83,7 @@ export interface ServiceOptions {
 /** A server of pictures, from requests to responses. */
 export class Service {
   /** Jobs that wait and run. */
-  readonly queue: JobQueue;
+  readonly queue: ServedQueue;
   /** Fulfilled when it is closed and the last running job is over. */
   readonly finished: Promise<void>;
   readonly #pipe: VQDiffusionPipeline;
@@ -98,8 +99,14 @@ export class Service {
     this.#options = options;
     this.#model = { id: options.modelId, side: sideOf(pipe.components) };
     this.#tokens = new TokenCheck(options.tokens);
-    this.queue = new JobQueue(options.queue);
-    this.finished = runWorker(pipe, this.queue, { maxBatch: options.limits.maxImages });
+    if ("finished" in options.queue) {
+      this.queue = options.queue;
+      this.finished = options.queue.finished;
+    } else {
+      const queue = new JobQueue(options.queue);
+      this.queue = queue;
+      this.finished = runWorker(pipe, queue, { maxBatch: options.limits.maxImages });
+    }
     this.#addRoutes();
   }
 

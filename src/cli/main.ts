@@ -14,6 +14,7 @@ const HELP = `VQ-Diffusion: pictures from text
 Usage:
   deno task generate "<prompt>" [options]         Draw pictures
   deno task serve [options]                       Serve a page and OpenAI's image API
+  deno task worker --queue <url> [options]        Draw for services on other machines
   deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
   deno task inspect <model>                       Say what a model consists of
 
@@ -27,6 +28,7 @@ type Command = (args: string[]) => Promise<number>;
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   generate: async () => (await import("./generate.ts")).generate,
   serve: async () => (await import("./serve.ts")).serve,
+  worker: async () => (await import("./worker.ts")).worker,
   convert: async () => (await import("./convert.ts")).convert,
   inspect: async () => (await import("./inspect.ts")).inspect,
 };
@@ -49,7 +51,9 @@ async function main([name = "", ...args]: string[]): Promise<number> {
   try {
     goWhereThePersonStands();
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (!load) throw new UsageError(`Expected generate, serve, convert or inspect, got "${name}"`);
+    if (!load) {
+      throw new UsageError(`Expected generate, serve, worker, convert or inspect, got "${name}"`);
+    }
     const command = await load();
     return await command(args);
   } catch (error) {

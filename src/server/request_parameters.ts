@@ -88,7 +88,9 @@ const NUMBERS = new Set([
 ]);
 
 /** Ranges of the parameters of a generation that narrow those of the library. */
-export function requestRanges({ maxSteps, maxImages }: RequestLimits): ParameterLimits["ranges"] {
+export function requestRanges(
+  { maxSteps, maxImages }: Pick<RequestLimits, "maxSteps" | "maxImages">,
+): ParameterLimits["ranges"] {
   return {
     numInferenceSteps: { max: maxSteps },
     numImagesPerPrompt: { max: maxImages },

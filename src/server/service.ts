@@ -37,6 +37,9 @@ import { textStream } from "./text_stream.ts";
 /** Seconds of silence after which a stream shows that it is alive. */
 const KEEP_ALIVE_SECONDS = 15;
 
+/** The device of pictures that are drawn elsewhere, as `/info` names it. */
+const WORKERS = { name: "Workers", reason: "those of the queue, on machines of their own" };
+
 /** Status of an answer that nobody waits for. */
 const CLIENT_CLOSED = 499;
 
@@ -201,14 +204,9 @@ export class Service {
   }
 
   async #info(): Promise<Record<string, unknown>> {
-    const { limits, browser } = this.#options;
-    return await serviceInfo(
-      this.#pipe,
-      this.#model,
-      this.#limits(),
-      limits,
-      browser,
-    );
+    const { limits, browser, queue } = this.#options;
+    const info = await serviceInfo(this.#pipe, this.#model, this.#limits(), limits, browser);
+    return "finished" in queue ? { ...info, device: WORKERS } : info;
   }
 
   /** What the model and the service allow. */

@@ -7,21 +7,17 @@
 import {
   AckPolicy,
   DiscardPolicy,
-  type JetStreamClient,
-  JetStreamApiError,
-  type JetStreamManager,
   jetstream,
+  JetStreamApiError,
+  type JetStreamClient,
+  type JetStreamManager,
   jetstreamManager,
   type JsMsg,
   RetentionPolicy,
   StorageType,
 } from "npm:@nats-io/jetstream@3.4.0";
 import { type KV, Kvm } from "npm:@nats-io/kv@3.4.0";
-import {
-  errors,
-  type NatsConnection,
-  type Subscription,
-} from "npm:@nats-io/nats-core@3.4.0";
+import { errors, type NatsConnection, type Subscription } from "npm:@nats-io/nats-core@3.4.0";
 import { type ObjectStore, Objm } from "npm:@nats-io/obj@3.4.0";
 import type { RasterImage } from "../../images/raster_image.ts";
 import {
@@ -49,6 +45,12 @@ const PREFIX = "vq-diffusion";
 /** A message for which there is no room, in the API of JetStream. */
 const NO_ROOM = 10077;
 
+/** A stream that is there with other settings, in the API of JetStream. */
+const STREAM_IN_USE = 10058;
+
+/** Seconds of {@linkcode ExchangeOptions.ackSeconds}. */
+const ACK_SECONDS = 20;
+
 /** Bytes of a message that are not the content's. */
 const ENVELOPE = 1024;
 
@@ -70,7 +72,10 @@ export interface ExchangeOptions {
   readonly model: string;
   /** Side of its pictures. */
   readonly side: number;
-  /** Seconds without a sign of a worker after which its job is given to another. Default 15. */
+  /**
+   * Seconds without a sign of a worker after which its job is given to another. Default: as workers have
+   * said, or 20.
+   */
   readonly ackSeconds?: number | undefined;
   /** Seconds for which pictures and states are kept, if there are no buckets yet. Default 3600. */
   readonly keepSeconds?: number | undefined;
@@ -106,7 +111,7 @@ export class Exchange {
   private constructor(
     connection: NatsConnection,
     stores: { jsm: JetStreamManager; states: KV; pictures: ObjectStore },
-    { side, model, ackSeconds = 15 }: ExchangeOptions,
+    { side, model, ackSeconds = ACK_SECONDS }: ExchangeOptions,
     repair: () => Promise<void>,
   ) {
     this.side = side;
@@ -332,7 +337,7 @@ function consumerOf(model: string): string {
 
 async function setUpStores(
   connection: NatsConnection,
-  { model, ackSeconds = 15, keepSeconds = 3600, waitSeconds = 86400 }: ExchangeOptions,
+  { model, ackSeconds, keepSeconds = 3600, waitSeconds = 86400 }: ExchangeOptions,
 ): Promise<{ jsm: JetStreamManager; states: KV; pictures: ObjectStore }> {
   const jsm = await jetstreamManager(connection);
   await unlessThere(jsm.streams.add({
@@ -346,13 +351,15 @@ async function setUpStores(
     discard_new_per_subject: true,
     max_msgs_per_subject: 1,
   }));
-  await jsm.consumers.add(STREAM, {
-    durable_name: consumerOf(model),
-    filter_subject: `${PREFIX}.jobs.${model}.*`,
-    ack_policy: AckPolicy.Explicit,
-    ack_wait: ackSeconds * NANOS,
-    max_ack_pending: -1,
-  });
+  if (ackSeconds !== undefined || !await hasConsumer(jsm, model)) {
+    await jsm.consumers.add(STREAM, {
+      durable_name: consumerOf(model),
+      filter_subject: `${PREFIX}.jobs.${model}.*`,
+      ack_policy: AckPolicy.Explicit,
+      ack_wait: (ackSeconds ?? ACK_SECONDS) * NANOS,
+      max_ack_pending: -1,
+    });
+  }
   const kvm = new Kvm(connection);
   const objm = new Objm(connection);
   await unlessThere(
@@ -364,6 +371,16 @@ async function setUpStores(
   return { jsm, states: await kvm.open(STATES), pictures: await objm.open(PICTURES) };
 }
 
+async function hasConsumer(jsm: JetStreamManager, model: string): Promise<boolean> {
+  try {
+    await jsm.consumers.info(STREAM, consumerOf(model));
+    return true;
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.status === 404) return false;
+    throw error;
+  }
+}
+
 /** Passes over that something is there already, with other settings: whose they are may keep them. */
 async function unlessThere(making: Promise<unknown>): Promise<void> {
   try {
@@ -372,9 +389,6 @@ async function unlessThere(making: Promise<unknown>): Promise<void> {
     if (!(error instanceof JetStreamApiError) || error.code !== STREAM_IN_USE) throw error;
   }
 }
-
-/** A stream that is there with other settings, in the API of JetStream. */
-const STREAM_IN_USE = 10058;
 
 function disposable(subscription: Subscription): Disposable {
   return { [Symbol.dispose]: () => subscription.unsubscribe() };

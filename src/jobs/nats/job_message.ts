@@ -71,9 +71,11 @@ export async function decodeJob(
 
 /** Hash of what determines the pictures of a job; previews do not. */
 export async function jobId(request: JobRequest, model: string): Promise<string> {
-  const pictures = await Promise.all(picturesOf(request).map(async ({ width, height, data }) => {
-    return { width, height, data: await sha256(new Uint8Array(data)) };
-  }));
+  const pictures = await Promise.all(
+    picturesOf(request).map(async ({ width, height, data }) => {
+      return { width, height, data: await sha256(new Uint8Array(data)) };
+    }),
+  );
   const fields = Object.entries(fieldsOf(request)).sort(([a], [b]) => a < b ? -1 : 1);
   const text = JSON.stringify({ version: VERSION, model, fields, pictures });
   return await sha256(new TextEncoder().encode(text));

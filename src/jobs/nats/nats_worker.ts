@@ -159,16 +159,17 @@ class Work {
   /** Tells how far a job is: the newest state, when the one before has been told. */
   async #report(job: Job): Promise<void> {
     const sequence = this.#message.seq;
-    let told = -Infinity;
+    let last = -Infinity;
     let shown: unknown;
     for await (const state of job.states()) {
       if (state.status !== "running") continue;
       const isNew = state.preview !== shown;
-      if (!isNew && performance.now() - told < REPORT_MS) continue;
+      if (!isNew && performance.now() - last < REPORT_MS) continue;
       shown = state.preview;
-      told = performance.now();
+      last = performance.now();
       // It is for people to look at: one that is lost is followed by others.
-      await this.#exchange.setState(this.#id, { ...state, sequence }, true).catch(() => {});
+      const told = { ...state, preview: isNew ? state.preview : undefined, sequence };
+      await this.#exchange.setState(this.#id, told, true).catch(() => {});
       if (isOver(job.state)) return;
     }
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isOver, type Job } from "../job.ts";
+import { isOver, type Job, type Preview } from "../job.ts";
 import { QueueClosedError, QueueFullError } from "../queue.ts";
 import { type Exchange, NoRoomError } from "./exchange.ts";
 import { encodeJob, type JobMessage } from "./job_message.ts";
@@ -103,11 +103,14 @@ export class RemoteJob {
   }
 
   async #readStates(states: ReturnType<Exchange["watch"]>): Promise<void> {
+    // States bring previews only when they are new.
+    let newest: Preview | undefined;
     for await (const { data } of states) {
       const state = await decodeState(data, this.#form);
       if (state === undefined || state.sequence < (this.#sequence ?? 0)) continue;
       if (state.status === "running") {
-        const { step, steps, preview } = state;
+        const { step, steps, preview = newest } = state;
+        newest = preview;
         this.job.report({ status: "running", step, steps, preview });
       } else this.wake();
     }

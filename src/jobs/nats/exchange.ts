@@ -28,7 +28,7 @@ import {
   type PictureForm,
   type RemoteState,
 } from "./job_state.ts";
-import { steadily } from "./steady.ts";
+import { pause, steadily } from "./steady.ts";
 
 /** Stream of jobs, of all models. */
 const STREAM = "VQ_DIFFUSION_JOBS";
@@ -60,6 +60,9 @@ const OBJECT_MS = 20_000;
 /** Milliseconds for which a worker waits for a job before it looks up. */
 const PULL_MS = 2000;
 
+/** Milliseconds for which the end of a connection waits for a server that does not answer. */
+const FLUSH_MS = 2000;
+
 /** Milliseconds within which others say that they wait for a job. */
 const WANTED_MS = 1000;
 
@@ -89,6 +92,8 @@ export interface Figures {
   readonly waiting: number;
   /** Jobs that workers have. */
   readonly running: number;
+  /** Workers that wait for a job. */
+  readonly idle: number;
   /** Number of the newest message that was given to a worker. */
   readonly delivered: number;
 }
@@ -257,8 +262,8 @@ export class Exchange {
       () => this.#jsm.consumers.info(STREAM, consumerOf(this.model)),
       signal,
     );
-    const { num_pending: waiting, num_ack_pending: running, delivered } = info;
-    return { waiting, running, delivered: delivered.stream_seq };
+    const { num_pending: waiting, num_ack_pending: running, num_waiting: idle, delivered } = info;
+    return { waiting, running, idle, delivered: delivered.stream_seq };
   }
 
   /** Takes a job; undefined if none came for a while. */
@@ -275,9 +280,11 @@ export class Exchange {
     return subject.slice(subject.lastIndexOf(".") + 1);
   }
 
-  /** Waits until all that was sent has come to the server, for a while. */
+  /** Waits until all that was sent has come to the server, but not for long. */
   async flush(): Promise<void> {
-    await this.#connection.flush();
+    const sent = new AbortController();
+    this.#connection.flush().then(() => sent.abort(), () => sent.abort());
+    await pause(FLUSH_MS, sent.signal);
   }
 
   get #mostBytes(): number {

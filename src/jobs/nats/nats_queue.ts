@@ -79,7 +79,8 @@ export class NatsQueue implements RemoteQueue {
    */
   checkPlace(client: string): void {
     if (this.closed) throw new QueueClosedError();
-    if (this.placesFor(client) > 0) return;
+    // A worker that waits takes it at once.
+    if (this.#figures.idle > this.length || this.placesFor(client) > 0) return;
     const { capacity, capacityPerClient } = this.limits;
     const retryAfter = Math.max(1, Math.ceil(this.#secondsEach()));
     const what = this.length >= capacity

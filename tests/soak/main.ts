@@ -4,6 +4,7 @@ import { UsageError } from "../../src/cli/arguments.ts";
 import { runScript } from "../../tools/script.ts";
 import { abortedRuns } from "./aborted_runs.ts";
 import { killedConversions } from "./killed_conversions.ts";
+import { killedWorkers } from "./killed_workers.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
 import { startsBesideEachOther } from "./starts.ts";
@@ -28,6 +29,7 @@ const TRIALS: readonly Trial[] = [
   manyPictures,
   abortedRuns,
   killedConversions,
+  killedWorkers,
   startsBesideEachOther,
 ];
 

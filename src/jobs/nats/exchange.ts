@@ -5,20 +5,15 @@
  */
 
 import {
-  AckPolicy,
-  DiscardPolicy,
   jetstream,
   JetStreamApiError,
   type JetStreamClient,
   type JetStreamManager,
-  jetstreamManager,
   type JsMsg,
-  RetentionPolicy,
-  StorageType,
 } from "npm:@nats-io/jetstream@3.4.0";
-import { type KV, Kvm } from "npm:@nats-io/kv@3.4.0";
+import type { KV } from "npm:@nats-io/kv@3.4.0";
 import { errors, type NatsConnection, type Subscription } from "npm:@nats-io/nats-core@3.4.0";
-import { type ObjectStore, Objm } from "npm:@nats-io/obj@3.4.0";
+import type { ObjectStore } from "npm:@nats-io/obj@3.4.0";
 import type { RasterImage } from "../../images/raster_image.ts";
 import {
   decodeImages,
@@ -29,33 +24,24 @@ import {
   type RemoteState,
 } from "./job_state.ts";
 import { pause, steadily } from "./steady.ts";
-
-/** Stream of jobs, of all models. */
-const STREAM = "VQ_DIFFUSION_JOBS";
-
-/** Bucket of the states of jobs. */
-const STATES = "vq-diffusion-states";
-
-/** Bucket of the pictures of jobs. */
-const PICTURES = "vq-diffusion-pictures";
-
-/** Beginning of all subjects. */
-const PREFIX = "vq-diffusion";
+import {
+  ACK_SECONDS,
+  consumerOf,
+  type ExchangeOptions,
+  OBJECTS,
+  openStores,
+  PICTURES,
+  PREFIX,
+  STATES,
+  type Stores,
+  STREAM,
+} from "./stores.ts";
 
 /** A message for which there is no room, in the API of JetStream. */
 const NO_ROOM = 10077;
 
-/** A stream that is there with other settings, in the API of JetStream. */
-const STREAM_IN_USE = 10058;
-
-/** Seconds of {@linkcode ExchangeOptions.ackSeconds}. */
-const ACK_SECONDS = 20;
-
 /** Bytes of a message that are not the content's. */
 const ENVELOPE = 1024;
-
-/** Milliseconds within which an object has to come. */
-const OBJECT_MS = 20_000;
 
 /** Milliseconds for which a worker waits for a job before it looks up. */
 const PULL_MS = 2000;
@@ -65,26 +51,6 @@ const FLUSH_MS = 2000;
 
 /** Milliseconds within which others say that they wait for a job. */
 const WANTED_MS = 1000;
-
-/** Nanoseconds of a second. */
-const NANOS = 1e9;
-
-/** Options of {@linkcode Exchange}. */
-export interface ExchangeOptions {
-  /** Identity of the model: 64 hexadecimal digits. */
-  readonly model: string;
-  /** Side of its pictures. */
-  readonly side: number;
-  /**
-   * Seconds without a sign of a worker after which its job is given to another. Default: as workers have
-   * said, or 20.
-   */
-  readonly ackSeconds?: number | undefined;
-  /** Seconds for which pictures and states are kept, if there are no buckets yet. Default 3600. */
-  readonly keepSeconds?: number | undefined;
-  /** Seconds for which jobs wait, if there is no stream yet. Default: a day. */
-  readonly waitSeconds?: number | undefined;
-}
 
 /** How many jobs of the model there are. */
 export interface Figures {
@@ -115,7 +81,7 @@ export class Exchange {
 
   private constructor(
     connection: NatsConnection,
-    stores: { jsm: JetStreamManager; states: KV; pictures: ObjectStore },
+    stores: Stores,
     { side, model, ackSeconds = ACK_SECONDS }: ExchangeOptions,
     repair: () => Promise<void>,
   ) {
@@ -136,7 +102,7 @@ export class Exchange {
    * @throws {Error} If the server has no JetStream, or refuses.
    */
   static async open(connection: NatsConnection, options: ExchangeOptions): Promise<Exchange> {
-    const setUp = () => setUpStores(connection, options);
+    const setUp = () => openStores(connection, options);
     let repairing: Promise<unknown> | undefined;
     const repair = async () => {
       // Once for all that have failed at a time.
@@ -299,30 +265,27 @@ export class Exchange {
     return await steadily(task, { signal, repair: this.#repair });
   }
 
-  /** The bytes of an object; undefined if there is none, or it is too long or damaged. */
+  /**
+   * The bytes of an object; undefined if there is none, or it is too long or damaged. Its parts are asked for
+   * one by one: the client's own way takes a consumer, which stays on the server for minutes.
+   */
   async #object(id: string, most: number): Promise<Uint8Array | undefined> {
-    const found = await this.#pictures.get(id);
-    if (found === null) return undefined;
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    const reader = found.data.getReader();
-    // A part that is lost would be waited for.
-    const timer = setTimeout(() => reader.cancel(), OBJECT_MS);
-    try {
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        length += part.value.length;
-        if (length > most) break;
-        parts.push(part.value.slice());
-      }
-    } catch (error) {
-      if (error instanceof Error && /corrupt/.test(error.message)) return undefined;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      await reader.cancel().catch(() => {});
+    const info = await this.#pictures.info(id);
+    if (info === null || info.deleted) return undefined;
+    if (!(Number.isInteger(info.size) && info.size >= 0 && info.size <= most)) return undefined;
+    const bytes = new Uint8Array(info.size);
+    let [length, seq] = [0, 1];
+    while (length < info.size) {
+      const next_by_subj = `$O.${PICTURES}.C.${info.nuid}`;
+      const part = await this.#jsm.direct.getMessage(OBJECTS, { seq, next_by_subj });
+      if (part === null || length + part.data.length > info.size) return undefined;
+      bytes.set(part.data, length);
+      length += part.data.length;
+      seq = part.seq + 1;
     }
-    if (length !== found.info.size || length > most) return undefined;
-    return new Uint8Array(await new Blob(parts as Uint8Array<ArrayBuffer>[]).arrayBuffer());
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const digest = `SHA-256=${hash.toBase64({ alphabet: "base64url" })}`;
+    return digest === info.digest ? bytes : undefined;
   }
 }
 
@@ -334,66 +297,6 @@ export class NoRoomError extends Error {
   /** Makes the error. */
   constructor(cause: Error) {
     super(`The stream of jobs is full: ${cause.message}`, { cause });
-  }
-}
-
-/** Name of what hands out the jobs of a model. */
-function consumerOf(model: string): string {
-  return `model-${model}`;
-}
-
-async function setUpStores(
-  connection: NatsConnection,
-  { model, ackSeconds, keepSeconds = 3600, waitSeconds = 86400 }: ExchangeOptions,
-): Promise<{ jsm: JetStreamManager; states: KV; pictures: ObjectStore }> {
-  const jsm = await jetstreamManager(connection);
-  await unlessThere(jsm.streams.add({
-    name: STREAM,
-    subjects: [`${PREFIX}.jobs.*.*`],
-    retention: RetentionPolicy.Workqueue,
-    storage: StorageType.File,
-    max_age: waitSeconds * NANOS,
-    // A job that is there is not added again, however late.
-    discard: DiscardPolicy.New,
-    discard_new_per_subject: true,
-    max_msgs_per_subject: 1,
-  }));
-  if (ackSeconds !== undefined || !await hasConsumer(jsm, model)) {
-    await jsm.consumers.add(STREAM, {
-      durable_name: consumerOf(model),
-      filter_subject: `${PREFIX}.jobs.${model}.*`,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: (ackSeconds ?? ACK_SECONDS) * NANOS,
-      max_ack_pending: -1,
-    });
-  }
-  const kvm = new Kvm(connection);
-  const objm = new Objm(connection);
-  await unlessThere(
-    kvm.create(STATES, { history: 1, ttl: keepSeconds * 1000, storage: StorageType.File }),
-  );
-  await unlessThere(
-    objm.create(PICTURES, { ttl: keepSeconds * NANOS, storage: StorageType.File }),
-  );
-  return { jsm, states: await kvm.open(STATES), pictures: await objm.open(PICTURES) };
-}
-
-async function hasConsumer(jsm: JetStreamManager, model: string): Promise<boolean> {
-  try {
-    await jsm.consumers.info(STREAM, consumerOf(model));
-    return true;
-  } catch (error) {
-    if (error instanceof JetStreamApiError && error.status === 404) return false;
-    throw error;
-  }
-}
-
-/** Passes over that something is there already, with other settings: whose they are may keep them. */
-async function unlessThere(making: Promise<unknown>): Promise<void> {
-  try {
-    await making;
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== STREAM_IN_USE) throw error;
   }
 }
 

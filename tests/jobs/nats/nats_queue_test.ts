@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { jetstreamManager } from "npm:@nats-io/jetstream@3.4.0";
 import { RasterImage } from "../../../src/images/raster_image.ts";
 import type { Job, JobRequest } from "../../../src/jobs/job.ts";
 import { encodeFrames } from "../../../src/jobs/nats/frames.ts";
@@ -329,6 +330,16 @@ natsTest(
     await opened.exchange.setPictures(id, [black]);
     const { images } = await pipe.generate("a cat", seeded(1).values);
     assertEquals(await imagesOf(opened.queue.add(seeded(1), "a")), images);
+
+    // Pictures whose parts are gone, though they are listed.
+    await opened.exchange.setPictures(id, images);
+    const jsm = await jetstreamManager(opened.connection);
+    await jsm.streams.purge("OBJ_vq-diffusion-pictures", {
+      filter: "$O.vq-diffusion-pictures.C.>",
+    });
+    assertEquals(await imagesOf(opened.queue.add(seeded(1), "a")), images);
+    // Nothing that read them stays on the server.
+    assertEquals((await jsm.streams.info("OBJ_vq-diffusion-pictures")).state.consumer_count, 0);
 
     const noise = crypto.getRandomValues(new Uint8ClampedArray(65536));
     const image = new RasterImage(

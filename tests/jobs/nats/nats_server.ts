@@ -1,8 +1,9 @@
 // A NATS server for tests, which can be killed and started again.
 
 import { connectToQueue } from "../../../src/jobs/nats/connect.ts";
-import { Exchange, type ExchangeOptions } from "../../../src/jobs/nats/exchange.ts";
+import { Exchange } from "../../../src/jobs/nats/exchange.ts";
 import { NatsQueue } from "../../../src/jobs/nats/nats_queue.ts";
+import type { ExchangeOptions } from "../../../src/jobs/nats/stores.ts";
 import { temporaryFolder } from "../../temporary_folder.ts";
 
 /** Identity of the model in tests. */
@@ -94,6 +95,7 @@ export async function openNatsQueue(
   return {
     queue,
     exchange: opened.exchange,
+    connection: opened.connection,
     async [Symbol.asyncDispose]() {
       queue.close();
       await queue.finished;

@@ -51,7 +51,7 @@ const OPTIONS = {
   queue: {
     heading: "Many machines",
     value: "url",
-    help: "Let workers draw that take jobs from this NATS server, nats://host:port or tls://",
+    help: "NATS server, nats:// or tls://, from which workers take jobs",
   },
   "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
   "queue-keep": {

@@ -40,6 +40,9 @@ import {
 /** A message for which there is no room, in the API of JetStream. */
 const NO_ROOM = 10077;
 
+/** A message that is to be deleted and is not there, in the API of JetStream. */
+const NO_MESSAGE = 10043;
+
 /** Bytes of a message that are not the content's. */
 const ENVELOPE = 1024;
 
@@ -62,6 +65,8 @@ export interface Figures {
   readonly idle: number;
   /** Number of the newest message that was given to a worker. */
   readonly delivered: number;
+  /** Seconds without a sign of a worker after which its job is given to another. */
+  readonly ackSeconds: number;
 }
 
 /** The queue on a NATS server, for jobs of one model. All calls are tried until the server answers. */
@@ -142,6 +147,17 @@ export class Exchange {
     const query = { last_by_subj: this.#subjectOf(id) };
     const message = await this.#steadily(() => this.#jsm.streams.getMessage(STREAM, query), signal);
     return message?.seq;
+  }
+
+  /** Removes the message of a job, if it is still there. */
+  async remove(sequence: number, signal?: AbortSignal): Promise<void> {
+    await this.#steadily(async () => {
+      try {
+        await this.#jsm.streams.deleteMessage(STREAM, sequence, false);
+      } catch (error) {
+        if (!(error instanceof JetStreamApiError) || error.code !== NO_MESSAGE) throw error;
+      }
+    }, signal);
   }
 
   /** Takes a job out of the queue, and stops the worker that has it, unless somebody else waits for it. */
@@ -229,7 +245,8 @@ export class Exchange {
       signal,
     );
     const { num_pending: waiting, num_ack_pending: running, num_waiting: idle, delivered } = info;
-    return { waiting, running, idle, delivered: delivered.stream_seq };
+    const ackSeconds = (info.config.ack_wait ?? 0) / 1e9;
+    return { waiting, running, idle, delivered: delivered.stream_seq, ackSeconds };
   }
 
   /** Takes a job; undefined if none came for a while. */

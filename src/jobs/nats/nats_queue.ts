@@ -100,7 +100,7 @@ export class NatsQueue implements RemoteQueue {
   add(request: JobRequest, client: string): Job {
     this.checkPlace(client);
     const job = new Job(request, client, () => {});
-    const remote = new RemoteJob(job, this.#exchange);
+    const remote = new RemoteJob(job, this.#exchange, () => this.#figures);
     this.#jobs.set(job, remote);
     this.#added++;
     this.#steps = stepsOf(request);

@@ -6,13 +6,16 @@
 
 import { isOver, type Job, type Preview } from "../job.ts";
 import { QueueClosedError, QueueFullError } from "../queue.ts";
-import { type Exchange, NoRoomError } from "./exchange.ts";
+import { type Exchange, type Figures, NoRoomError } from "./exchange.ts";
 import { encodeJob, type JobMessage } from "./job_message.ts";
 import { decodeState, type PictureForm } from "./job_state.ts";
 import { pause } from "./steady.ts";
 
 /** Milliseconds after which it is looked up whether a job is still on its way: signs of it may be lost. */
 const LOOK_MS = 5000;
+
+/** Times the seconds after which a job is given to another worker, for which it may be silent. */
+const MOST_SILENT = 3;
 
 /** Seconds after which to come again when the stream is full. */
 const RETRY_SECONDS = 10;
@@ -23,12 +26,20 @@ export class RemoteJob {
   readonly job: Job;
   readonly #exchange: Exchange;
   readonly #form: PictureForm;
+  readonly #figures: () => Figures;
+  /** When a worker was heard of, or could not be yet. */
+  #heard = performance.now();
   #sequence: number | undefined;
   #wake = new AbortController();
 
-  /** Takes a job, which is followed by {@linkcode RemoteJob.follow}. */
-  constructor(job: Job, exchange: Exchange) {
+  /**
+   * Takes a job, which is followed by {@linkcode RemoteJob.follow}.
+   *
+   * @param figures What is known of the queue.
+   */
+  constructor(job: Job, exchange: Exchange, figures: () => Figures) {
     this.job = job;
+    this.#figures = figures;
     this.#exchange = exchange;
     this.#form = { count: job.request.values.numImagesPerPrompt, side: exchange.side };
   }
@@ -98,8 +109,28 @@ export class RemoteJob {
         return this.job.report({ status: "failed", error: new Error(state.reason) });
       }
     }
+    if (waiting !== undefined) {
+      this.#sequence = waiting;
+      if (!this.#isForgotten(waiting)) return;
+      await exchange.remove(waiting, signal);
+    }
     // If it has just been added by somebody else, the next look finds it.
-    this.#sequence = waiting ?? await exchange.add(id, bytes, signal) ?? this.#sequence;
+    this.#sequence = await exchange.add(id, bytes, signal) ?? this.#sequence;
+    this.#heard = performance.now();
+  }
+
+  /**
+   * Whether no worker has the job or will get it, though it is there: a server that was killed may believe
+   * that a worker was done with it.
+   */
+  #isForgotten(sequence: number): boolean {
+    const { waiting, running, delivered, ackSeconds } = this.#figures();
+    if (sequence > delivered) {
+      this.#heard = performance.now();
+      return false;
+    }
+    const silent = (performance.now() - this.#heard) / 1000;
+    return waiting + running === 0 || silent > MOST_SILENT * ackSeconds;
   }
 
   async #readStates(states: ReturnType<Exchange["watch"]>): Promise<void> {
@@ -107,6 +138,7 @@ export class RemoteJob {
     let newest: Preview | undefined;
     for await (const { data } of states) {
       const state = await decodeState(data, this.#form);
+      this.#heard = performance.now();
       if (state === undefined || state.sequence < (this.#sequence ?? 0)) continue;
       if (state.status === "running") {
         const { step, steps, preview = newest } = state;

@@ -4,6 +4,7 @@ import { RasterImage } from "../../../src/images/raster_image.ts";
 import type { Job, JobRequest } from "../../../src/jobs/job.ts";
 import { encodeFrames } from "../../../src/jobs/nats/frames.ts";
 import { encodeJob } from "../../../src/jobs/nats/job_message.ts";
+import { NatsQueue } from "../../../src/jobs/nats/nats_queue.ts";
 import { QueueClosedError, QueueFullError } from "../../../src/jobs/queue.ts";
 import { sideOf } from "../../../src/pipeline/components.ts";
 import { loadTiny, until } from "../../server/service.ts";
@@ -167,6 +168,24 @@ natsTest(
     assertEquals(await imagesOf(job), images);
   },
 );
+
+natsTest("NatsQueue adds a job again that its server has forgotten to hand out", async (url) => {
+  await using pipe = await loadTiny();
+  const { exchange, connection } = await openExchange(url);
+  await using _ = { [Symbol.asyncDispose]: () => connection.close() };
+  // As a server was seen to tell that was killed: it has nothing to hand out, and yet the job.
+  const figures = { waiting: 0, running: 0, idle: 0, delivered: 1, ackSeconds: 2 };
+  exchange.figures = () => Promise.resolve(figures);
+  const queue = await NatsQueue.open(exchange, { capacity: 9, capacityPerClient: 9 });
+  const { id, bytes } = await encodeJob(seeded(1), MODEL);
+  assertEquals(await exchange.add(id, bytes), 1);
+  const job = queue.add(seeded(1), "a");
+  while (await exchange.sequenceOf(id) !== 2);
+  await using _worker = await startWorker(pipe, url);
+  assertEquals((await imagesOf(job)).length, 1);
+  queue.close();
+  await queue.finished;
+});
 
 natsTest("NatsQueue takes a job out that nobody waits for, and stops its run", async (url) => {
   await using pipe = await loadTiny();

@@ -41,7 +41,7 @@ import {
 const NO_ROOM = 10077;
 
 /** A message that is to be deleted and is not there, in the API of JetStream. */
-const NO_MESSAGE = 10043;
+const NO_MESSAGE = 10057;
 
 /** Bytes of a message that are not the content's. */
 const ENVELOPE = 1024;
@@ -174,7 +174,7 @@ export class Exchange {
     const message = await this.#jsm.streams.getMessage(STREAM, {
       last_by_subj: this.#subjectOf(id),
     });
-    if (message !== null) await this.#jsm.streams.deleteMessage(STREAM, message.seq, false);
+    if (message !== null) await this.remove(message.seq, AbortSignal.timeout(WANTED_MS));
     this.#connection.publish(`${PREFIX}.cancel.${id}`);
   }
 

@@ -31,6 +31,7 @@ export interface ModelArguments {
 export interface QueueArguments {
   readonly queue: string;
   readonly credentialsFile: string | undefined;
+  readonly certificatesFile: string | undefined;
 }
 
 /** A model and its identity. */
@@ -76,21 +77,21 @@ export interface OpenQueue extends AsyncDisposable {
  * Connects to the queue.
  *
  * @param ackSeconds Seconds without a sign of a worker after which its job is given to another.
- * @throws {UsageError} If the credentials cannot be read.
+ * @throws {UsageError} If credentials or certificates cannot be read.
  * @throws {Error} If the server cannot be reached, or refuses.
  */
 export async function openQueue(
-  { queue, credentialsFile }: QueueArguments,
+  { queue: url, credentialsFile, certificatesFile }: QueueArguments,
   { pipe, identity: model }: IdentifiedModel,
   options: { readonly name: string; readonly ackSeconds?: number; readonly keepSeconds?: number },
 ): Promise<OpenQueue> {
   const { name, ...times } = options;
   const { connectToQueue } = await import("../jobs/nats/connect.ts");
   const { Exchange } = await import("../jobs/nats/exchange.ts");
-  const credentials = credentialsFile === undefined
-    ? undefined
-    : await readCredentials(credentialsFile);
-  const connection = await connectToQueue({ url: queue, credentials }, name);
+  const credentials = await readGiven(credentialsFile);
+  const pem = await readGiven(certificatesFile);
+  const certificates = pem && new TextDecoder().decode(pem);
+  const connection = await connectToQueue({ url, credentials, certificates }, name);
   try {
     const side = sideOf(pipe.components);
     const exchange = await Exchange.open(connection, { model, side, ...times });
@@ -102,7 +103,9 @@ export async function openQueue(
   }
 }
 
-async function readCredentials(path: string): Promise<Uint8Array> {
+/** Reads a file, if one is given. */
+async function readGiven(path: string | undefined): Promise<Uint8Array | undefined> {
+  if (path === undefined) return undefined;
   return await Deno.readFile(path).catch((error: Error) => {
     throw new UsageError(`Cannot read ${path}: ${error.message}`, { cause: error });
   });

@@ -54,6 +54,7 @@ const OPTIONS = {
     help: "NATS server, nats:// or tls://, from which workers take jobs",
   },
   "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
+  "queue-ca": { value: "file", help: "Certificates that sign its own (default: well-known ones)" },
   "queue-keep": {
     value: "n",
     help: "Seconds for which it keeps pictures, if it has none yet",
@@ -122,6 +123,7 @@ export interface ServeArguments {
   readonly allowOrigin: string | undefined;
   readonly queue: string | undefined;
   readonly credentialsFile: string | undefined;
+  readonly certificatesFile: string | undefined;
   readonly keepSeconds: number;
   readonly model: string | undefined;
   readonly revision: string | undefined;
@@ -172,6 +174,7 @@ export function readServeArguments(args: readonly string[]): ServeArguments | un
     allowOrigin: texts["allow-origin"],
     queue: queueOption(texts.queue),
     credentialsFile: texts["queue-credentials"],
+    certificatesFile: texts["queue-ca"],
     keepSeconds: integer(texts, "queue-keep"),
     model: texts.model,
     revision: texts.revision,
@@ -193,7 +196,7 @@ export function readServeArguments(args: readonly string[]): ServeArguments | un
 
 /** Options that make sense beside a queue, or without one. */
 function checkQueue(texts: Texts): void {
-  for (const name of ["queue-credentials", "queue-keep"] as const) {
+  for (const name of ["queue-credentials", "queue-ca", "queue-keep"] as const) {
     if (texts[name] === undefined || texts.queue !== undefined) continue;
     throw new UsageError(`--${name} is given without --queue, expected the queue's address`);
   }

@@ -25,6 +25,7 @@ const OPTIONS = {
     help: "NATS server of the queue: nats://host:port, or tls:// (needed)",
   },
   "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
+  "queue-ca": { value: "file", help: "Certificates that sign its own (default: well-known ones)" },
   "queue-keep": {
     value: "n",
     help: "Seconds for which it keeps pictures, if it has none yet",
@@ -96,6 +97,7 @@ export function readWorkerArguments(args: readonly string[]): WorkerArguments | 
   return {
     queue,
     credentialsFile: texts["queue-credentials"],
+    certificatesFile: texts["queue-ca"],
     keepSeconds: integer(texts, "queue-keep"),
     ackSeconds: integer(texts, "ack-wait"),
     model: texts.model,

@@ -23,6 +23,8 @@ export interface QueueAddress {
   readonly url: string;
   /** A credentials file of NATS, with a JWT and a key. Default: none. */
   readonly credentials?: Uint8Array | undefined;
+  /** Certificates, in PEM, that sign the server's. Default: those that Deno knows. */
+  readonly certificates?: string | undefined;
 }
 
 /**
@@ -59,13 +61,15 @@ export async function connectToQueue(
  *
  * @throws {TypeError} If the URL is none of a NATS server.
  */
-export function connectionOptions({ url, credentials }: QueueAddress): ConnectionOptions {
+export function connectionOptions(
+  { url, credentials, certificates: ca }: QueueAddress,
+): ConnectionOptions {
   const urls = url.split(",").map(parse);
   const [first] = urls;
   const [user, pass] = [first!.username, first!.password].map(decodeURIComponent);
   return {
     servers: urls.map(({ host }) => host),
-    ...urls.some(({ protocol }) => protocol === "tls:") && { tls: {} },
+    ...urls.some(({ protocol }) => protocol === "tls:") && { tls: ca === undefined ? {} : { ca } },
     ...user && (pass ? { user, pass } : { token: user }),
     ...credentials && { authenticator: credsAuthenticator(credentials) },
   };

@@ -4,16 +4,23 @@ import { hasNatsServer, openExchange, startNatsServer } from "./nats_server.ts";
 
 Deno.test("connectionOptions() reads servers, who asks, and whether the connection is encrypted", () => {
   assertEquals(connectionOptions({ url: "nats://host" }), { servers: ["host"] });
+  assertEquals(connectionOptions({ url: "tls://host" }), { servers: ["host"], tls: {} });
   assertEquals(connectionOptions({ url: "nats://secret@a:1,nats://b:2/" }), {
     servers: ["a:1", "b:2"],
     token: "secret",
   });
-  assertEquals(connectionOptions({ url: "tls://user:p%40ss@[::1]:4222" }), {
-    servers: ["[::1]:4222"],
-    tls: {},
-    user: "user",
-    pass: "p@ss",
-  });
+  assertEquals(
+    connectionOptions({
+      url: "tls://user:p%40ss@[::1]:4222",
+      certificates: "certificates",
+    }),
+    {
+      servers: ["[::1]:4222"],
+      tls: { ca: "certificates" },
+      user: "user",
+      pass: "p@ss",
+    },
+  );
 });
 
 Deno.test("connectionOptions() refuses other URLs, and does not quote them", () => {

@@ -20,6 +20,7 @@ import {
   decodeState,
   encodeImages,
   encodeState,
+  isDamage,
   type PictureForm,
   type RemoteState,
 } from "./job_state.ts";
@@ -227,7 +228,7 @@ export class Exchange {
     try {
       return await decodeImages(bytes, form);
     } catch (error) {
-      if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+      if (isDamage(error)) return undefined;
       throw error;
     }
   }

@@ -64,9 +64,14 @@ export async function decodeState(
       : undefined;
     return { sequence, status, step, steps, preview };
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof RangeError) return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
+}
+
+/** Whether an error says that pictures or messages are damaged, or of a kind that is not read. */
+export function isDamage(error: unknown): boolean {
+  return [SyntaxError, RangeError, TypeError].some((kind) => error instanceof kind);
 }
 
 /** Makes the object of the pictures of a job. */
@@ -81,6 +86,7 @@ export async function encodeImages(
  *
  * @throws {SyntaxError} If they are damaged.
  * @throws {RangeError} If they are of another size or number.
+ * @throws {TypeError} If they are files of a rare kind.
  */
 export async function decodeImages(bytes: Uint8Array, form: PictureForm): Promise<RasterImage[]> {
   return await imagesOf(decodeFrames(bytes).files, form);

@@ -9,6 +9,12 @@ import {
   type RemoteState,
 } from "../../../src/jobs/nats/job_state.ts";
 
+/** The beginning of a JPEG file of a kind that is not read. */
+const LOSSLESS = new Uint8Array([
+  ...[0xff, 0xd8, 0xff, 0xc3, 0, 11, 8, 0, 3, 0, 3, 1, 1, 0x11, 0],
+  ...[0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0, 1, 0xff, 0xd9],
+]);
+
 const FORM = { count: 2, side: 3 };
 
 const [first, second] = [1, 100].map((start) => {
@@ -53,7 +59,9 @@ Deno.test("decodeState() passes over what is damaged", async () => {
     ].map((header) => encodeFrames({ header, files: [] })),
     encodeFrames({ header: { ...running, previewStep: 1 }, files: files.slice(1) }),
     encodeFrames({ header: { ...running, previewStep: 1 }, files: [files[0]!, new Uint8Array(9)] }),
+    encodeFrames({ header: { ...running, previewStep: 1 }, files: [files[0]!, LOSSLESS] }),
   ];
+  await assertRejects(() => RasterImage.decode(LOSSLESS), TypeError);
   for (const bytes of damaged) assertEquals(await decodeState(bytes, FORM), undefined);
 });
 

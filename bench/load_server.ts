@@ -11,7 +11,7 @@ export interface Served extends AsyncDisposable {
 const MAIN = new URL("../src/cli/main.ts", import.meta.url).pathname;
 
 /** Of one address, which is what all requests come from, as many may wait as of all. */
-const ARGUMENTS = ["--port", "0", "--quiet", "--queue", "32", "--queue-per-client", "32"];
+const ARGUMENTS = ["--port", "0", "--quiet", "--max-queue", "32", "--max-queue-per-client", "32"];
 
 /** Starts a service at a free port, with more options of `serve`. */
 export async function startServer(args: readonly string[]): Promise<Served> {

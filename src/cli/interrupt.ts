@@ -35,14 +35,21 @@ const ONE_INTERRUPT = 1000;
 /**
  * Aborts work that has to clean up after itself. An interrupt that comes more than a second after the
  * first ends the process at once.
+ *
+ * @param atSecond What to do before that; a third interrupt does not wait for it.
  */
-export function abortOnInterrupt(): AbortOnInterrupt {
+export function abortOnInterrupt(atSecond?: () => Promise<void>): AbortOnInterrupt {
   const controller = new AbortController();
   let code: number | undefined;
   let first = 0;
+  let isEnding = false;
   const watch = onInterrupt((exitCode) => {
     if (code !== undefined) {
-      if (performance.now() - first > ONE_INTERRUPT) Deno.exit(exitCode);
+      if (performance.now() - first < ONE_INTERRUPT) return;
+      if (atSecond === undefined || isEnding) Deno.exit(exitCode);
+      isEnding = true;
+      first = performance.now();
+      atSecond().finally(() => Deno.exit(exitCode));
       return;
     }
     first = performance.now();

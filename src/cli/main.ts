@@ -15,6 +15,7 @@ Usage:
   deno task generate "<prompt>" [options]         Draw pictures
   deno task serve [options]                       Serve a page and OpenAI's image API
   deno task train <pictures> --out <folder>       Train a model on pictures with captions
+  deno task worker --queue <url> [options]        Draw for services on other machines
   deno task convert <model> --out <folder>        Turn a model into a folder of safetensors
   deno task inspect <model>                       Say what a model consists of
 
@@ -29,6 +30,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   generate: async () => (await import("./generate.ts")).generate,
   serve: async () => (await import("./serve.ts")).serve,
   train: async () => (await import("./train.ts")).train,
+  worker: async () => (await import("./worker.ts")).worker,
   convert: async () => (await import("./convert.ts")).convert,
   inspect: async () => (await import("./inspect.ts")).inspect,
 };
@@ -52,7 +54,9 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     goWhereThePersonStands();
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (!load) {
-      throw new UsageError(`Expected generate, serve, train, convert or inspect, got "${name}"`);
+      throw new UsageError(
+        `Expected generate, serve, worker, train, convert or inspect, got "${name}"`,
+      );
     }
     const command = await load();
     return await command(args);

@@ -6,16 +6,17 @@
 
 import { openFolder } from "../checkpoints/folders.ts";
 import { MissingFileError } from "../files/paths.ts";
+import type { RemoteQueue } from "../jobs/served_queue.ts";
 import { embeddedModelUrl } from "../pipeline/embedded_model.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import { type BrowserParts, type LogRecord, Service } from "../server/service.ts";
+import { type BrowserParts, Service } from "../server/service.ts";
 import { UsageError } from "./arguments.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { LoadDisplay } from "./load_display.ts";
 import { explained } from "./model_source.ts";
 import { readServeArguments, SERVE_HELP, type ServeArguments } from "./serve_arguments.ts";
-import { print, printLog } from "./terminal.ts";
+import { print, printRecord } from "./terminal.ts";
 
 /** Name of the embedded model in requests. */
 const EMBEDDED_ID = "vq-diffusion";
@@ -40,8 +41,9 @@ export async function serve(args: string[]): Promise<number> {
   quietDisplayServer();
   const stopped = Promise.withResolvers<void>();
   interrupt.signal.addEventListener("abort", () => stopped.resolve());
-  await using pipe = await load(given, interrupt.signal);
-  const service = serviceOf(pipe, given, tokens, await browserParts(given));
+  await using owned = new AsyncDisposableStack();
+  const { pipe, queue } = await load(given, interrupt.signal, owned);
+  const service = serviceOf(pipe, given, { tokens, browser: await browserParts(given), queue });
   const server = listen(service, given);
   await stopped.promise;
   print("Stopping: pictures that are being drawn are finished");
@@ -51,7 +53,26 @@ export async function serve(args: string[]): Promise<number> {
   return 0;
 }
 
+/** Loads the model; and opens the queue of those who draw by it, if it is not to be done here. */
 async function load(
+  given: ServeArguments,
+  signal: AbortSignal,
+  owned: AsyncDisposableStack,
+): Promise<{ readonly pipe: VQDiffusionPipeline; readonly queue?: RemoteQueue }> {
+  const { queue } = given;
+  if (queue === undefined) return { pipe: owned.use(await loadPipeline(given, signal)) };
+  const { loadIdentified, openQueue } = await import("./queue.ts");
+  const { NatsQueue } = await import("../jobs/nats/nats_queue.ts");
+  // It only checks requests.
+  const model = await loadIdentified({ ...given, device: "wasm", threads: 1 }, signal);
+  owned.use(model.pipe);
+  const { keepSeconds } = given;
+  const options = { name: "vq-diffusion serve", keepSeconds };
+  const { exchange } = owned.use(await openQueue({ ...given, queue }, model, options));
+  return { pipe: model.pipe, queue: await NatsQueue.open(exchange, given) };
+}
+
+async function loadPipeline(
   { model, revision, dtype, device, threads }: ServeArguments,
   signal: AbortSignal,
 ): Promise<VQDiffusionPipeline> {
@@ -92,20 +113,22 @@ async function browserParts(
 function serviceOf(
   pipe: VQDiffusionPipeline,
   { model, quiet, allowOrigin, maxIdleSeconds, ...limits }: ServeArguments,
-  tokens: readonly string[] | undefined,
-  browser: BrowserParts | undefined,
+  { queue, ...others }: {
+    readonly tokens: readonly string[] | undefined;
+    readonly browser: BrowserParts | undefined;
+    readonly queue?: RemoteQueue | undefined;
+  },
 ): Service {
   const { capacity, capacityPerClient } = limits;
   return new Service(pipe, {
     modelId: model === undefined ? EMBEDDED_ID : idOf(model),
     limits,
     maxIdleSeconds,
-    queue: { capacity, capacityPerClient },
-    tokens,
+    queue: queue ?? { capacity, capacityPerClient },
     allowOrigin,
-    browser,
+    ...others,
     log: (record) => {
-      if (!quiet || record.level === "error") printLog(logLine(record));
+      if (!quiet || record.level === "error") printRecord(record);
     },
   });
 }
@@ -135,10 +158,6 @@ function addressOf(address: Deno.Addr): string {
 function idOf(model: string): string {
   if (/^[\w.-]+\/[\w.-]+$/.test(model)) return model;
   return model.replace(/[?#].*$/, "").split(/[/\\]/).findLast((part) => part !== "") ?? model;
-}
-
-function logLine(record: LogRecord): string {
-  return JSON.stringify({ time: new Date().toISOString(), ...record });
 }
 
 async function readTokens(path: string): Promise<string[]> {

@@ -15,9 +15,10 @@ import {
   UsageError,
   wrongValue,
 } from "./arguments.ts";
+import { queueOption } from "./queue_address.ts";
 
 /** What there is to know about an option. */
-interface Option {
+export interface Option {
   /** What its value is called in the help; options without one are switches. */
   readonly value?: string;
   /** One letter that stands for it. */
@@ -47,6 +48,19 @@ const OPTIONS = {
     help: "File of tokens, one on each line, one of which requests have to bring",
   },
   "allow-origin": { value: "origin", help: "Let pages of another origin in, or of all (*)" },
+  queue: {
+    heading: "Many machines",
+    value: "url",
+    help: "NATS server, nats:// or tls://, from which workers take jobs",
+  },
+  "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
+  "queue-ca": { value: "file", help: "Certificates that sign its own (default: well-known ones)" },
+  "queue-keep": {
+    value: "n",
+    help: "Seconds for which it keeps pictures, if it has none yet",
+    default: 3600,
+    min: 60,
+  },
   model: {
     heading: "Model",
     value: "source",
@@ -82,8 +96,13 @@ const OPTIONS = {
     default: 30,
     max: 86400,
   },
-  queue: { value: "n", help: "Requests that may wait", default: 32, min: 0 },
-  "queue-per-client": { value: "n", help: "Of these, requests of one client", default: 16, min: 0 },
+  "max-queue": { value: "n", help: "Requests that may wait", default: 32, min: 0 },
+  "max-queue-per-client": {
+    value: "n",
+    help: "Of these, requests of one client",
+    default: 16,
+    min: 0,
+  },
   quiet: { heading: "Other", short: "q", help: "Log errors only" },
   help: { short: "h", help: "Say this" },
 } as const satisfies Readonly<Record<string, Option>>;
@@ -102,6 +121,10 @@ export interface ServeArguments {
   readonly port: number;
   readonly tokensFile: string | undefined;
   readonly allowOrigin: string | undefined;
+  readonly queue: string | undefined;
+  readonly credentialsFile: string | undefined;
+  readonly certificatesFile: string | undefined;
+  readonly keepSeconds: number;
   readonly model: string | undefined;
   readonly revision: string | undefined;
   readonly dtype: WeightDType | undefined;
@@ -143,11 +166,16 @@ export function readServeArguments(args: readonly string[]): ServeArguments | un
   if (texts.revision !== undefined && texts.model === undefined) {
     throw new UsageError("--revision is given without --model, expected a model on the hub");
   }
+  checkQueue(texts);
   return {
     host: texts.host ?? "127.0.0.1",
     port: integer(texts, "port"),
     tokensFile: texts.tokens,
     allowOrigin: texts["allow-origin"],
+    queue: queueOption(texts.queue),
+    credentialsFile: texts["queue-credentials"],
+    certificatesFile: texts["queue-ca"],
+    keepSeconds: integer(texts, "queue-keep"),
     model: texts.model,
     revision: texts.revision,
     dtype: choiceOption("dtype", texts.dtype, WEIGHT_DTYPES),
@@ -160,10 +188,22 @@ export function readServeArguments(args: readonly string[]): ServeArguments | un
     maxUploadBytes: integer(texts, "max-upload"),
     maxPixels: integer(texts, "max-pixels"),
     maxIdleSeconds: integer(texts, "max-idle"),
-    capacity: integer(texts, "queue"),
-    capacityPerClient: integer(texts, "queue-per-client"),
+    capacity: integer(texts, "max-queue"),
+    capacityPerClient: integer(texts, "max-queue-per-client"),
     quiet: values["quiet"] === true,
   };
+}
+
+/** Options that make sense beside a queue, or without one. */
+function checkQueue(texts: Texts): void {
+  for (const name of ["queue-credentials", "queue-ca", "queue-keep"] as const) {
+    if (texts[name] === undefined || texts.queue !== undefined) continue;
+    throw new UsageError(`--${name} is given without --queue, expected the queue's address`);
+  }
+  for (const name of ["device", "threads"] as const) {
+    if (texts[name] === undefined || texts.queue === undefined) continue;
+    throw new UsageError(`--${name} is given beside --queue, expected of the workers, which draw`);
+  }
 }
 
 /** Names of options that have a default, which is a whole number. */
@@ -185,7 +225,7 @@ export const SERVE_HELP: string =
 
 Usage:
   deno task serve [options]
-${ENTRIES.map(helpLines).join("\n")}
+${optionHelp(ENTRIES)}
 
 Paths: / (the page), /v1/images/generations, /v1/images/edits, /v1/images/variations, /v1/models,
 /sdapi/v1/txt2img, /sdapi/v1/img2img, /sdapi/v1/progress and what else front ends of the web UI ask for,
@@ -197,15 +237,21 @@ Examples:
   deno task serve
   deno task serve --host 0.0.0.0 --port 80 --tokens tokens.txt --max-steps 50
   deno task serve --model microsoft/vq-diffusion-ithq --dtype q8
+  deno task serve --queue nats://queue:4222
 
-docs/service.md tells more.
+docs/service.md tells more, and docs/many_machines.md of workers.
 `;
+
+/** The lines of options in a help. */
+export function optionHelp(entries: readonly (readonly [string, Option])[]): string {
+  return entries.map(helpLines).join("\n");
+}
 
 function helpLines(
   [name, { heading, value, help, default: number }]: readonly [string, Option],
 ): string {
   const option = `--${name}${value === undefined ? "" : ` <${value}>`}`;
-  const line = `  ${option.padEnd(24)} ${help}${
+  const line = `  ${option.padEnd(27)} ${help}${
     number === undefined ? "" : ` (default: ${number})`
   }`;
   return heading === undefined ? line : `\n${heading}:\n${line}`;

@@ -25,7 +25,7 @@ export function printMessage(text: string): void {
   console.error(more > 0 ? `${line.slice(0, LONGEST_MESSAGE)}… (${more} more characters)` : line);
 }
 
-/** Writes a line of JSON to the standard error output. */
-export function printLog(json: string): void {
-  console.error(escapeControls(json));
+/** Writes a record of a log to the standard error output: a line of JSON, with the time. */
+export function printRecord(record: Readonly<Record<string, unknown>>): void {
+  console.error(escapeControls(JSON.stringify({ time: new Date().toISOString(), ...record })));
 }

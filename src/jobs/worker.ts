@@ -32,7 +32,8 @@ export async function runWorker(
   }
 }
 
-async function draw(pipe: VQDiffusionPipeline, jobs: readonly Job[]): Promise<void> {
+/** Draws jobs of one shape. What goes wrong is the state of its job. */
+export async function draw(pipe: VQDiffusionPipeline, jobs: readonly Job[]): Promise<void> {
   const [job] = jobs;
   try {
     if (jobs.length === 1) await drawOne(pipe, job!);

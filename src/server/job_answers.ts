@@ -7,7 +7,7 @@
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import type { Job, Preview } from "../jobs/job.ts";
-import type { JobQueue } from "../jobs/queue.ts";
+import type { ServedQueue } from "../jobs/served_queue.ts";
 import { followingSeeds } from "../random/seed.ts";
 import { base64Files } from "./base64_files.ts";
 import type { RequestError } from "./request_error.ts";
@@ -49,7 +49,7 @@ export async function pngAnswer(job: Job): Promise<Response> {
  */
 export async function* jobEvents(
   job: Job,
-  queue: JobQueue,
+  queue: ServedQueue,
   notes: readonly string[],
   describe: Describe,
 ): AsyncGenerator<string, void, void> {

@@ -5,7 +5,7 @@
  */
 
 import type { JobState } from "../jobs/job.ts";
-import type { JobQueue } from "../jobs/queue.ts";
+import type { ServedQueue } from "../jobs/served_queue.ts";
 
 /** What labels say. */
 type Labels = Readonly<Record<string, string | number>>;
@@ -49,7 +49,7 @@ export class Metrics {
   }
 
   /** All figures. */
-  text(queue: JobQueue): string {
+  text(queue: ServedQueue): string {
     const metric = (name: string, type: string, help: string, lines: readonly string[]) => [
       `# HELP vq_diffusion_${name} ${help}`,
       `# TYPE vq_diffusion_${name} ${type}`,

@@ -89,7 +89,9 @@ const NAMES = [
 const NUMBERS = new Set(["class", "previews", ...NUMBER_PARAMETERS]);
 
 /** Ranges of the parameters of a generation that narrow those of the library. */
-export function requestRanges({ maxSteps, maxImages }: RequestLimits): ParameterLimits["ranges"] {
+export function requestRanges(
+  { maxSteps, maxImages }: Pick<RequestLimits, "maxSteps" | "maxImages">,
+): ParameterLimits["ranges"] {
   return {
     numInferenceSteps: { max: maxSteps },
     numImagesPerPrompt: { max: maxImages },

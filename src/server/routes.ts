@@ -6,7 +6,7 @@
 
 import type { Context } from "npm:hono@4.13.19";
 import type { Job, JobRequest } from "../jobs/job.ts";
-import type { JobQueue } from "../jobs/queue.ts";
+import type { ServedQueue } from "../jobs/served_queue.ts";
 import type { ParameterLimits } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import type { BodyLimits } from "./request_body.ts";
@@ -39,7 +39,7 @@ export type Routes = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
 /** What the service does for its APIs. */
 export interface Desk {
   readonly pipe: VQDiffusionPipeline;
-  readonly queue: JobQueue;
+  readonly queue: ServedQueue;
   readonly model: ServedModel;
   /** What requests may ask for. */
   readonly limits: RequestLimits & BodyLimits;

@@ -12,6 +12,7 @@ import type { WeightDType } from "../base/dtypes.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
+import type { RemoteQueue, ServedQueue } from "../jobs/served_queue.ts";
 import { runWorker } from "../jobs/worker.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { sideOf } from "../pipeline/components.ts";
@@ -42,6 +43,9 @@ import { textStream } from "./text_stream.ts";
 
 /** Seconds of silence after which a stream shows that it is alive. */
 const KEEP_ALIVE_SECONDS = 15;
+
+/** The device of pictures that are drawn elsewhere, as `/info` names it. */
+const WORKERS = { name: "Workers", reason: "those of the queue, on machines of their own" };
 
 /** Status of an answer that nobody waits for. */
 const CLIENT_CLOSED = 499;
@@ -74,8 +78,8 @@ export interface ServiceOptions {
   readonly limits: RequestLimits;
   /** Seconds that a body may not come, and an answer may not be read. */
   readonly maxIdleSeconds: number;
-  /** Places in the queue. */
-  readonly queue: JobQueueLimits;
+  /** Places in the queue; or a queue whose jobs are drawn elsewhere, which stays the caller's. */
+  readonly queue: JobQueueLimits | RemoteQueue;
   /** Bearer tokens, one of which each request has to bring. Default: none is needed. */
   readonly tokens?: readonly string[] | undefined;
   /** What the page draws with by itself. Default: it does not. */
@@ -98,7 +102,7 @@ function expectText({ conditionType }: Transformer2DConfig): void {
 /** A server of pictures, from requests to responses. */
 export class Service {
   /** Jobs that wait and run. */
-  readonly queue: JobQueue;
+  readonly queue: ServedQueue;
   /** Fulfilled when it is closed and the last running job is over. */
   readonly finished: Promise<void>;
   readonly #pipe: VQDiffusionPipeline;
@@ -119,8 +123,14 @@ export class Service {
     this.#options = options;
     this.#model = { id: options.modelId, side: sideOf(pipe.components) };
     this.#tokens = new TokenCheck(options.tokens);
-    this.queue = new JobQueue(options.queue);
-    this.finished = runWorker(pipe, this.queue, { maxBatch: options.limits.maxImages });
+    if ("finished" in options.queue) {
+      this.queue = options.queue;
+      this.finished = options.queue.finished;
+    } else {
+      const queue = new JobQueue(options.queue);
+      this.queue = queue;
+      this.finished = runWorker(pipe, queue, { maxBatch: options.limits.maxImages });
+    }
     this.#addRoutes();
   }
 
@@ -215,14 +225,9 @@ export class Service {
   }
 
   async #info(): Promise<Record<string, unknown>> {
-    const { limits, browser } = this.#options;
-    return await serviceInfo(
-      this.#pipe,
-      this.#model,
-      this.#limits(),
-      limits,
-      browser,
-    );
+    const { limits, browser, queue } = this.#options;
+    const info = await serviceInfo(this.#pipe, this.#model, this.#limits(), limits, browser);
+    return "finished" in queue ? { ...info, device: WORKERS } : info;
   }
 
   /** What the model and the service allow. */

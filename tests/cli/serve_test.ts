@@ -91,7 +91,11 @@ Deno.test("serve --help has all options, and wrong ones are refused before anyth
     await Deno.writeTextFile(`${cwd}/spaces.txt`, "a token\n");
     const wrong: [args: string[], message: string][] = [
       [["--port", "65536"], '--port is "65536", expected a whole number from 0 to 65535'],
-      [["--queue", "-1"], '--queue is "-1"'],
+      [["--max-queue", "-1"], '--max-queue is "-1"'],
+      [["--queue", "32"], '--queue is "32", expected nats://'],
+      [["--queue", "http://user:secret@host"], '--queue is "…@host", expected nats://'],
+      [["--queue-keep", "99"], "--queue-keep is given without --queue"],
+      [["--queue", "nats://host", "--threads", "2"], "--threads is given beside --queue"],
       [["--max-step", "5"], "did you mean --max-steps?"],
       [["--device", "cpu"], '--device is "cpu", expected auto, wasm or webgpu'],
       [["--host", ""], '--host is ""'],

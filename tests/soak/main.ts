@@ -8,6 +8,7 @@ import { endedThreads } from "./ended_threads.ts";
 import { killedConversions } from "./killed_conversions.ts";
 import { killedDownloads } from "./killed_downloads.ts";
 import { longTurns } from "./long_turns.ts";
+import { killedWorkers } from "./killed_workers.ts";
 import { manyPictures } from "./many_pictures.ts";
 import { mutatedFiles } from "./mutated_files.ts";
 import { manyStarts } from "./starts.ts";
@@ -37,6 +38,7 @@ const TRIALS: readonly Trial[] = [
   manyStarts,
   busyServer,
   longTurns,
+  killedWorkers,
 ];
 
 const USAGE = `Runs the trials that take an hour, and prints a table.

@@ -10,7 +10,7 @@ import { contactSheet } from "../../images/contact_sheet.ts";
 import { enlarge } from "../../images/enlarge.ts";
 import { withPngTexts } from "../../images/png_text.ts";
 import type { RasterImage } from "../../images/raster_image.ts";
-import type { JobQueue } from "../../jobs/queue.ts";
+import type { ServedQueue } from "../../jobs/served_queue.ts";
 import { COMMON_KEYWORD, commonText } from "../../pipeline/picture_settings.ts";
 import { followingSeeds } from "../../random/seed.ts";
 import { base64Files } from "../base64_files.ts";
@@ -102,7 +102,7 @@ function infoOf(
  */
 export async function progressAnswer(
   entry: ClientJob | undefined,
-  queue: JobQueue,
+  queue: ServedQueue,
   { withImage }: { readonly withImage: boolean },
 ): Promise<Record<string, unknown>> {
   const state = entry?.job.state;

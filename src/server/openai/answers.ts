@@ -7,7 +7,7 @@
 import { enlarge } from "../../images/enlarge.ts";
 import type { RasterImage } from "../../images/raster_image.ts";
 import type { Job, Preview } from "../../jobs/job.ts";
-import type { JobQueue } from "../../jobs/queue.ts";
+import type { ServedQueue } from "../../jobs/served_queue.ts";
 import { followingSeeds } from "../../random/seed.ts";
 import { base64Files } from "../base64_files.ts";
 import { type Describe, imagesOf } from "../job_answers.ts";
@@ -85,7 +85,7 @@ export function errorBody({ status, message, param }: RequestError): Record<stri
 }
 
 /** What there is of the queue for a client, in headers of OpenAI's. */
-export function rateLimitHeaders(queue: JobQueue, client: string): Record<string, string> {
+export function rateLimitHeaders(queue: ServedQueue, client: string): Record<string, string> {
   const reset = queue.secondsToEmpty();
   return {
     "x-ratelimit-limit-requests": `${queue.limits.capacityPerClient}`,

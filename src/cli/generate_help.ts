@@ -74,8 +74,7 @@ Files:
   --save-tokens        Also write the tokens and the arguments, as JSON
 
 Model and device:
-  --model <source>     Folder, URL, hub id "owner/name" or original checkpoint (default: the embedded
-                       model)
+  --model <source>     Folder, checkpoint, URL or hub id "owner/name" (default: the embedded model)
   --revision <name>    Branch, tag or commit of a model on the hub (default: main)
   --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
   --device <device>    auto, wasm (CPU) or webgpu (GPU) (default: auto)

@@ -116,6 +116,8 @@ function Canvas(
   const frame = useRef<HTMLDivElement>(null);
   useEffect(() => {
     frame.current?.append(mask);
+    // A picture of the gallery, or one that was dropped, may have been out of sight of it.
+    frame.current?.scrollIntoView({ block: "nearest" });
     return () => mask.remove();
   }, [mask]);
   const last = useRef<readonly [number, number] | undefined>(undefined);

@@ -8,6 +8,7 @@ import type { Info } from "./api.ts";
 import { browserDevice, loading } from "./browser.ts";
 import { StartPictureField } from "./editor.tsx";
 import { Field } from "./fields.tsx";
+import { startPicture } from "./start_picture.ts";
 import {
   choosePlace,
   common,
@@ -43,6 +44,7 @@ export function Form(): JSX.Element {
         <textarea
           name="prompt"
           rows={3}
+          required={startPicture.value === undefined}
           maxLength={info.value?.maxPromptLength ?? 500}
           placeholder="a red apple on a blue background"
           value={prompt}

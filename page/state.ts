@@ -169,7 +169,11 @@ export async function takeFile(file: File): Promise<void> {
   error.value = "";
   try {
     const settings = await readPicture(file, info.value?.parameters ?? []);
-    if (settings === undefined) return await startFrom(file);
+    if (settings === undefined) {
+      await useStartPicture(file);
+      status.value = `${file.name} is the picture to start from`;
+      return;
+    }
     fill(settings);
     status.value = `The settings of ${file.name} are in the form`;
   } catch (reason) {
@@ -203,12 +207,12 @@ export async function removePicture(id: number): Promise<void> {
 
 /** Draws what waits, until nothing does or the server cannot be reached. */
 export async function drawAll(): Promise<void> {
+  error.value = "";
   for (let task = waiting.value[0]; task; task = waiting.value[0]) {
     waiting.value = waiting.value.slice(1);
     drawing.value = { ...task, text: "Preparing", step: 0, steps: 1, previews: [] };
     status.value = `Drawing ${titleOf(task.settings)}`;
     notes.value = [];
-    error.value = "";
     stopDrawing = new AbortController();
     try {
       await drawPatiently(task, stopDrawing.signal);
@@ -225,7 +229,11 @@ function refuse(task: Task, reason: unknown): boolean {
   error.value = messageOf(reason);
   const code = reason instanceof AnswerError ? reason.status : 500;
   status.value = code === 400 ? "Not drawn" : "Not drawn yet";
-  if (code === 400) return true;
+  if (code === 400) {
+    // The next in the queue is drawn while this is read.
+    error.value = `${titleOf(task.settings)}: ${error.value}`;
+    return true;
+  }
   waiting.value = [task, ...waiting.value];
   needsToken.value = code === 401;
   return false;

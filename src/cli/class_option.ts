@@ -34,8 +34,10 @@ export function classesOption(text: string | undefined): number[] | undefined {
  * @throws {UsageError} If it draws from something else.
  */
 export function checkSubjects(
-  { subjects, isVariation }: {
+  { subjects, isVariation, negative }: {
     readonly subjects: readonly PictureSubject[];
+    /** What not to draw, which only text can say. */
+    readonly negative: string | undefined;
     /** Whether a picture is varied, for which text is not needed. */
     readonly isVariation: boolean;
   },
@@ -44,17 +46,20 @@ export function checkSubjects(
   const isPrompt = subjects.some(({ prompt }) => prompt !== undefined);
   const isClass = subjects.some(({ classLabel }) => classLabel !== undefined);
   const given = isPrompt ? "A prompt is given" : isClass ? "--class is given" : "Nothing is given";
+  const source = { text: "draws from text", class: "draws from classes", none: "is unconditional" };
+  const why = `as the model ${source[conditionType]}`;
+  if (negative !== undefined && conditionType !== "text") {
+    throw new UsageError(`--negative is given, expected none, ${why}`);
+  }
   switch (conditionType) {
     case "text":
       if (isPrompt || isVariation && !isClass) return;
-      throw new UsageError(`${given}, expected a prompt, as the model draws from text`);
+      throw new UsageError(`${given}, expected a prompt, ${why}`);
     case "class": {
       const max = numClassEmbeds - 1;
       const wanted = `a whole number from 0 to ${max}`;
       if (!isClass) {
-        throw new UsageError(
-          `${given}, expected --class, ${wanted}, as the model draws from classes`,
-        );
+        throw new UsageError(`${given}, expected --class, ${wanted}, ${why}`);
       }
       const wrong = subjects.find(({ classLabel = -1 }) => classLabel > max)?.classLabel;
       if (wrong !== undefined) throw wrongValue("class", wanted, String(wrong));
@@ -62,6 +67,6 @@ export function checkSubjects(
     }
     case "none":
       if (!isPrompt && !isClass) return;
-      throw new UsageError(`${given}, expected none, as the model is unconditional`);
+      throw new UsageError(`${given}, expected none, ${why}`);
   }
 }

@@ -83,7 +83,8 @@ export async function generate(args: string[]): Promise<number> {
   const values = valuesOf(pipe, given, request);
   const isVariation = request.start.image !== undefined;
   const { config } = pipe.components.transformer;
-  checkSubjects({ subjects: request.subjects, isVariation }, config);
+  const negative = values.negativePrompt;
+  checkSubjects({ subjects: request.subjects, isVariation, negative }, config);
   checkScale(pipe, request);
   const { device } = pipe;
   say(describeDevice(device));

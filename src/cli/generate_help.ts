@@ -69,12 +69,12 @@ ${PARAMETER_NAMES.map(helpLine).join("\n")}
 
 Files:
   --out <path>         File or folder of the pictures, or - for the standard output (default: this
-                       folder, named by prompt and seed)
+                       folder, named by prompt and seed); a folder that is new needs a / at the end
   --overwrite          Replace files of the same names; else the new ones get a number
   --save-tokens        Also write the tokens and the arguments, as JSON
 
 Model and device:
-  --model <source>     Folder, URL or hub id "owner/name" (default: the embedded model)
+  --model <source>     Folder, checkpoint, URL or hub id "owner/name" (default: the embedded model)
   --revision <name>    Branch, tag or commit of a model on the hub (default: main)
   --dtype <type>       Hold weights as fp32, fp16 or q8 (default: as stored)
   --device <device>    auto, wasm (CPU) or webgpu (GPU) (default: auto)
@@ -100,7 +100,7 @@ Examples:
   deno task generate --from a-crown-5.png --steps 50
   deno task generate "a green apple" --image apple.png --strength 0.6
   deno task generate "a rocket" --image photo.jpg --mask sky.png
-  deno task generate --class 207,387 --model imagenet/ --guidance 1.5 --truncation 0.94
+  deno task generate --class 207,387 --model imagenet/imagenet_cf.pth --guidance 1.5 --truncation 0.94
   deno task generate --list animal
   deno task generate "a teddy bear" --model microsoft/vq-diffusion-ithq --dtype q8
 

@@ -28,6 +28,10 @@ function hintOn(model: string, message: string): string | undefined {
     if (/[/\\]/.test(model)) return undefined;
     return 'a model on the hub would have an id "owner/name"';
   }
+  const config = `${model.replace(/[/\\]+$/, "")}/config.json`;
+  if (/^Cannot find .*model_index\.json$/.test(message) || message === `Cannot find ${config}`) {
+    return "a model is a folder with that file, or an original checkpoint: its file, such as a.pth";
+  }
   if (!isHubId(model) || isThere(model) || !/^Cannot (reach|open|find) /.test(message)) {
     return undefined;
   }

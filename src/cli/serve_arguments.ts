@@ -64,7 +64,7 @@ const OPTIONS = {
   model: {
     heading: "Model",
     value: "source",
-    help: 'Folder, URL or hub id "owner/name" (default: the embedded model)',
+    help: 'Folder, checkpoint, URL or hub id "owner/name" (default: the embedded model)',
   },
   revision: { value: "name", help: "Branch, tag or commit of a model on the hub (default: main)" },
   dtype: { value: "type", help: "Hold weights as fp32, fp16 or q8 (default: as stored)" },

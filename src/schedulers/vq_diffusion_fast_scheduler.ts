@@ -100,8 +100,8 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
       checkSteps(n, numTrainTimesteps);
       if (n !== numTrainTimesteps) {
         throw new RangeError(
-          `Cannot plan the steps: n is ${n}, expected ${timesteps.length}, which follows from ` +
-            `inferSpeed ${this.inferSpeed}, or all ${numTrainTimesteps}`,
+          `Cannot plan the steps: their number is ${n}, expected ${timesteps.length}, which follows ` +
+            `from the speed ${this.inferSpeed}, or all ${numTrainTimesteps}`,
         );
       }
     }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
 import { type BodyLimits, readBody } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
@@ -50,7 +51,10 @@ export function hasFormBody(request: Request): boolean {
 export async function readFormBody(request: Request, limits: BodyLimits): Promise<FormBody> {
   const type = request.headers.get("content-type") ?? "";
   if (!hasFormBody(request)) {
-    throw new RequestError(415, "The body is of another type, expected multipart/form-data");
+    throw new RequestError(
+      415,
+      `The content type is ${describeValue(type)}, expected multipart/form-data`,
+    );
   }
   const [, quoted, plain] = BOUNDARY.exec(type) ?? [];
   const boundary = quoted ?? plain;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { describeValue } from "../base/check.ts";
 import { type BodyLimits, readBody } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
@@ -18,7 +19,10 @@ export async function readJsonBody(
 ): Promise<Record<string, unknown>> {
   const type = request.headers.get("content-type");
   if (type !== null && !/^application\/json\s*(;|$)/i.test(type)) {
-    throw new RequestError(415, "The body is of another type, expected application/json");
+    throw new RequestError(
+      415,
+      `The content type is ${describeValue(type)}, expected application/json`,
+    );
   }
   const bytes = await readBody(request, limits);
   if (bytes.length === 0) return {};

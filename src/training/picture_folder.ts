@@ -17,6 +17,9 @@ const METADATA = "metadata.jsonl";
 /** Files that are read. */
 const PICTURE = /\.(png|jpe?g)$/i;
 
+/** Samples of a training in the folder, which are nothing to learn from. */
+const SAMPLE = /(^|\/)training\/samples-\d+\.png$/;
+
 /** Files that people take for pictures, and that are not read. */
 const OTHER_PICTURE = /\.(webp|gif|bmp|tiff?|avif|heic|svg)$/i;
 
@@ -31,7 +34,8 @@ const MOST_NAMED = 5;
  * Lists the PNG and JPEG files in a folder and the folders in it, in the order of their paths. Captions are
  * those of its `metadata.jsonl` (`{"file_name": "a.png", "text": "an apple"}` on each line), if there is
  * one; else those of text files beside the pictures (`a.txt`), if there are any; else names of files are
- * captions: `red-apple_2.png` is "red apple".
+ * captions: `red-apple_2.png` is "red apple". Samples that a training
+ * wrote there (`training/samples-….png`) are left out.
  *
  * @throws {TypeError} If the folder cannot be read.
  * @throws {RangeError} If there is no picture, or captions and pictures do not match; it names them.
@@ -41,7 +45,7 @@ export async function readPictureFolder(path: string): Promise<TrainingPicture[]
   const disk = await fileSystem(`read ${path}`);
   const folder = new PictureFolder(path, disk);
   const files = await folder.list();
-  const pictures = files.filter((file) => PICTURE.test(file));
+  const pictures = files.filter((file) => PICTURE.test(file) && !SAMPLE.test(file));
   const others = files.filter((file) => OTHER_PICTURE.test(file));
   if (others.length > 0) {
     folder.refuse(`${named(others)} cannot be read, expected PNG and JPEG files`);

@@ -93,6 +93,10 @@ Deno.test("generate says what a model takes that does not draw from text", async
     ],
     [["--guidance", "3", "--model", FFHQ], '--guidance is "3", expected a number, only 1'],
     [["--class", "3"], "--class is given, expected a prompt, as the model draws from text"],
+    [
+      ["--class", "3", "--negative", "4", "--model", IMAGENET],
+      "--negative is given, expected none, as the model draws from classes",
+    ],
   ];
   await inTemporaryFolder(async (cwd) => {
     for (const [args, message] of cases) {

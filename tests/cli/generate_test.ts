@@ -187,7 +187,6 @@ Deno.test("generate refuses wrong arguments in one line before any work", async 
 
 Deno.test("generate tells in one line what is wrong with a model", async () => {
   await using folder = await temporaryFolder();
-  await Deno.writeTextFile(`${folder.path}/model_index.json`, `{"_class_name": "Another"}`);
   const run = (model: string) => {
     return runTask("generate", ["a", "--device", "wasm", "--model", model], { cwd: folder.path });
   };
@@ -198,6 +197,12 @@ Deno.test("generate tells in one line what is wrong with a model", async () => {
       `error: Cannot find the folder none; a model on the hub would have an id "owner/name"\n`,
   });
   assertEquals((await run("./none")).stderr, "error: Cannot find the folder ./none\n");
+  const noModel = await run(".");
+  assertMatch(
+    noModel.stderr,
+    /^error: Cannot find .*model_index\.json; .* original checkpoint.*\n$/,
+  );
+  await Deno.writeTextFile(`${folder.path}/model_index.json`, `{"_class_name": "Another"}`);
   const { code, stderr } = await run(".");
   assertEquals(code, 1);
   assertMatch(stderr, /^error: .*_class_name is Another, expected VQDiffusionPipeline\n$/);

@@ -136,6 +136,7 @@ Deno.test("inspect tells of original checkpoints, whole and in part", async () =
 Deno.test("inspect refuses wrong arguments in one line", async () => {
   await using cwd = await temporaryFolder();
   await Deno.writeTextFile(`${cwd.path}/config.json`, `{"_class_name":"UNet2DModel"}`);
+  await Deno.mkdir(`${cwd.path}/empty`);
   const cases: [string[], number, string][] = [
     [[], 2, "Expected a model to inspect, such as weights or owner/name, got none"],
     [["a", "b"], 2, "Expected one model, got 2"],
@@ -144,6 +145,7 @@ Deno.test("inspect refuses wrong arguments in one line", async () => {
     [["none.safetensors"], 1, "Cannot find none.safetensors"],
     [["none.pth"], 1, "Cannot find none.pth"],
     [["."], 1, "its config is that of UNet2DModel"],
+    [["empty/"], 1, "Cannot find empty/config.json; a model is a folder with that file, or an"],
   ];
   for (const [args, code, message] of cases) {
     const result = await runTask("inspect", args, { cwd: cwd.path });

@@ -15,9 +15,11 @@ async function startServer(cwd: string, args: readonly string[] = []) {
     if (done) throw new Error(await new Response(child.stderr).text());
     text += value;
   }
-  const url = /^Listening on (http:\/\/127\.0\.0\.1:\d+)\/\n/.exec(text)?.[1];
-  assert(url, text);
+  const [, host, port] = /^Listening on http:\/\/([\d.]+):(\d+)\/\n/.exec(text) ?? [];
+  assert(port, text);
+  const url = `http://127.0.0.1:${port}`;
   return {
+    host,
     url,
     child,
     /** Waits for the end; what it has said, and its log. */
@@ -57,12 +59,13 @@ Deno.test("serve draws, and when it is stopped finishes what it draws and gives 
   });
 });
 
-Deno.test("serve takes tokens from a file, limits from its options, and a model", async () => {
+Deno.test("serve listens at all addresses, takes tokens from a file, limits and a model", async () => {
   await inTemporaryFolder(async (cwd) => {
     await Deno.writeTextFile(`${cwd}/tokens.txt`, "# people\nsecret\n\n");
     const model = new URL("../fixtures/pipeline/tiny/model", import.meta.url).pathname;
-    const options = ["--tokens", "tokens.txt", "--max-steps", "3", "--model", model, "--quiet"];
-    const server = await startServer(cwd, options);
+    const options = ["--host", "0.0.0.0", "--tokens", "tokens.txt", "--max-steps", "3", "--quiet"];
+    const server = await startServer(cwd, [...options, "--model", model]);
+    assertEquals(server.host, "0.0.0.0");
     const ask = (path: string, token: string) =>
       fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
     const refused = await ask("/v1/models", "x");

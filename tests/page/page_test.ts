@@ -15,6 +15,8 @@ interface Visit {
   readonly header: string;
   readonly progress: string;
   readonly status: string;
+  readonly refused: string;
+  readonly isMissing: boolean;
   readonly seeds: string[];
   readonly isWide: boolean;
   readonly unnamed: string[];
@@ -83,6 +85,8 @@ Deno.test({
       `Model tiny, drawn on the server by: ${server.pipe.device.name} (asked for)`,
     );
     assertMatch(seen.progress, /^Step 1 of 5, .* left$/);
+    assertMatch(seen.refused, /^a bird: sampler is "slow", expected /);
+    assertEquals(seen.isMissing, true);
     assertEquals(seen.seeds.length, 3);
     const [second, first] = seen.seeds.map(BigInt);
     assertEquals(second, first! + 1n);

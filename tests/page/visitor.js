@@ -89,15 +89,24 @@ async function first() {
   const progress = text("[data-progress]");
   const whileDrawing = unnamed();
   write("images", "1");
+  write("sampler", "slow");
+  write("prompt", "a bird");
+  press("Enter", true);
+  write("sampler", "");
   write("prompt", "a dog");
   press("Enter", true);
   write("prompt", "a cow");
   press("Enter", true);
-  await until(() => all("ol li").length === 2);
+  await until(() => all("ol li").length === 3);
+  write("prompt", "");
+  press("Enter", true);
+  const isMissing = one("form [name=prompt]").validity.valueMissing;
   one("ol button[aria-label='Remove a cow']").click();
-  await until(() => all("ol li").length === 1);
+  await until(() => all("ol li").length === 2);
   press("Escape");
   await until(() => text("h2") === "a dog");
+  // What could not be drawn is still told while the next is.
+  const refused = text("[role=alert]");
   await fetch("/resume");
   await until(() => entries().length === 1);
   write("images", "2");
@@ -110,6 +119,8 @@ async function first() {
   const seen = {
     header,
     progress,
+    refused,
+    isMissing,
     status,
     seeds: seeds(),
     picture,
@@ -137,6 +148,10 @@ async function second() {
   await until(() => entries().length === 3);
   click(entries()[1], "Delete");
   await until(() => entries().length === 2);
+  scrollTo(0, document.body.scrollHeight);
+  click(entries()[0], "Edit");
+  // It is painted on above the gallery; positions are rounded.
+  await until(() => one(".editor canvas") && one(".editor").getBoundingClientRect().top > -1);
   await fetch("/close");
   press("Enter", true);
   await until(() => one("[role=alert]"));

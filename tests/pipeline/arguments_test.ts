@@ -141,7 +141,7 @@ const WRONG_OPTIONS: readonly Wrong[] = [
   [
     { sampler: "fast:4", numInferenceSteps: 10 },
     RangeError,
-    "n is 10, expected 26, which follows from inferSpeed 4, or all 100",
+    "their number is 10, expected 26, which follows from the speed 4, or all 100",
   ],
   [{ topK: 0 }, RangeError, "topK is 0, expected a whole number of at least 1"],
   [{ topK: 1.5 }, RangeError, "topK is 1.5, expected a whole number"],

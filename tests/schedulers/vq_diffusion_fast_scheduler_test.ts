@@ -68,7 +68,9 @@ Deno.test("VQDiffusionFastScheduler.plan() takes the number of steps that follow
     assertThrows(
       () => scheduler.plan(calls + 1),
       RangeError,
-      `n is ${calls + 1}, expected ${calls}, which follows from inferSpeed ${speed}, or all 100`,
+      `number is ${
+        calls + 1
+      }, expected ${calls}, which follows from the speed ${speed}, or all 100`,
     );
     assertThrows(() => scheduler.plan(101), RangeError, "from 1 to 100");
   }

@@ -166,7 +166,11 @@ eachWay("refuses pictures and parameters that do not fit before it draws", async
     [{ ...form, picture: IMAGE }, 400, /^Unknown parameter "picture"/],
     [{ ...form, sampler: "euler a" }, 400, /^sampler is "euler a", expected "leading", "strided"/],
     [{ ...form, sampler: "fast:1" }, 400, /^sampler is "fast:1", expected a speed from 2 to 100/],
-    [{ ...form, sampler: "fast:4", steps: "9" }, 400, /n is 9, expected 26, which follows from/],
+    [
+      { ...form, sampler: "fast:4", steps: "9" },
+      400,
+      /number is 9, expected 26, which follows from/,
+    ],
     [{ ...form, top_k: "0" }, 400, /^top_k is 0, expected a whole number of at least 1$/],
     [
       { ...form, guidance_interval: "0.8-0.2" },

@@ -232,7 +232,11 @@ Deno.test("Service refuses bodies that are too long, of another type, or stop co
   });
   const cases: [RequestInit, number, string][] = [
     [post({ prompt: "x".repeat(1000) }), 413, "longer than 1000 bytes"],
-    [post({ prompt: "x" }, { headers: { "content-type": "text/plain" } }), 415, "another type"],
+    [
+      post({ prompt: "x" }, { headers: { "content-type": "text/plain" } }),
+      415,
+      'is "text/plain", expected',
+    ],
     [{ method: "POST", body: "{", headers: json }, 400, "not valid JSON"],
     [{ method: "POST", body: "[]", headers: json }, 400, "no JSON object"],
     [{ method: "POST", body: never, headers: json }, 408, "Nothing of the body came for 0.01 s"],

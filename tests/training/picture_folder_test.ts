@@ -76,6 +76,17 @@ Deno.test("readPictureFolder() takes captions from metadata.jsonl", () =>
     );
   }));
 
+Deno.test("readPictureFolder() leaves out the samples of a training in the folder", () =>
+  inTemporaryFolder(async (path) => {
+    await writePictures(path, ["a.png", "samples-000001.png"]);
+    await writePictures(`${path}/training`, ["samples-000001.png", "b.png"]);
+    await writePictures(`${path}/model/training`, ["samples-1000000.png"]);
+    const captions = await captionsOf(path);
+    assertEquals(captions.map(([name]) => name), ["a.png", "samples-000001.png", "training/b.png"]);
+    const below = await captionsOf(`${path}/training`);
+    assertEquals(below.map(([name]) => name), ["b.png", "samples-000001.png"]);
+  }));
+
 Deno.test("readPictureFolder() refuses folders that cannot be trained with", () =>
   inTemporaryFolder(async (path) => {
     await assertRejects(() => readPictureFolder(path), RangeError, "there are no pictures");

@@ -1,10 +1,12 @@
 // The programs of examples/ run as their comments say.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { pageHandler } from "../../examples/page/server.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
+import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { bundle, findBrowser } from "../browser/browsers.ts";
 import { drawOnPage } from "../browser/example_page.ts";
+import { PROMPT, trainOnPage } from "../browser/example_training_page.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -116,5 +118,38 @@ Deno.test({
     const { text, png } = await drawOnPage(chromium!, answer);
     assert(text.startsWith("Drawn on Wasm"), text);
     await expectPicture(png);
+  },
+});
+
+Deno.test({
+  name: "examples/training_page/ trains in a browser, and what it offers is a model",
+  ignore: chromium === undefined,
+  async fn() {
+    await using folder = await temporaryFolder();
+    await bundle(folder.path);
+    const answer = pageHandler({
+      "/lib/": new URL(`file://${folder.path}/`),
+      "/": new URL("examples/training_page/", ROOT),
+    });
+    const { captions, texts, samples, drawn, archive } = await trainOnPage(chromium!, answer);
+    assertEquals(captions, ["red square", "blue square"]);
+    const steps = texts.flatMap((text) =>
+      /^Step (\d) of 2, loss \d+\.\d{3}, \d+ s left$/.exec(text)?.[1] ?? []
+    );
+    assertEquals(steps, ["1", "2"], texts.join("; "));
+    assert(texts.some((text) => text.startsWith("Trained 2 steps on Wasm")), texts.join("; "));
+    const [before, between, after] = samples;
+    assertEquals(samples.length, 3);
+    assertNotEquals(between, before);
+    assertNotEquals(after, between);
+    assertEquals(drawn, after);
+
+    await Deno.writeFile(`${folder.path}/model.tar`, archive);
+    const unpack = new Deno.Command("tar", { args: ["-xf", "model.tar"], cwd: folder.path });
+    assert((await unpack.output()).success);
+    await using pipe = await VQDiffusionPipeline.fromPretrained(folder.path, { device: "wasm" });
+    // The same on every CPU, byte for byte.
+    const { images } = await pipe.generate(PROMPT, { seed: 1 });
+    assertEquals(Array.from(images[0]!.data), drawn);
   },
 });

@@ -20,17 +20,12 @@ let trained;
 
 let stopping = false;
 
-function onProgress(event) {
-  if (event.type !== "total") return;
-  postMessage({ text: `Loading the model: ${Math.round(100 * event.loaded / event.total)} %` });
-}
-
-/** The files of the model as it would be saved: with the averages of its parameters. */
-async function filesOf(trainer) {
+/** The files of the model as it would be saved: with the averages of its parameters, and new names. */
+async function filesOf(trainer, learned) {
   const files = {};
   await trainer.exchangeAverages();
   try {
-    await trainer.model.savePretrained(memoryWriter(files));
+    await trainer.model.savePretrained(memoryWriter(files), { learned });
   } finally {
     await trainer.exchangeAverages();
   }
@@ -59,11 +54,11 @@ async function readExamples(model, pictures) {
 }
 
 /** Does the steps, and gives the files of the model that has come of them. */
-async function takeSteps(trainer, prompt) {
+async function takeSteps(trainer, captions, prompt) {
   const { steps } = trainer.settings;
   const { backend } = trainer.model;
   const sample = async (name) => {
-    const files = await filesOf(trainer);
+    const files = await filesOf(trainer, captions);
     postMessage({ sample: { name, image: await drawWith(files, prompt, { backend }) } });
     return files;
   };
@@ -87,14 +82,23 @@ async function takeSteps(trainer, prompt) {
 async function train({ model: source, pictures, prompt, steps, batch }) {
   stopping = false;
   postMessage({ text: "Loading the model" });
-  const model = await TrainableModel.fromPretrained(new URL(source), { onProgress });
+  let isLoaded = false;
+  const model = await TrainableModel.fromPretrained(new URL(source), {
+    onProgress(event) {
+      // What is not trained is read once more with each sample.
+      if (isLoaded || event.type !== "total") return;
+      const percent = Math.round(100 * event.loaded / event.total);
+      postMessage({ text: `Loading the model: ${percent} %` });
+    },
+  });
+  isLoaded = true;
   try {
     const examples = await readExamples(model, pictures);
     // Averages of the last fifth of a short training.
     const emaDecay = Math.min(0.99, Math.max(0, 1 - 5 / steps));
     const trainer = await Trainer.create(model, examples, { steps, batch, emaDecay });
     try {
-      trained = await takeSteps(trainer, prompt);
+      trained = await takeSteps(trainer, pictures.map(({ caption }) => caption), prompt);
       const text = `Trained ${trainer.history.length} steps on ${model.backend.device.name}`;
       postMessage({ text, archive: tarArchive(trained) });
     } finally {

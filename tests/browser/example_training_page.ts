@@ -18,7 +18,7 @@ export interface TrainedPage {
 }
 
 /** What is drawn. */
-export const PROMPT = "a red apple";
+export const PROMPT = "red square";
 
 /** Trains two steps on two pictures, draws with the result, and posts what came of it. */
 const VISITOR = `

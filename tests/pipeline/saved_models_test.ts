@@ -1,6 +1,6 @@
 // A saved pipeline draws what the pipeline drew that it was saved of.
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import type { StoredArray } from "../../src/checkpoints/arrays.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
@@ -39,6 +39,20 @@ Deno.test("VQDiffusionPipeline.savePretrained() saves weights as they are held",
     const { first, again } = await drawAndSave(tinyFiles(), dtype);
     assertEquals(again, first, dtype);
   }
+});
+
+Deno.test("VQDiffusionPipeline.savePretrained() writes the same files to a FolderWriter as to a path", async () => {
+  await using pipe = await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
+    device: "wasm",
+    threads: 1,
+  });
+  const files: Files = {};
+  await pipe.savePretrained(memoryWriter(files));
+  assert(Object.keys(files).includes(TRANSFORMER));
+  await inTemporaryFolder(async (path) => {
+    await pipe.savePretrained(path);
+    assertEquals(files, await filesBelow(path));
+  });
 });
 
 /** The tiny model with one value of an array of its transformer in another type, or changed. */

@@ -8,8 +8,7 @@ import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts
 import { bundle, findBrowser } from "../browser/browsers.ts";
 import { drawOnPage } from "../browser/example_page.ts";
 import { PROMPT, trainOnPage } from "../browser/example_training_page.ts";
-import { filesBelow } from "../files/files_below.ts";
-import type { Files } from "../pipeline/golden_runs.ts";
+import { type Files, filesOf } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { tinyModel } from "../training/pictures.ts";
 
@@ -142,7 +141,7 @@ Deno.test("tarArchive() makes archives of what memoryWriter() takes that unpack 
   const [saved, unpacked] = [`${folder.path}/saved`, `${folder.path}/unpacked`];
   await model.savePretrained(saved, { learned: ["a cube"] });
   await unpack(await tarArchive(files).bytes(), unpacked);
-  assertEquals(await filesBelow(unpacked), await filesBelow(saved));
+  assertEquals(filesOf(new URL(`file://${unpacked}/`)), filesOf(new URL(`file://${saved}/`)));
 });
 
 Deno.test({

@@ -55,6 +55,7 @@ async function addFile(file) {
   const caption = document.createElement("input");
   caption.value = captionOf(file);
   caption.required = true;
+  caption.pattern = ".*\\S.*";
   caption.ariaLabel = `Caption of ${file.name}`;
   const remove = document.createElement("button");
   remove.type = "button";

@@ -37,7 +37,7 @@ export function checkSubjects(
   { subjects, isVariation, negative }: {
     readonly subjects: readonly PictureSubject[];
     /** What not to draw, which only text can say. */
-    readonly negative: string | undefined;
+    readonly negative: unknown;
     /** Whether a picture is varied, for which text is not needed. */
     readonly isVariation: boolean;
   },

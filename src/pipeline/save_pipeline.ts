@@ -6,7 +6,7 @@
 
 import { checkOptions } from "../base/check.ts";
 import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
-import { type FolderTransaction, writeFolder } from "../files/folder_writer.ts";
+import { type FolderTransaction, type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import {
   COMPONENT_NAMES,
@@ -31,14 +31,15 @@ export interface SavedPipeline {
 const OPTIONS: Readonly<Record<keyof SavePretrainedOptions, true>> = { dtype: true, signal: true };
 
 /**
- * Saves all components, and what else belongs to the model. No file of the folder is changed before all are written.
+ * Saves all components, and what else belongs to the model.
  *
- * @param path Path of the folder, which is made if need be.
+ * @param target Path of a folder, which is made if need be and in which nothing is changed until all is
+ *   written; or a new folder that is being written, such as one in memory.
  * @throws {TypeError} If a component is missing.
  */
 export async function savePipeline(
   { components, names: known }: SavedPipeline,
-  path: string,
+  target: string | FolderWriter,
   options: SavePretrainedOptions,
 ): Promise<void> {
   checkOptions("save the pipeline", options, Object.keys(OPTIONS));
@@ -46,30 +47,41 @@ export async function savePipeline(
   const names = componentNamesOf(transformer);
   const missing = names.find((name) => components[name] === undefined);
   if (missing !== undefined) {
+    const path = typeof target === "string" ? target : target.description;
     throw new TypeError(
       `Cannot save ${path}: the pipeline has no ${missing}, expected all components`,
     );
   }
-  await using folder = await writeFolder(path);
-  for (const name of names) {
-    await components[name]!.savePretrained(folder.folder(COMPONENTS[name].folder), options);
-  }
   const { generationConfig: config } = components;
-  await replaceText(folder, GENERATION_CONFIG_FILE, config && generationConfigText(config));
-  await replaceText(folder, NAMES_FILE, known && `${JSON.stringify(known.json)}\n`);
-  await folder.writeText("model_index.json", `${JSON.stringify(modelIndex(names), null, 2)}\n`);
-  options.signal?.throwIfAborted();
+  const texts = {
+    [GENERATION_CONFIG_FILE]: config && generationConfigText(config),
+    [NAMES_FILE]: known && `${JSON.stringify(known.json)}\n`,
+    "model_index.json": `${JSON.stringify(modelIndex(names), null, 2)}\n`,
+  };
+  const write = async (folder: FolderWriter) => {
+    for (const name of names) {
+      await components[name]!.savePretrained(folder.folder(COMPONENTS[name].folder), options);
+    }
+    for (const [path, text] of Object.entries(texts)) {
+      if (text !== undefined) await folder.writeText(path, text);
+    }
+    options.signal?.throwIfAborted();
+  };
+  if (typeof target !== "string") return await write(target);
+  await using folder = await writeFolder(target);
+  await write(folder);
+  removeOthers(folder, texts);
   await folder.commit();
 }
 
-/** Writes a file that this model may not have: then that of another model must not stay there either. */
-async function replaceText(
+/** Removes files that this model does not have: those of another model must not stay there. */
+function removeOthers(
   folder: FolderTransaction,
-  path: string,
-  text: string | undefined,
-): Promise<void> {
-  if (text === undefined) folder.remove(path);
-  else await folder.writeText(path, text);
+  texts: Readonly<Record<string, string | undefined>>,
+): void {
+  for (const [path, text] of Object.entries(texts)) {
+    if (text === undefined) folder.remove(path);
+  }
 }
 
 /**

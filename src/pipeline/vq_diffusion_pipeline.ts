@@ -10,6 +10,7 @@ import type { GenerateInput } from "../conditioning/condition.ts";
 import { checkTextRequest, encodePrompt, type PromptEmbeds } from "../conditioning/text.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { checkParts } from "./component_fit.ts";
@@ -305,13 +306,17 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * Saves the pipeline in diffusers' layout, as safetensors, with its `generation_config.json` and
    * `names.json` if it has them.
    *
-   * @param folder Path of the folder; files in it are replaced when all are complete.
+   * @param target Path of a folder, in which files are replaced when all are complete; or a new folder that
+   *   is being written, such as one in memory.
    * @throws {TypeError} If the pipeline was made without one of the components.
    */
-  async savePretrained(folder: string, options: SavePretrainedOptions = {}): Promise<void> {
+  async savePretrained(
+    target: string | FolderWriter,
+    options: SavePretrainedOptions = {},
+  ): Promise<void> {
     const { components } = this;
     const { savePipeline } = await import("./save_pipeline.ts");
-    await savePipeline({ components, names: await this.knownNames() }, folder, options);
+    await savePipeline({ components, names: await this.knownNames() }, target, options);
   }
 
   /** Frees workers, Wasm and GPU memory, and closes files, as far as the pipeline owns them. */

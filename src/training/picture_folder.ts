@@ -34,8 +34,8 @@ const MOST_NAMED = 5;
  * Lists the PNG and JPEG files in a folder and the folders in it, in the order of their paths. Captions are
  * those of its `metadata.jsonl` (`{"file_name": "a.png", "text": "an apple"}` on each line), if there is
  * one; else those of text files beside the pictures (`a.txt`), if there are any; else names of files are
- * captions: `red-apple_2.png` is "red apple". Samples that a training
- * wrote there (`training/samples-….png`) are left out.
+ * captions: `red-apple_2.png` is "red apple". Samples that a training wrote there
+ * (`training/samples-….png`) are left out.
  *
  * @throws {TypeError} If the folder cannot be read.
  * @throws {RangeError} If there is no picture, or captions and pictures do not match; it names them.

@@ -8,6 +8,7 @@ import type { Backend } from "../backends/backend.ts";
 import { createBackend, type CreateBackendOptions } from "../backends/select.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import { KnownNames, NAMES_FILE, readKnownNames } from "../conditioning/known_names.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import type { ModelFolder } from "../files/source.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import {
@@ -119,20 +120,26 @@ export class TrainableModel implements AsyncDisposable {
   /**
    * Saves all components in the layout of diffusers, with the parameters as they are.
    *
-   * @param path Path of the folder; files in it are replaced when all are complete.
+   * @param target Path of a folder, in which files are replaced when all are complete; or a new folder that
+   *   is being written, such as one in memory.
    * @param learned What the model has learned to draw beside the names that it knew, if it has such.
    */
   async savePretrained(
-    path: string,
+    target: string | FolderWriter,
     { learned = [], ...options }: SaveModelOptions & { readonly learned?: readonly string[] } = {},
   ): Promise<void> {
     const names = this.#names && withNames(this.#names, learned);
-    await savePipeline({ components: this.components, names }, path, options);
+    await savePipeline({ components: this.components, names }, target, options);
+  }
+
+  /** Frees the memory. */
+  async dispose(): Promise<void> {
+    await this.#owned.disposeAsync();
   }
 
   /** Frees the memory. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#owned.disposeAsync();
+    await this.dispose();
   }
 }
 

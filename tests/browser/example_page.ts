@@ -29,16 +29,35 @@ export async function drawOnPage(
   browser: Browser,
   answer: (request: Request) => Promise<Response>,
 ): Promise<DrawnPage> {
-  const result = Promise.withResolvers<{ text: string; png: number[] }>();
+  const body = await usePage(browser, answer, VISITOR);
+  const { text, png } = await body.json();
+  return { text, png: Uint8Array.from(png) };
+}
+
+/**
+ * Opens a page with one more script.
+ *
+ * @param answer Serves the page.
+ * @param visitor The script, which uses the page and posts what comes of it to `/result`.
+ * @returns What it posts.
+ */
+export async function usePage(
+  browser: Browser,
+  answer: (request: Request) => Promise<Response>,
+  visitor: string,
+): Promise<Response> {
+  const result = Promise.withResolvers<Response>();
   const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
   await using server = Deno.serve(options, async (request) => {
     const { pathname } = new URL(request.url);
     switch (pathname) {
-      case "/result":
-        result.resolve(await request.json());
+      case "/result": {
+        const headers = { "content-type": request.headers.get("content-type") ?? "" };
+        result.resolve(new Response(await request.arrayBuffer(), { headers }));
         return new Response();
+      }
       case "/visitor.js":
-        return new Response(VISITOR, { headers: { "content-type": "text/javascript" } });
+        return new Response(visitor, { headers: { "content-type": "text/javascript" } });
       case "/": {
         const { body, headers } = await answer(request);
         const page = await new Response(body).text();
@@ -51,6 +70,5 @@ export async function drawOnPage(
     }
   });
   const url = new URL(`http://127.0.0.1:${server.addr.port}/`);
-  const { text, png } = await visit(browser, url, result.promise);
-  return { text, png: Uint8Array.from(png) };
+  return await visit(browser, url, result.promise);
 }

@@ -1,6 +1,7 @@
 // A saved pipeline draws what the pipeline drew that it was saved of.
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { memoryWriter } from "../../examples/training_page/memory_writer.js";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import type { StoredArray } from "../../src/checkpoints/arrays.ts";
 import { parseSafetensors } from "../../src/checkpoints/safetensors.ts";
@@ -8,7 +9,7 @@ import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import type { RandomGenerator } from "../../src/random/random_generator.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
-import { type Files, folderOf, tinyFiles } from "./golden_runs.ts";
+import { type Files, filesOf, folderOf, tinyFiles } from "./golden_runs.ts";
 
 const DRAW = { seed: 5, numInferenceSteps: 5, outputType: "tokens" } as const;
 const TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors";
@@ -39,6 +40,20 @@ Deno.test("VQDiffusionPipeline.savePretrained() saves weights as they are held",
     const { first, again } = await drawAndSave(tinyFiles(), dtype);
     assertEquals(again, first, dtype);
   }
+});
+
+Deno.test("VQDiffusionPipeline.savePretrained() writes the same files to a FolderWriter as to a path", async () => {
+  await using pipe = await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
+    device: "wasm",
+    threads: 1,
+  });
+  const files: Files = {};
+  await pipe.savePretrained(memoryWriter(files));
+  assert(Object.keys(files).includes(TRANSFORMER));
+  await inTemporaryFolder(async (path) => {
+    await pipe.savePretrained(path);
+    assertEquals(files, filesOf(new URL(`file://${path}/`)));
+  });
 });
 
 /** The tiny model with one value of an array of its transformer in another type, or changed. */

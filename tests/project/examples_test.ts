@@ -1,11 +1,16 @@
 // The programs of examples/ run as their comments say.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { pageHandler } from "../../examples/page/server.ts";
+import { memoryWriter, tarArchive } from "../../examples/training_page/memory_writer.js";
 import { RasterImage } from "../../src/images/raster_image.ts";
+import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { bundle, findBrowser } from "../browser/browsers.ts";
 import { drawOnPage } from "../browser/example_page.ts";
+import { PROMPT, trainOnPage } from "../browser/example_training_page.ts";
+import { type Files, filesOf } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
+import { tinyModel } from "../training/pictures.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -56,6 +61,15 @@ async function expectPicture(png: Uint8Array): Promise<void> {
   const { width, height, data } = await RasterImage.decode(png);
   assertEquals([width, height], [64, 64]);
   assert(new Set(new Uint32Array(data.buffer)).size > 1);
+}
+
+/** Unpacks an archive into a new folder, with the system's program. */
+async function unpack(archive: Uint8Array, folder: string): Promise<void> {
+  await Deno.mkdir(folder);
+  await Deno.writeFile(`${folder}.tar`, archive);
+  const child = new Deno.Command("tar", { args: ["-xf", `${folder}.tar`, "-C", folder] });
+  const { success, stderr } = await child.output();
+  assert(success, new TextDecoder().decode(stderr));
 }
 
 Deno.test("examples/script.ts draws a picture and saves it", async () => {
@@ -116,5 +130,49 @@ Deno.test({
     const { text, png } = await drawOnPage(chromium!, answer);
     assert(text.startsWith("Drawn on Wasm"), text);
     await expectPicture(png);
+  },
+});
+
+Deno.test("tarArchive() makes archives of what memoryWriter() takes that unpack to what is saved on disk", async () => {
+  await using model = await tinyModel();
+  const files: Files = {};
+  await model.savePretrained(memoryWriter(files), { learned: ["a cube"] });
+  await using folder = await temporaryFolder();
+  const [saved, unpacked] = [`${folder.path}/saved`, `${folder.path}/unpacked`];
+  await model.savePretrained(saved, { learned: ["a cube"] });
+  await unpack(await tarArchive(files).bytes(), unpacked);
+  assertEquals(filesOf(new URL(`file://${unpacked}/`)), filesOf(new URL(`file://${saved}/`)));
+});
+
+Deno.test({
+  name: "examples/training_page/ trains in a browser, and what it offers is a model",
+  ignore: chromium === undefined,
+  async fn() {
+    await using folder = await temporaryFolder();
+    await bundle(folder.path);
+    const answer = pageHandler({
+      "/lib/": new URL(`file://${folder.path}/`),
+      "/": new URL("examples/training_page/", ROOT),
+    });
+    const { captions, texts, samples, drawn, archive } = await trainOnPage(chromium!, answer);
+    assertEquals(captions, ["red square", "blue square"]);
+    const steps = texts.flatMap((text) =>
+      /^Step (\d) of 2, loss \d+\.\d{3}, \d+ s left$/.exec(text)?.[1] ?? []
+    );
+    assertEquals(steps, ["1", "2"], texts.join("; "));
+    assert(texts.some((text) => text.startsWith("Trained 2 steps on Wasm")), texts.join("; "));
+    // Before, after the first step, and in the end.
+    assertEquals(samples.length, 3);
+    assertNotEquals(samples[1], samples[0]);
+    assertNotEquals(samples[2], samples[1]);
+    assertEquals(drawn, samples[2]);
+
+    await unpack(archive, `${folder.path}/model`);
+    await using pipe = await VQDiffusionPipeline.fromPretrained(`${folder.path}/model`, {
+      device: "wasm",
+    });
+    // The same on every CPU, byte for byte.
+    const { images } = await pipe.generate(PROMPT, { seed: 1 });
+    assertEquals(Array.from(images[0]!.data), drawn);
   },
 });

@@ -42,7 +42,11 @@ const LIBRARY = {
 /** The bundles by their names. */
 export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
   browser: {
-    entries: { mod: "mod.ts" },
+    entries: {
+      mod: LIBRARY.mod,
+      checkpoints: LIBRARY.checkpoints,
+      training: LIBRARY.training,
+    },
     engines: BROWSERS,
     minify: true,
     splitting: true,

@@ -3,6 +3,7 @@
 // A chunk is a block of queries of one head. It packs the head's keys and values into panels, then
 // goes through its queries 24 rows at a time, so that only 24 rows of scores exist at once.
 
+import { packColumns, packRows } from "./attention_panels";
 import { exp4 } from "./math";
 import { ceilDiv, floats, maxLanes, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
@@ -91,7 +92,7 @@ export function attention(command: AttentionCommand, control: Control, scratch: 
   }
 }
 
-/** Packs keys into [keys / 8][dim][8] and values into [dim / 8][keys][8], zero past the end. */
+/** Packs keys and values. */
 function packHead(command: AttentionCommand, pair: i32, layout: Layout): void {
   const keys = command.keys, dim = command.headDim;
   const row = <usize> (pair / command.heads) * <usize> keys;
@@ -99,36 +100,8 @@ function packHead(command: AttentionCommand, pair: i32, layout: Layout): void {
   const kBytes = floats(command.kStride), vBytes = floats(command.vStride);
   const k = command.k + row * kBytes + column;
   const v = command.v + row * vBytes + column;
-
-  let to = layout.keyPanels;
-  for (let key = 0; key < keys; key += TILE_COLUMNS) {
-    for (let j = 0; j < TILE_COLUMNS; j++) {
-      const from = k + <usize> (key + j) * kBytes;
-      let at = to + floats(j);
-      if (key + j < keys) {
-        for (let d = 0; d < dim; d++, at += 32) store<f32>(at, load<f32>(from + floats(d)));
-      } else {
-        for (let d = 0; d < dim; d++, at += 32) store<f32>(at, 0);
-      }
-    }
-    to += floats(dim * TILE_COLUMNS);
-  }
-
-  to = layout.valuePanels;
-  for (let d = 0; d < dim; d += TILE_COLUMNS) {
-    const columns = smaller(TILE_COLUMNS, dim - d);
-    let from = v + floats(d);
-    for (let key = 0; key < keys; key++, to += 32, from += vBytes) {
-      if (columns == TILE_COLUMNS) {
-        v128.store(to, v128.load(from));
-        v128.store(to, v128.load(from, 16), 16);
-      } else {
-        for (let j = 0; j < TILE_COLUMNS; j++) {
-          store<f32>(to + floats(j), j < columns ? load<f32>(from + floats(j)) : 0);
-        }
-      }
-    }
-  }
+  packRows(k, kBytes, keys, dim, layout.keyPanels);
+  packColumns(v, vBytes, keys, dim, layout.valuePanels);
 }
 
 function attendBlock(
@@ -177,7 +150,7 @@ function attendBlock(
 }
 
 /** Softmax of scale · row over the first `visible` scores; the others become 0. */
-function softmaxRow(row: usize, visible: i32, stride: i32, scale: f32): void {
+export function softmaxRow(row: usize, visible: i32, stride: i32, scale: f32): void {
   // Past `visible`, a very low number takes part without effect and the vectors need no tail.
   for (let i = visible; i < stride; i++) store<f32>(row + floats(i), -Infinity);
   const end = row + floats(stride);

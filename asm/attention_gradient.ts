@@ -1,9 +1,13 @@
 // Gradients of attention, of queries, keys and values.
+//
+// A chunk is a head. It packs the head's keys and values into panels, then goes through its queries 24 rows
+// at a time, and adds up what they give to the gradients of keys and values.
 
-import { exp4 } from "./math";
-import { floats, fma, splat, sumLanes } from "./simd";
-import { maxOf } from "./softmax";
+import { softmaxRow } from "./attention";
+import { packColumns, packRows } from "./attention_panels";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
+import { rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 
 // q, dq are (batch · queries, qStride), k, dk and v, dv are (batch · keys, kStride or vStride), from the
 // column that the first head begins with; dy is (batch · queries, heads · headDim)
@@ -29,9 +33,71 @@ export class AttentionGradientCommand {
   causal: bool;
 }
 
-/** Bytes of scratch: the weights of a query, and their gradients. */
+/** Rows of weights that exist at once. */
+const BLOCK_ROWS: i32 = 24;
+/** Bytes from row to row of their transposes. */
+const TRANSPOSED_STRIDE: usize = 96;
+
+/** Where the parts of a thread's scratch memory begin; P are the weights, S the scores before the softmax. */
+@unmanaged
+class Layout {
+  table: usize;
+  zero: usize;
+  /** Keys and values, for products over columns, and keys for one over keys. */
+  keyPanels: usize;
+  valuePanels: usize;
+  keyColumns: usize;
+  /** Queries of a block and gradients of their results, for products over queries. */
+  queryColumns: usize;
+  resultColumns: usize;
+  /** P and dP, which becomes dS, (24, keyStride); their transposes (keyStride, 24). */
+  weights: usize;
+  slopes: usize;
+  transposedWeights: usize;
+  transposedSlopes: usize;
+  /** Results: of a block (24, dimStride), of all keys (keys, dimStride). */
+  dq: usize;
+  dk: usize;
+  dv: usize;
+  /** The end. */
+  end: usize;
+  /** Keys and columns with those that fill the last panel. */
+  keyStride: i32;
+  dimStride: i32;
+}
+
+/** Bytes of scratch for a head of this size. */
 export function attentionGradientScratch(command: AttentionGradientCommand): usize {
-  return 2 * floats(command.keys + 4);
+  const keys = command.keys, dim = command.headDim;
+  const keyStride = ceilDiv(keys, TILE_COLUMNS) * TILE_COLUMNS;
+  const dimStride = ceilDiv(dim, TILE_COLUMNS) * TILE_COLUMNS;
+  const keyRows = ceilDiv(keys, TILE_ROWS) * TILE_ROWS;
+  return 256 + floats(2 * keyStride * dim + dimStride * keys) +
+    floats(BLOCK_ROWS * (3 * dimStride + 4 * keyStride) + 2 * keyRows * dimStride);
+}
+
+function layOut(layout: Layout, command: AttentionGradientCommand, scratch: usize): void {
+  const keys = command.keys, dim = command.headDim;
+  const keyStride = ceilDiv(keys, TILE_COLUMNS) * TILE_COLUMNS;
+  const dimStride = ceilDiv(dim, TILE_COLUMNS) * TILE_COLUMNS;
+  const keyRows = ceilDiv(keys, TILE_ROWS) * TILE_ROWS;
+  layout.keyStride = keyStride;
+  layout.dimStride = dimStride;
+  layout.table = scratch + 128;
+  layout.zero = scratch + 192;
+  layout.keyPanels = scratch + 256;
+  layout.valuePanels = layout.keyPanels + floats(keyStride * dim);
+  layout.keyColumns = layout.valuePanels + floats(keyStride * dim);
+  layout.queryColumns = layout.keyColumns + floats(dimStride * keys);
+  layout.resultColumns = layout.queryColumns + floats(dimStride * BLOCK_ROWS);
+  layout.weights = layout.resultColumns + floats(dimStride * BLOCK_ROWS);
+  layout.slopes = layout.weights + floats(BLOCK_ROWS * keyStride);
+  layout.transposedWeights = layout.slopes + floats(BLOCK_ROWS * keyStride);
+  layout.transposedSlopes = layout.transposedWeights + floats(keyStride * BLOCK_ROWS);
+  layout.dq = layout.transposedSlopes + floats(keyStride * BLOCK_ROWS);
+  layout.dk = layout.dq + floats(BLOCK_ROWS * dimStride);
+  layout.dv = layout.dk + floats(keyRows * dimStride);
+  layout.end = layout.dv + floats(keyRows * dimStride);
 }
 
 /** Gradients of each head. `attentionGradient` of tests/backends/naive/attention_gradient.ts. */
@@ -40,90 +106,145 @@ export function attentionGradient(
   control: Control,
   scratch: usize,
 ): void {
-  const chunks = command.batch * command.heads, dim = command.headDim;
+  const layout = changetype<Layout>(scratch);
+  layOut(layout, command, scratch);
+  memory.fill(layout.zero, 0, 32);
+  const chunks = command.batch * command.heads;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const sequence = chunk / command.heads, head = floats(chunk % command.heads * dim);
-    const firstKey = sequence * command.keys;
-    for (let j = 0; j < command.keys; j++) {
-      memory.fill(command.dk + at(firstKey + j, command.kStride) + head, 0, floats(dim));
-      memory.fill(command.dv + at(firstKey + j, command.vStride) + head, 0, floats(dim));
-    }
-    for (let i = 0; i < command.queries; i++) {
-      queryGradient(command, sequence * command.queries + i, i, firstKey, head, scratch);
-    }
+    headGradient(command, chunk / command.heads, chunk % command.heads, layout);
+  }
+}
+
+function headGradient(
+  command: AttentionGradientCommand,
+  sequence: i32,
+  head: i32,
+  layout: Layout,
+): void {
+  const keys = command.keys, dim = command.headDim, queries = command.queries;
+  const column = floats(head * dim), row = <usize> sequence * <usize> keys;
+  const kBytes = floats(command.kStride), vBytes = floats(command.vStride);
+  const k = command.k + row * kBytes + column;
+  packRows(k, kBytes, keys, dim, layout.keyPanels);
+  packRows(command.v + row * vBytes + column, vBytes, keys, dim, layout.valuePanels);
+  packColumns(k, kBytes, keys, dim, layout.keyColumns);
+  // The last part of the scratch memory.
+  memory.fill(layout.dk, 0, layout.end - layout.dk);
+  for (let query = 0; query < queries; query += BLOCK_ROWS) {
+    const first = sequence * queries + query;
+    blockGradient(command, first, query, smaller(BLOCK_ROWS, queries - query), column, layout);
+  }
+  copyRows(layout.dk, layout, command.dk + row * kBytes + column, kBytes, keys, dim);
+  copyRows(layout.dv, layout, command.dv + row * vBytes + column, vBytes, keys, dim);
+}
+
+/** Gradients of some queries of a head, from `row` of the tensors; adds theirs to those of keys and values. */
+function blockGradient(
+  command: AttentionGradientCommand,
+  row: i32,
+  query: i32,
+  rows: i32,
+  column: usize,
+  layout: Layout,
+): void {
+  const keys = command.keys, dim = command.headDim;
+  const qBytes = floats(command.qStride), dyBytes = floats(command.heads * dim);
+  const q = command.q + <usize> row * qBytes + column;
+  const dy = command.dy + <usize> row * dyBytes + column;
+  const keyBytes = floats(layout.keyStride);
+  const weights = layout.weights, slopes = layout.slopes;
+  // S = q·kᵀ, dP = dy·vᵀ
+  product(q, qBytes, rows, layout.keyPanels, dim, layout.keyStride, false, weights, layout);
+  product(dy, dyBytes, rows, layout.valuePanels, dim, layout.keyStride, false, slopes, layout);
+  for (let r = 0; r < rows; r++) {
+    const at = <usize> r * keyBytes;
+    const visible = command.causal ? smaller(keys, query + r + 1) : keys;
+    softmaxRow(weights + at, visible, layout.keyStride, command.scale);
+    scoreGradient(weights + at, slopes + at, floats(r), command.scale, layout);
+  }
+  // dq = dS·k, dk += dSᵀ·q, dv += Pᵀ·dy
+  const width = layout.dimStride;
+  product(slopes, keyBytes, rows, layout.keyColumns, keys, width, false, layout.dq, layout);
+  copyRows(layout.dq, layout, command.dq + <usize> row * qBytes + column, qBytes, rows, dim);
+  packColumns(q, qBytes, rows, dim, layout.queryColumns);
+  packColumns(dy, dyBytes, rows, dim, layout.resultColumns);
+  const pT = layout.transposedWeights, dsT = layout.transposedSlopes, step = TRANSPOSED_STRIDE;
+  product(dsT, step, keys, layout.queryColumns, rows, width, true, layout.dk, layout);
+  product(pT, step, keys, layout.resultColumns, rows, width, true, layout.dv, layout);
+}
+
+/** dS = scale · P (dP − Σ P dP) of a row in place of dP; P and dS go into a column of their transposes. */
+function scoreGradient(
+  weights: usize,
+  slopes: usize,
+  column: usize,
+  scale: f32,
+  layout: Layout,
+): void {
+  const bytes = floats(layout.keyStride);
+  let sums = splat(0);
+  for (let i: usize = 0; i < bytes; i += 16) {
+    sums = fma(v128.load(weights + i), v128.load(slopes + i), sums);
+  }
+  const mean = splat(sumLanes(sums)), factor = splat(scale);
+  let toWeights = layout.transposedWeights + column, toSlopes = layout.transposedSlopes + column;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const weight = v128.load(weights + i);
+    const slope = f32x4.sub(v128.load(slopes + i), mean);
+    const result = f32x4.mul(f32x4.mul(factor, weight), slope);
+    v128.store(slopes + i, result);
+    storeColumn(toWeights, weight);
+    storeColumn(toSlopes, result);
+    toWeights += 4 * TRANSPOSED_STRIDE, toSlopes += 4 * TRANSPOSED_STRIDE;
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function at(row: i32, stride: i32): usize {
-  return <usize> row * floats(stride);
+function storeColumn(at: usize, x: v128): void {
+  v128.store32_lane(at, x, 0);
+  v128.store32_lane(at, x, 1, TRANSPOSED_STRIDE);
+  v128.store32_lane(at, x, 2, 2 * TRANSPOSED_STRIDE);
+  v128.store32_lane(at, x, 3, 3 * TRANSPOSED_STRIDE);
 }
 
-/** What a query adds to the gradients of a head. */
-function queryGradient(
-  command: AttentionGradientCommand,
-  row: i32,
-  query: i32,
-  firstKey: i32,
-  head: usize,
-  scratch: usize,
+/**
+ * out (rows, columns) = a (rows, depth) · panels, or adds that to it. It writes whole tiles: `columns` fill
+ * panels, and `out` has rows up to a multiple of 6.
+ */
+function product(
+  a: usize,
+  aStride: usize,
+  rows: i32,
+  panels: usize,
+  depth: i32,
+  columns: i32,
+  adds: bool,
+  out: usize,
+  layout: Layout,
 ): void {
-  const dim = command.headDim, seen = command.causal ? query + 1 : command.keys;
-  const q = command.q + at(row, command.qStride) + head;
-  const dq = command.dq + at(row, command.qStride) + head;
-  const dy = command.dy + at(row, command.heads * dim) + head;
-  const weights = scratch, slopes = scratch + floats(command.keys + 4);
-  const k = command.k + at(firstKey, command.kStride) + head;
-  const v = command.v + at(firstKey, command.vStride) + head;
-  for (let j = 0; j < seen; j++) {
-    const score = command.scale * dot(q, k + at(j, command.kStride), dim);
-    store<f32>(weights + floats(j), score);
-    store<f32>(slopes + floats(j), dot(dy, v + at(j, command.vStride), dim));
-  }
-  softmax(weights, seen);
-  const mean = dot(weights, slopes, seen);
-  memory.fill(dq, 0, floats(dim));
-  const dk = command.dk + at(firstKey, command.kStride) + head;
-  const dv = command.dv + at(firstKey, command.vStride) + head;
-  for (let j = 0; j < seen; j++) {
-    const weight = load<f32>(weights + floats(j));
-    const slope = command.scale * weight * (load<f32>(slopes + floats(j)) - mean);
-    addScaled(dq, k + at(j, command.kStride), slope, dim);
-    addScaled(dk + at(j, command.kStride), q, slope, dim);
-    addScaled(dv + at(j, command.vStride), dy, weight, dim);
+  const stride = floats(columns);
+  for (let column = 0; column < columns; column += TILE_COLUMNS) {
+    const panel = panels + floats(column * depth);
+    for (let r = 0; r < rows; r += TILE_ROWS) {
+      rowTable(layout.table, a + <usize> r * aStride, aStride, smaller(TILE_ROWS, rows - r));
+      const c = out + <usize> r * stride + floats(column);
+      const start = adds ? c : layout.zero;
+      tile(layout.table, 0, 1, depth, panel, start, adds ? stride : 0, c, stride);
+    }
   }
 }
 
-function softmax(x: usize, count: i32): void {
-  const highest = maxOf(x, count);
-  let sum: f32 = 0;
-  for (let i: usize = 0; i < floats(count); i += 4) {
-    const e = f32x4.extract_lane(exp4(splat(load<f32>(x + i) - highest)), 0);
-    store<f32>(x + i, e);
-    sum += e;
-  }
-  for (let i: usize = 0; i < floats(count); i += 4) store<f32>(x + i, load<f32>(x + i) / sum);
-}
-
-function dot(a: usize, b: usize, count: i32): f32 {
-  let sums = splat(0), i: usize = 0;
-  for (const end = floats(count & ~3); i < end; i += 16) {
-    sums = fma(v128.load(a + i), v128.load(b + i), sums);
-  }
-  let sum = sumLanes(sums);
-  for (; i < floats(count); i += 4) sum += load<f32>(a + i) * load<f32>(b + i);
-  return sum;
-}
-
-/** out += factor · x */
-function addScaled(out: usize, x: usize, factor: f32, count: i32): void {
-  const factors = splat(factor);
-  let i: usize = 0;
-  for (const end = floats(count & ~3); i < end; i += 16) {
-    v128.store(out + i, fma(factors, v128.load(x + i), v128.load(out + i)));
-  }
-  for (; i < floats(count); i += 4) {
-    store<f32>(out + i, load<f32>(out + i) + factor * load<f32>(x + i));
+/** Copies (rows, dim) of a result to where it belongs. */
+function copyRows(
+  from: usize,
+  layout: Layout,
+  to: usize,
+  stride: usize,
+  rows: i32,
+  dim: i32,
+): void {
+  for (let r = 0; r < rows; r++, from += floats(layout.dimStride), to += stride) {
+    memory.copy(to, from, floats(dim));
   }
 }

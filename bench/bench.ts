@@ -86,6 +86,7 @@ export async function measure(
   entries: readonly Entry[],
 ): Promise<void> {
   const times = await race(entries.map(({ contestant }) => contestant), runs);
+  const memory = await peakMemory(entries);
   const outputs: (Float32Array | undefined)[] = [];
   for (const { contestant } of entries) outputs.push(await contestant.output?.());
   for (const [i, entry] of entries.entries()) {
@@ -96,10 +97,17 @@ export async function measure(
     table.print({
       what: i === 0 ? what : "",
       ...describe(entry, times[i]!, work),
+      ...(memory[i] !== undefined && { memory: memory[i] }),
       ...(difference !== undefined && { difference }),
       ...(!entry.peer && { ratios: ratios(entries, times, entry, times[i]!) }),
     });
   }
+}
+
+/** Of each entry, where all are processes of their own. */
+async function peakMemory(entries: readonly Entry[]): Promise<readonly (number | undefined)[]> {
+  if (!entries.every(({ contestant }) => contestant.peakMemory)) return [];
+  return await Promise.all(entries.map(({ contestant }) => contestant.peakMemory!()));
 }
 
 function describe(entry: Entry, milliseconds: number, work: Work | undefined): Omit<Row, "what"> {

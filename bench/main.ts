@@ -16,6 +16,7 @@ import { image } from "./sections/image.ts";
 import { scheduler } from "./sections/scheduler.ts";
 import { start } from "./sections/start.ts";
 import { step } from "./sections/step.ts";
+import { training } from "./sections/training.ts";
 import { Table } from "./table.ts";
 
 const SECTIONS: Readonly<Record<string, Section>> = {
@@ -25,6 +26,7 @@ const SECTIONS: Readonly<Record<string, Section>> = {
   scheduler,
   decode,
   image,
+  training,
   start,
   headline,
 };

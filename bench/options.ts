@@ -27,19 +27,20 @@ export const USAGE = `Measures the CPU backend.
 
     deno task bench [options]
 
---section a,b    some of gemm, block, step, scheduler, decode, image, start, headline; default: all but
-                 headline, which takes some ten minutes for each type of weights
+--section a,b    some of gemm, block, step, scheduler, decode, image, training, start, headline; default:
+                 all but headline, which takes some ten minutes for each type of weights
 --threads n,m    numbers of threads; default: that of the processors
 --dtype a,b      how weights are held: fp32, fp16, q8; default: all
 --simd a,b       instruction sets: relaxed-simd, simd; default: the best there is
 --runs n         rounds, of which the best counts; default: 5
---quick          of headline, only the embedded model with 64 and 256 tokens
+--quick          headline: only the embedded model with 64 and 256 tokens; training: two rounds
 --peer           runs onnxruntime-web and onnxruntime-node beside, which npm installs in the user's cache
 --python path    runs PyTorch beside, in this Python
 
 GFLOP/s counts products and sums of matrices, attention and convolutions as they are defined; a
 convolution that needs fewer may pass its limit. The limit is that of a loop of the same instructions
-without memory. The difference is the largest from the first line of the same work.`;
+without memory. The peak of memory is that of a whole process. The difference is the largest from the
+first line of the same work.`;
 
 /** The options, as `parseArguments` takes them. */
 export const OPTIONS = {

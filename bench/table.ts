@@ -14,6 +14,8 @@ export interface Row {
   readonly rate?: number;
   /** Share of what the arithmetic of the instruction set can give. */
   readonly share?: number;
+  /** Most bytes that its process had in memory. */
+  readonly memory?: number;
   /** Largest difference from the result of the first line of its kind. */
   readonly difference?: number;
   /** How many times as fast as each peer. */
@@ -39,6 +41,11 @@ const COLUMNS: readonly Column[] = [
     title: "of limit",
     width: 8,
     text: ({ share }) => share === undefined ? undefined : `${(100 * share).toFixed(0)} %`,
+  },
+  {
+    title: "peak MB",
+    width: 7,
+    text: ({ memory }) => memory === undefined ? undefined : (memory / 1e6).toFixed(0),
   },
   {
     title: "difference",

@@ -7,6 +7,8 @@ export interface Contestant {
   turn(milliseconds: number): Promise<number>;
   /** What the last run computed, to compare programs that do the same. */
   readonly output?: () => Promise<Float32Array>;
+  /** Most bytes that its process had in memory so far; undefined if nobody knows. */
+  readonly peakMemory?: () => Promise<number | undefined>;
 }
 
 /** How long a turn is, in milliseconds. */

@@ -7,7 +7,7 @@ import type { OnnxModel } from "./onnx_transformer.ts";
 /** Work that peers can do. */
 export interface PeerTask {
   /** Which work. */
-  readonly kind: "block" | "step" | "decode" | "scheduler";
+  readonly kind: "block" | "step" | "decode" | "scheduler" | "training";
   /** Sizes, as the kind needs them. */
   readonly sizes: Readonly<Record<string, unknown>>;
   readonly inputs: readonly ArrayToWrite[];

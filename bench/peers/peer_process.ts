@@ -48,6 +48,13 @@ export class PeerProcess implements Contestant, AsyncDisposable {
     return new Float32Array(buffer);
   };
 
+  /** From Linux, which alone tells it of another process. */
+  readonly peakMemory = async (): Promise<number | undefined> => {
+    if (Deno.build.os !== "linux") return undefined;
+    const status = await Deno.readTextFile(`/proc/${this.#process.pid}/status`);
+    return Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)![1]) * 1024;
+  };
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#input.close().catch(() => {});
     await this.#process.status;

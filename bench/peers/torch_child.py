@@ -1,5 +1,5 @@
 # The transformer, the decoder and the sampling step of VQ-Diffusion in plain operations of PyTorch, those
-# that diffusers 0.9.0 uses, told by `PeerProcess`:
+# that diffusers 0.9.0 uses, and training, told by `PeerProcess`:
 #
 #     python torch_child.py <task folder> <threads>
 
@@ -10,6 +10,8 @@ import time
 
 import torch
 import torch.nn.functional as F
+
+import torch_training
 
 
 def load(path):
@@ -69,14 +71,15 @@ def attend(q, k, v, heads):
 
 
 class Transformer(Network):
-    def __init__(self, weights, sizes):
+    def __init__(self, weights, sizes, attend=attend):
         super().__init__(weights)
         self.sizes = sizes
+        self.attend = attend
 
     def attention(self, name, x, context):
         q = self.linear(f"{name}.to_q", x)
         k, v = self.linear(f"{name}.to_k", context), self.linear(f"{name}.to_v", context)
-        return self.linear(f"{name}.to_out.0", attend(q, k, v, self.sizes["heads"]))
+        return self.linear(f"{name}.to_out.0", self.attend(q, k, v, self.sizes["heads"]))
 
     def block(self, name, x, context, timestep):
         normed = self.ada_layer_norm(f"{name}.norm1", x, timestep)
@@ -86,7 +89,7 @@ class Transformer(Network):
         hidden = self.linear(f"{name}.ff.net.0.proj", self.layer_norm(f"{name}.norm3", x))
         return self.linear(f"{name}.ff.net.2", hidden * torch.sigmoid(1.702 * hidden)) + x
 
-    def step(self, sample, context, timestep):
+    def logits(self, sample, context, timestep):
         name, side = "latent_image_embedding", self.sizes["side"]
         rows = self.weights[f"{name}.height_emb.weight"].unsqueeze(1)
         columns = self.weights[f"{name}.width_emb.weight"].unsqueeze(0)
@@ -94,7 +97,10 @@ class Transformer(Network):
         x = x + (rows + columns).reshape(side * side, -1)
         for i in range(self.sizes["layers"]):
             x = self.block(f"transformer_blocks.{i}", x, context, timestep)
-        logits = self.linear("out", self.layer_norm("norm_out", x))
+        return self.linear("out", self.layer_norm("norm_out", x))
+
+    def step(self, sample, context, timestep):
+        logits = self.logits(sample, context, timestep)
         return F.log_softmax(logits.double(), dim=-1).float()
 
 
@@ -156,9 +162,6 @@ class Sampler:
         self.cumulative_before = inputs["schedule"][timestep - 1][3:]
         self.seed = sizes["seed"]
         self.generator = torch.Generator("cpu")
-        self.restart()
-
-    def restart(self):
         self.generator.manual_seed(self.seed)
 
     def truncate(self, log_probs):
@@ -189,6 +192,10 @@ class Sampler:
         spread = torch.cat((spread, c.expand(1, 1, spread.shape[2])), dim=1)
         return spread + from_before + log_sum
 
+    def sample_anew(self):
+        self.generator.manual_seed(self.seed)
+        return self.sample()
+
     def sample(self):
         log_probs = self.truncate(self.log_probs).clamp(min=-70)
         log_posterior = self.posterior(log_probs)
@@ -198,23 +205,32 @@ class Sampler:
 
 
 def make_run(task, inputs, folder):
-    """The function to measure, and what to call before the run whose result counts."""
+    """The function to measure, and the one that gives the result to compare."""
     kind, sizes = task["kind"], task["sizes"]
     if kind == "scheduler":
         sampler = Sampler(inputs, sizes)
-        return sampler.sample, sampler.restart
+        return sampler.sample, sampler.sample_anew
     weights = load(f"{folder}/weights.safetensors")
+    if kind == "training":
+        transformer = Transformer(weights, sizes, torch_training.attend)
+        training = torch_training.Training(transformer, inputs, sizes)
+        return training.step, training.first_step
+    run = make_inference(kind, weights, inputs, sizes)
+    return run, run
+
+
+def make_inference(kind, weights, inputs, sizes):
     if kind == "decode":
         decoder, indices = Decoder(weights), inputs["indices"].long()
-        return lambda: decoder.decode(indices), lambda: None
+        return lambda: decoder.decode(indices)
     transformer = Transformer(weights, sizes)
     timestep, batch = inputs["timestep"].long(), sizes["batch"]
     context = inputs["context"].reshape(batch, sizes["contextLength"], -1)
     if kind == "block":
         x = inputs["x"].reshape(batch, sizes["side"] ** 2, -1)
-        return lambda: transformer.block("transformer_blocks.0", x, context, timestep), lambda: None
+        return lambda: transformer.block("transformer_blocks.0", x, context, timestep)
     sample = inputs["sample"].long().reshape(batch, -1)
-    return lambda: transformer.step(sample, context, timestep), lambda: None
+    return lambda: transformer.step(sample, context, timestep)
 
 
 def best_time(run, milliseconds):
@@ -233,18 +249,20 @@ def main(folder, threads):
     torch.set_num_threads(int(threads))
     with open(f"{folder}/task.json") as file:
         task = json.load(file)
-    run, restart = make_run(task, load(f"{folder}/inputs.safetensors"), folder)
+    with torch.inference_mode(task["kind"] != "training"):
+        answer(*make_run(task, load(f"{folder}/inputs.safetensors"), folder), folder)
+
+
+def answer(run, result, folder):
     print("ready", flush=True)
     for line in sys.stdin:
         command, *arguments = line.split()
         if command == "turn":
             print(best_time(run, float(arguments[0])), flush=True)
         else:
-            restart()
             with open(f"{folder}/output.f32", "wb") as file:
-                file.write(run().float().contiguous().numpy().tobytes())
+                file.write(result().float().contiguous().numpy().tobytes())
             print("done", flush=True)
 
 
-with torch.inference_mode():
-    main(*sys.argv[1:])
+main(*sys.argv[1:])

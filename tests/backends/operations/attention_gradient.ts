@@ -12,12 +12,13 @@ interface Shape {
   readonly causal?: boolean;
 }
 
-/** One row, odd sizes, more rows than a workgroup has threads, wide heads, masks. */
+/** One row, odd sizes, more rows than a workgroup has threads or a block has rows, wide heads, masks. */
 const SHAPES: readonly Shape[] = [
   { batch: 1, heads: 1, headDim: 1, queries: 1, keys: 1 },
   { batch: 2, heads: 3, headDim: 5, queries: 7, keys: 4 },
   { batch: 1, heads: 2, headDim: 8, queries: 3, keys: 130 },
   { batch: 2, heads: 1, headDim: 66, queries: 70, keys: 5 },
+  { batch: 2, heads: 2, headDim: 9, queries: 50, keys: 41 },
   { batch: 2, heads: 2, headDim: 4, queries: 9, keys: 9, causal: true },
   { batch: 1, heads: 1, headDim: 3, queries: 67, keys: 67, causal: true },
 ];

@@ -7,11 +7,14 @@ import type { Info, Parameter, Settings } from "./api.ts";
 /** Keyword of the text that has them. */
 const KEYWORD = "vq-diffusion";
 
+/** How the server calls the embedded model, which needs no name in files. */
+const EMBEDDED_ID = "vq-diffusion";
+
 /** Writes settings into a PNG file. */
 export async function withSettings(
   file: Blob,
   { prompt, seed, values, picture }: Settings,
-  { width, height, parameters }: Info,
+  { model, width, height, parameters }: Info,
 ): Promise<Blob> {
   const long = parameters.filter(({ name }) => name !== "images" && values[name] !== undefined)
     .map(({ name, option, type }) => {
@@ -24,7 +27,7 @@ export async function withSettings(
     values: Object.fromEntries(long),
     image: picture && "image.png",
     mask: picture?.mask && "mask.png",
-    model: undefined,
+    model: model === EMBEDDED_ID ? undefined : model,
     revision: undefined,
     dtype: undefined,
     scale: 1,

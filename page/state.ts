@@ -125,7 +125,7 @@ export function setValue(name: string, value: number | string | undefined): void
 export async function submit(): Promise<void> {
   const text = prompt.value.trim();
   if (text === "" && startPicture.value === undefined) return;
-  const all = trimmed(values.value);
+  const all = withoutOwnSteps(trimmed(values.value));
   const { strength: _, ...rest } = all;
   const own = seed.value.trim();
   const given = {
@@ -137,6 +137,12 @@ export async function submit(): Promise<void> {
   const settings: Settings = picture ? { ...given, picture } : given;
   waiting.value = [...waiting.value, { id: nextId++, settings }];
   if (drawing.value === undefined) drawAll();
+}
+
+/** Values without steps where they follow from the sampler. */
+function withoutOwnSteps(given: Settings["values"]): Settings["values"] {
+  const { steps: _, ...rest } = given;
+  return String(given["sampler"] ?? "").startsWith("fast") ? rest : given;
 }
 
 /** Values without the spaces around texts, which may still be written: cut at once, none could be between words. */

@@ -33,8 +33,13 @@ function isFresh(): boolean {
 
 try {
   if (!isFresh()) {
-    await Deno.remove(FOLDER, { recursive: true }).catch(() => {});
-    await bundle(TARGETS.browser, FOLDER);
+    // Not there before it is whole.
+    const unfinished = `${FOLDER}.unfinished`;
+    for (const folder of [FOLDER, unfinished]) {
+      await Deno.remove(folder, { recursive: true }).catch(() => {});
+    }
+    await bundle(TARGETS.browser, unfinished);
+    await Deno.rename(unfinished, FOLDER);
   }
 } catch (error) {
   const { message } = error as Error;

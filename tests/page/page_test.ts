@@ -131,7 +131,7 @@ for (const browser of [chromium, findBrowser("firefox")]) {
       assertEquals(seen.form, { steps: "3", seed: "7" });
       // What was not painted is as it was.
       assertEquals(seen.changed, [true, false]);
-      assertMatch(seen.refusal, /^Cannot generate: guidanceInterval is /);
+      assertMatch(seen.refusal, /^a cow: Cannot generate: guidanceInterval is /);
       assertEquals(seen.waiting, false);
       assertEquals([seen.violations, seen.unnamed], [[], []]);
     },

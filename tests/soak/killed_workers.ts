@@ -20,7 +20,7 @@ const MODEL = { model: TINY, device: "wasm", threads: 1 } as const;
 
 const WORKERS = 3;
 
-/** 200 jobs of 3 workers, of which one is killed about every second, and the server every three. */
+/** 200 jobs of 3 workers, of which one is killed about every two seconds, and the server every six. */
 export async function killedWorkers(scale: number): Promise<TrialResult[]> {
   const trial = "Jobs while workers and the queue's server are killed";
   const count = Math.ceil(200 * scale);
@@ -43,12 +43,16 @@ export async function killedWorkers(scale: number): Promise<TrialResult[]> {
     killServer(server, stop.signal, kills),
   ]);
   let [missing, wrong] = [0, 0];
+  const reasons = new Set<string>();
   for (const [i, state] of (await all).entries()) {
+    if (state.status === "failed") reasons.add(String(state.error));
     if (state.status !== "done") missing++;
     else if (!await isRight(model.pipe, requests[i]!, state)) wrong++;
   }
   const found =
-    `${missing} missing, ${wrong} wrong; ${kills.workers} workers and ${kills.servers} servers killed`;
+    `${missing} missing, ${wrong} wrong; ${kills.workers} workers and ${kills.servers} servers killed${
+      [...reasons].map((reason) => `; ${reason}`).join("")
+    }`;
   return [{ trial, count, found, passed: missing + wrong === 0 }];
 }
 
@@ -95,7 +99,7 @@ async function killWorkers(url: string, signal: AbortSignal, kills: { workers: n
   };
   const workers = await Promise.all(Array.from({ length: WORKERS }, start));
   while (!signal.aborted) {
-    await pause(2000 * Math.random());
+    await pause(4000 * Math.random());
     if (signal.aborted) break;
     await kill(workers.shift()!);
     kills.workers++;
@@ -110,7 +114,7 @@ async function killServer(
   kills: { servers: number },
 ): Promise<void> {
   while (!signal.aborted) {
-    await pause(6000 * Math.random());
+    await pause(12_000 * Math.random());
     if (signal.aborted) return;
     await server.kill();
     kills.servers++;

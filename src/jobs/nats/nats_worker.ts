@@ -14,8 +14,11 @@ import { decodeJob, jobId, type ReadFields } from "./job_message.ts";
 /** Milliseconds between two states of a job, unless there is a new preview. */
 const REPORT_MS = 250;
 
-/** Workers that may end while they draw a job; then it is taken to be its fault. */
-const MOST_DELIVERIES = 5;
+/**
+ * Workers that may end while they draw a job; then it is taken to be its fault. So many that it is hardly
+ * chance, though a server that ends counts, too.
+ */
+const MOST_DELIVERIES = 10;
 
 /** Signs of life within the time after which a job is given to another worker. */
 const SIGNS = 4;

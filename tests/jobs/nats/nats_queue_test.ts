@@ -282,7 +282,7 @@ natsTest(
     await using opened = await openNatsQueue(url);
     await using workers = await openExchange(url);
     const job = opened.queue.add(seeded(1), "a");
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < 10; i++) {
       let message;
       while (message === undefined) {
         message = await workers.exchange.take(new AbortController().signal);
@@ -292,7 +292,7 @@ natsTest(
     await using worker = await startWorker(pipe, url);
     const state = await job.finished();
     assert(state.status === "failed" && state.error instanceof Error);
-    assertEquals(state.error.message, "5 workers have ended while they drew this job");
+    assertEquals(state.error.message, "10 workers have ended while they drew this job");
     assertEquals((await imagesOf(opened.queue.add(seeded(1), "a"))).length, 1);
     assertEquals(worker.outcomes(), ["failed", "done"]);
   },

@@ -9,7 +9,11 @@ import {
   credsAuthenticator,
   type NatsConnection,
 } from "npm:@nats-io/nats-core@3.4.0";
-import { connect } from "npm:@nats-io/transport-node@3.4.0";
+import { NatsConnectionImpl, setTransportFactory } from "npm:@nats-io/nats-core@3.4.0/internal";
+import {
+  nodeResolveHost,
+  NodeTransport,
+} from "npm:@nats-io/transport-node@3.4.0/lib/node_transport.js";
 
 /** Milliseconds from one attempt to reconnect to the next. */
 const RECONNECT_MS = 500;
@@ -27,6 +31,41 @@ export interface QueueAddress {
   readonly certificates?: string | undefined;
 }
 
+type Socket = Awaited<ReturnType<NodeTransport["dial"]>>;
+
+/**
+ * Keeps a listener for errors on a socket, also where the client has none for a moment, or is done with it:
+ * an error that nobody listens for ends the process.
+ */
+function guarded<S extends Socket>(socket: S): S {
+  const listen = () => socket.on("error", () => {});
+  const removeAllListeners = socket.removeAllListeners.bind(socket);
+  // Without arguments it does something else than with an undefined one.
+  socket.removeAllListeners = (...events: [string?]) => {
+    removeAllListeners(...events);
+    return listen();
+  };
+  listen();
+  return socket;
+}
+
+/** The client's connection by node:net, which Deno has, too. */
+class GuardedTransport extends NodeTransport {
+  override async dial(address: Parameters<NodeTransport["dial"]>[0]): Promise<Socket> {
+    return guarded(await super.dial(address));
+  }
+
+  override async startTLS(): ReturnType<NodeTransport["startTLS"]> {
+    return guarded(await super.startTLS());
+  }
+
+  override async tlsFirst(
+    address: Parameters<NodeTransport["tlsFirst"]>[0],
+  ): ReturnType<NodeTransport["tlsFirst"]> {
+    return guarded(await super.tlsFirst(address));
+  }
+}
+
 /**
  * Connects to a server. If the connection is lost, it is made anew until it is closed.
  *
@@ -40,7 +79,8 @@ export async function connectToQueue(
 ): Promise<NatsConnection> {
   const options = connectionOptions(address);
   try {
-    return await connect({
+    setTransportFactory({ factory: () => new GuardedTransport(), dnsResolveFn: nodeResolveHost });
+    return await NatsConnectionImpl.connect({
       ...options,
       name,
       maxReconnectAttempts: -1,

@@ -5,6 +5,8 @@
  */
 
 import { checkInteger } from "../base/check.ts";
+import { drawByWeight } from "../random/multinomial.ts";
+import type { RandomGenerator } from "../random/random_generator.ts";
 
 /** How often a timestep has to have been trained on before timesteps are drawn by importance. */
 const LEAST_COUNT = 10;
@@ -14,7 +16,7 @@ const NEWEST = Math.fround(0.1);
 const OLDER = Math.fround(0.9);
 
 /** Where random numbers come from: `TorchGenerator`. */
-export interface RawGenerator {
+export interface RawGenerator extends RandomGenerator {
   /** The next integer from 0 to 2³² − 1. */
   random32(): number;
 }
@@ -69,10 +71,9 @@ export class TimestepSampler {
   draw(generator: RawGenerator, batch: number): DrawnTimesteps {
     const all = this.probabilities;
     const uniform = this.counts.some((count) => count <= LEAST_COUNT);
-    const timesteps = Int32Array.from(
-      { length: batch },
-      () => uniform ? generator.random32() % all.length : drawIndex(all, generator),
-    );
+    const timesteps = uniform
+      ? Int32Array.from({ length: batch }, () => generator.random32() % all.length)
+      : Int32Array.from(drawByWeight(all, batch, generator));
     return { timesteps, probabilities: Float64Array.from(timesteps, (t) => all[t]!) };
   }
 
@@ -90,14 +91,4 @@ export class TimestepSampler {
       this.counts[t]! += 1;
     });
   }
-}
-
-/** The first index at which the sum of the probabilities reaches a uniform number of 53 bits. */
-function drawIndex(probabilities: Float32Array, generator: RawGenerator): number {
-  const high = generator.random32() & 0x1fffff;
-  const u = (high * 2 ** 32 + generator.random32()) * 2 ** -53;
-  const total = probabilities.reduce((sum, p) => sum + p, 0);
-  let sum = 0;
-  const found = probabilities.findIndex((p) => (sum += p) / total >= u);
-  return found < 0 ? probabilities.length - 1 : found;
 }

@@ -7,33 +7,16 @@
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { MAX_PIXELS } from "../images/pixels.ts";
 import type { DeviceType } from "../backends/backend.ts";
+import { choiceOption, integerOption, UsageError, wrongValue } from "./arguments.ts";
 import {
-  choiceOption,
-  type CommandOptions,
-  integerOption,
-  parseArguments,
-  UsageError,
-  wrongValue,
-} from "./arguments.ts";
+  DEVICE_OPTIONS,
+  type Option,
+  optionHelp,
+  QUEUE_OPTIONS,
+  readOptions,
+  tableInteger,
+} from "./option_table.ts";
 import { queueOption } from "./queue_address.ts";
-
-/** What there is to know about an option. */
-export interface Option {
-  /** What its value is called in the help; options without one are switches. */
-  readonly value?: string;
-  /** One letter that stands for it. */
-  readonly short?: string;
-  /** A line for people. */
-  readonly help: string;
-  /** The default of a whole number. */
-  readonly default?: number;
-  /** The smallest whole number. Default: 1. */
-  readonly min?: number;
-  /** The greatest whole number. */
-  readonly max?: number;
-  /** Heading of the options that begin here. */
-  readonly heading?: string;
-}
 
 /** All options in the order of the help. */
 const OPTIONS = {
@@ -53,14 +36,7 @@ const OPTIONS = {
     value: "url",
     help: "NATS server, nats:// or tls://, from which workers take jobs",
   },
-  "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
-  "queue-ca": { value: "file", help: "Certificates that sign its own (default: well-known ones)" },
-  "queue-keep": {
-    value: "n",
-    help: "Seconds for which it keeps pictures, if it has none yet",
-    default: 3600,
-    min: 60,
-  },
+  ...QUEUE_OPTIONS,
   model: {
     heading: "Model",
     value: "source",
@@ -68,8 +44,7 @@ const OPTIONS = {
   },
   revision: { value: "name", help: "Branch, tag or commit of a model on the hub (default: main)" },
   dtype: { value: "type", help: "Hold weights as fp32, fp16 or q8 (default: as stored)" },
-  device: { value: "device", help: "auto, wasm (CPU) or webgpu (GPU) (default: auto)" },
-  threads: { value: "n", help: "Threads on the CPU (default: one for each processor)", max: 256 },
+  ...DEVICE_OPTIONS,
   "max-steps": {
     heading: "Limits",
     value: "n",
@@ -149,16 +124,8 @@ export interface ServeArguments {
  * @throws {UsageError} If an argument is wrong.
  */
 export function readServeArguments(args: readonly string[]): ServeArguments | undefined {
-  const options: CommandOptions = Object.fromEntries(
-    ENTRIES.map(([name, { value, short }]) => {
-      return [name, { type: value ? "string" : "boolean", ...(short && { short }) }];
-    }),
-  );
-  const { values, positionals } = parseArguments(args, options);
+  const values = readOptions(args, ENTRIES);
   if (values["help"] === true) return undefined;
-  if (positionals.length > 0) {
-    throw new UsageError(`Expected options only, got ${JSON.stringify(positionals[0])}`);
-  }
   const texts = values as Texts;
   for (const name of ["host", "model", "tokens", "allow-origin"] as const) {
     if (texts[name] === "") throw wrongValue(name, `<${OPTIONS[name].value}>`, "");
@@ -215,8 +182,7 @@ function integer(
   texts: Texts,
   name: IntegerName,
 ): number {
-  const { default: value, min = 1, max }: Option & { readonly default: number } = OPTIONS[name];
-  return integerOption(name, texts[name], { min, max }) ?? value;
+  return tableInteger(name, OPTIONS[name], texts[name]);
 }
 
 /** What `serve --help` says. */
@@ -241,18 +207,3 @@ Examples:
 
 docs/service.md tells more, and docs/many_machines.md of workers.
 `;
-
-/** The lines of options in a help. */
-export function optionHelp(entries: readonly (readonly [string, Option])[]): string {
-  return entries.map(helpLines).join("\n");
-}
-
-function helpLines(
-  [name, { heading, value, help, default: number }]: readonly [string, Option],
-): string {
-  const option = `--${name}${value === undefined ? "" : ` <${value}>`}`;
-  const line = `  ${option.padEnd(27)} ${help}${
-    number === undefined ? "" : ` (default: ${number})`
-  }`;
-  return heading === undefined ? line : `\n${heading}:\n${line}`;
-}

@@ -5,17 +5,17 @@
  */
 
 import { WEIGHT_DTYPES } from "../base/dtypes.ts";
-import {
-  choiceOption,
-  type CommandOptions,
-  integerOption,
-  parseArguments,
-  UsageError,
-  wrongValue,
-} from "./arguments.ts";
+import { choiceOption, integerOption, UsageError, wrongValue } from "./arguments.ts";
 import type { ModelArguments, QueueArguments } from "./queue.ts";
 import { queueOption } from "./queue_address.ts";
-import { type Option, optionHelp } from "./serve_arguments.ts";
+import {
+  DEVICE_OPTIONS,
+  type Option,
+  optionHelp,
+  QUEUE_OPTIONS,
+  readOptions,
+  tableInteger,
+} from "./option_table.ts";
 
 /** All options in the order of the help. */
 const OPTIONS = {
@@ -24,14 +24,7 @@ const OPTIONS = {
     value: "url",
     help: "NATS server of the queue: nats://host:port, or tls:// (needed)",
   },
-  "queue-credentials": { value: "file", help: "Credentials for it, if they are not in its URL" },
-  "queue-ca": { value: "file", help: "Certificates that sign its own (default: well-known ones)" },
-  "queue-keep": {
-    value: "n",
-    help: "Seconds for which it keeps pictures, if it has none yet",
-    default: 3600,
-    min: 60,
-  },
+  ...QUEUE_OPTIONS,
   "ack-wait": {
     value: "n",
     help: "Seconds without a sign of a worker after which others draw its job",
@@ -46,8 +39,7 @@ const OPTIONS = {
   },
   revision: { value: "name", help: "Branch, tag or commit of a model on the hub (default: main)" },
   dtype: { value: "type", help: "As it is served: fp32, fp16 or q8 (default: as stored)" },
-  device: { value: "device", help: "auto, wasm (CPU) or webgpu (GPU) (default: auto)" },
-  threads: { value: "n", help: "Threads on the CPU (default: one for each processor)", max: 256 },
+  ...DEVICE_OPTIONS,
   "max-steps": { heading: "Limits", value: "n", help: "Denoising steps of a job", default: 100 },
   "max-images": { value: "n", help: "Pictures of a job", default: 4 },
   "max-prompt": { value: "n", help: "Characters of a prompt", default: 500 },
@@ -77,16 +69,8 @@ type Texts = Readonly<Partial<Record<keyof typeof OPTIONS, string>>>;
  * @throws {UsageError} If an argument is wrong.
  */
 export function readWorkerArguments(args: readonly string[]): WorkerArguments | undefined {
-  const options: CommandOptions = Object.fromEntries(
-    ENTRIES.map(([name, { value, short }]) => {
-      return [name, { type: value ? "string" : "boolean", ...(short && { short }) }];
-    }),
-  );
-  const { values, positionals } = parseArguments(args, options);
+  const values = readOptions(args, ENTRIES);
   if (values["help"] === true) return undefined;
-  if (positionals.length > 0) {
-    throw new UsageError(`Expected options only, got ${JSON.stringify(positionals[0])}`);
-  }
   const texts = values as Texts;
   if (texts.model === "") throw wrongValue("model", "<source>", "");
   if (texts.revision !== undefined && texts.model === undefined) {
@@ -116,8 +100,7 @@ function integer(
   texts: Texts,
   name: "queue-keep" | "ack-wait" | "max-steps" | "max-images" | "max-prompt",
 ): number {
-  const { default: value, min = 1, max }: Option & { readonly default: number } = OPTIONS[name];
-  return integerOption(name, texts[name], { min, max }) ?? value;
+  return tableInteger(name, OPTIONS[name], texts[name]);
 }
 
 /** What `worker --help` says. */

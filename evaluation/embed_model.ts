@@ -41,12 +41,23 @@ async function embed(source: string, out: string): Promise<void> {
     const names = await readKnownNames(await openFolder(WEIGHTS));
     await savePipeline({ components, names }, out, { dtype: "q8" });
     await using target = await writeFolder(out);
-    await components.vqvae.savePretrained(target.folder("vqvae"), { dtype: "fp16" });
+    await saveAutoencoder(folder.folder("vqvae"), target.folder("vqvae"));
     await saveTransformer(folder.folder("transformer"), target.folder("transformer"));
     await target.commit();
   } finally {
     await disposeComponents(components);
   }
+}
+
+/** The encoder's convolutions in int8, since only the nearest code of its result counts; the rest as it is. */
+async function saveAutoencoder(source: ModelFolder, target: FolderWriter): Promise<void> {
+  const config = JSON.parse(await source.readText("config.json"));
+  await target.writeText("config.json", `${JSON.stringify(config, null, 2)}\n`);
+  await using weights = await openWeights(source, DIFFUSERS_WEIGHTS);
+  const quantize = (name: string) => {
+    return name.startsWith("encoder.") && weights.shape(name)?.length === 4;
+  };
+  await saveWeights(weights, target, DIFFUSERS_WEIGHTS[0]!, { dtype: "q8", quantize });
 }
 
 async function saveTransformer(source: ModelFolder, target: FolderWriter): Promise<void> {

@@ -4,7 +4,6 @@ import { WEIGHT_DTYPES, type WeightDType } from "../src/base/dtypes.ts";
 import type { Backend } from "../src/backends/backend.ts";
 import { createBackend } from "../src/backends/select.ts";
 import {
-  choiceOption,
   integerOption,
   numberOption,
   type ParsedArguments,
@@ -39,13 +38,14 @@ const USAGE = `Scores how well a model of emoji follows prompts.
 --guidance a,b    guidance scales; default: 1
 --truncation r    truncation rate; default: 0.8
 --steps n         inference steps; default: 100
---style s         noto, fluent or flat, named in the prompts; default: Noto, without naming it
---images n        images on white, and as many on grounds; default: 200
+--style a,b       noto, fluent and flat, named in the prompts; default: Noto, without naming it
+--images n        images on white, and as many on grounds, or "all": one of each name; default: 200
 --json file       writes the table as JSON, too`;
 
 const EXPLANATION = `
 Images of "a <name>" on white, and of "a <name> on a <colour> background" in turn for twelve colours; the
-names are drawn at random from those that the model knows, in weights/names.json.
+names are drawn at random from those that the model knows, in weights/names.json, and are the same in
+each style.
 "ground": share of images whose ground, the median colour of the border, is nearest to the right one of
 the twelve colours; by chance 8.3 %. "nearest": share of images that are nearer to their own name's
 drawing than to those of all ${KNOWN_NAMES.length} known names in the same style and on the same ground, as
@@ -67,8 +67,9 @@ interface Options {
   readonly dtypes: readonly WeightDType[];
   readonly guidances: readonly number[];
   readonly draw: Omit<DrawOptions, "guidanceScale">;
-  readonly style: string | undefined;
-  readonly images: number;
+  /** Styles that the prompts name; undefined: none is named, Noto is meant. */
+  readonly styles: readonly (string | undefined)[];
+  readonly images: number | "all";
   readonly json: string | undefined;
 }
 
@@ -92,6 +93,7 @@ interface Score {
   readonly model: string;
   readonly dtype: WeightDType;
   readonly guidance: number;
+  readonly style: string | undefined;
   readonly on: "white" | "grounds";
   readonly measures: Measures;
 }
@@ -170,29 +172,41 @@ async function score(
   options: Options,
 ): Promise<Score[]> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { backend, dtype });
-  const names = choose(namesToDraw(data), options.images, new TorchGenerator(NAME_SEED));
-  const side = pipe.components.vqvae.scaleFactor * pipe.components.transformer.config.sampleSize;
-  const style = options.style ?? STYLES[0]!;
-  const inStyle = new Set(data.namesIn(style));
-  const drawn = KNOWN_NAMES.filter((name) => inStyle.has(name));
-  const references = {
-    data,
-    drawings: new Drawings(data, drawn, style, side),
-    style: options.style,
-  };
-  const sets = {
-    white: names.map((name): Subject => ({ name })),
-    grounds: names.map((name, i): Subject => ({ name, ground: GROUNDS[i % GROUNDS.length]! })),
-  };
   const scores: Score[] = [];
-  for (const guidance of options.guidances) {
-    for (const on of ["white", "grounds"] as const) {
-      const draw = { ...options.draw, guidanceScale: guidance };
-      const measures = await measure(pipe, sets[on], draw, references);
-      scores.push({ model: model ?? "embedded", dtype, guidance, on, measures });
+  for (const style of options.styles) {
+    const { references, sets } = material(pipe, data, style, options.images);
+    for (const guidance of options.guidances) {
+      for (const on of ["white", "grounds"] as const) {
+        const draw = { ...options.draw, guidanceScale: guidance };
+        const measures = await measure(pipe, sets[on], draw, references);
+        scores.push({ model: model ?? "embedded", dtype, guidance, style, on, measures });
+      }
     }
   }
   return scores;
+}
+
+/** What is drawn in a style, and what it is compared with. */
+function material(
+  { components: { vqvae, transformer } }: VQDiffusionPipeline,
+  data: EmojiData,
+  style: string | undefined,
+  images: number | "all",
+): { references: References; sets: Record<Score["on"], readonly Subject[]> } {
+  const shown = style ?? STYLES[0]!;
+  const inStyle = new Set(data.namesIn(shown));
+  const known = KNOWN_NAMES.filter((name) => inStyle.has(name));
+  const names = images === "all"
+    ? known
+    : choose(namesToDraw(data), images, new TorchGenerator(NAME_SEED));
+  const side = vqvae.scaleFactor * transformer.config.sampleSize;
+  return {
+    references: { data, drawings: new Drawings(data, known, shown, side), style },
+    sets: {
+      white: names.map((name): Subject => ({ name })),
+      grounds: names.map((name, i): Subject => ({ name, ground: GROUNDS[i % GROUNDS.length]! })),
+    },
+  };
 }
 
 async function scoreAll(options: Options): Promise<Score[]> {
@@ -211,11 +225,11 @@ function tableOf(scores: readonly Score[]): string {
   const share = ({ mean, error }: Estimate) => `${percent(mean)} ± ${(100 * error).toFixed(1)}`;
   const decibels = ({ mean, error }: Estimate) => `${mean.toFixed(1)} ± ${error.toFixed(1)}`;
   return markdownTable(
-    ["model", "weights", "guidance", "on", "ground", "nearest", "tokens", "PSNR", "pairs"],
-    scores.map(({ model, dtype, guidance, on, measures }) => {
+    ["model", "weights", "style", "guidance", "on", "ground", "nearest", "tokens", "PSNR", "pairs"],
+    scores.map(({ model, dtype, style, guidance, on, measures }) => {
       const { ground, nearest, tokens, psnr, pairs } = measures;
       const cells = [share(ground), share(nearest), share(tokens), decibels(psnr), share(pairs)];
-      return [model, dtype, `${guidance}`, on, ...cells];
+      return [model, dtype, style ?? "none named", `${guidance}`, on, ...cells];
     }),
   );
 }
@@ -243,8 +257,8 @@ function readOptions({ values }: ParsedArguments<typeof OPTIONS>): Options {
       truncationRate: numberOption("truncation", values.truncation, { min: 0, max: 1 })!,
       numInferenceSteps: integerOption("steps", values.steps)!,
     },
-    style: choiceOption("style", values.style, STYLES),
-    images: integerOption("images", values.images)!,
+    styles: choicesOption("style", values.style, STYLES) ?? [undefined],
+    images: values.images === "all" ? "all" : integerOption("images", values.images)!,
     json: values.json,
   };
 }
@@ -261,7 +275,9 @@ await runScript({
     }
     const { truncationRate, numInferenceSteps } = draw;
     console.log(
-      `${images} images each, seeds from 0, truncation ${truncationRate}, ${numInferenceSteps} steps\n`,
+      `${
+        images === "all" ? "An image of each name" : `${images} images`
+      }, seeds from 0, truncation ${truncationRate}, ${numInferenceSteps} steps\n`,
     );
     console.log(`${tableOf(scores)}\n${EXPLANATION}`);
   },

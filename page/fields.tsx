@@ -7,7 +7,7 @@ import type { Parameter } from "./api.ts";
 import { setValue, values } from "./state.ts";
 
 /** Samplers that are proposed; others can be written. */
-const SAMPLERS = ["strided", "leading", "fast:4", "purity"];
+const SAMPLERS = ["strided", "cosine", "leading", "fast:4", "purity"];
 
 /** What stands in empty fields, by type. */
 const PLACEHOLDERS: Readonly<Record<string, string>> = {

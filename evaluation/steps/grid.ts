@@ -7,7 +7,7 @@ import { VQDiffusionPurityScheduler } from "../../src/schedulers/vq_diffusion_pu
 import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_scheduler.ts";
 
 /** The samplers by name. */
-export const SAMPLERS = ["strided", "leading", "fast", "purity"] as const;
+export const SAMPLERS = ["strided", "cosine", "leading", "fast", "purity"] as const;
 /** Name of a sampler. */
 export type Sampler = typeof SAMPLERS[number];
 

@@ -18,6 +18,7 @@ const SHARES = [0, 1] as const;
 /** Colours that are apart in light and dark, and for most people who see few colours. */
 const COLORS: Readonly<Record<Sampler, string>> = {
   strided: "#2f7ed8",
+  cosine: "#c2435b",
   leading: "#d9822b",
   fast: "#2a9d6f",
   purity: "#b05cc4",
@@ -26,6 +27,7 @@ const COLORS: Readonly<Record<Sampler, string>> = {
 /** Shapes of the marks, so that colours are not all that tells samplers apart. */
 const MARKS: Readonly<Record<Sampler, (x: number, y: number) => string>> = {
   strided: (x, y) => `M${x - 3} ${y}a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z`,
+  cosine: (x, y) => `M${x} ${y + 4}l-4 -7h8z`,
   leading: (x, y) => `M${x - 3} ${y - 3}h6v6h-6z`,
   fast: (x, y) => `M${x} ${y - 4}l4 7h-8z`,
   purity: (x, y) => `M${x} ${y - 4}l4 4l-4 4l-4 -4z`,
@@ -51,7 +53,7 @@ export function plotOf({ cells }: Scores): string {
       }),
     ];
   });
-  const title = "Right tokens by calls of the network, for four samplers and three guidance scales";
+  const title = "Right tokens by calls of the network, for five samplers and three guidance scales";
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">`,
     `<title>${title}</title>`,

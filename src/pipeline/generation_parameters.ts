@@ -22,8 +22,8 @@ export interface GenerationParameters {
   /** Denoising steps, at timesteps that the scheduler chooses. Default 100, or all. */
   readonly numInferenceSteps?: number | undefined;
   /**
-   * Sampler in place of the pipeline's scheduler: `"leading"`, `"strided"`, `"fast:4"` (with that speed;
-   * steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight). Default: the model's.
+   * Sampler in place of the pipeline's scheduler: `"leading"`, `"strided"`, `"cosine"`, `"fast:4"` (with
+   * that speed; steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight). Default: the model's.
    */
   readonly sampler?: string | undefined;
   /**

@@ -6,14 +6,18 @@
 
 import { refuseRange, refuseType, type Subject } from "../base/check.ts";
 import type { Scheduler, SchedulerConfig } from "./scheduler.ts";
-import type { VQDiffusionSchedulerConfig } from "./vq_diffusion_config.ts";
+import {
+  TIMESTEP_SPACINGS,
+  type TimestepSpacing,
+  type VQDiffusionSchedulerConfig,
+} from "./vq_diffusion_config.ts";
 import { VQDiffusionFastScheduler } from "./vq_diffusion_fast_scheduler.ts";
 import { VQDiffusionPurityScheduler } from "./vq_diffusion_purity_scheduler.ts";
 import { VQDiffusionScheduler } from "./vq_diffusion_scheduler.ts";
 
 /** What names there are, for error messages and help. */
 export const SAMPLERS =
-  '"leading", "strided", "fast" or "fast:<speed>", "purity", "purity:<rule>" or "purity:<rule>:<weight>"';
+  '"leading", "strided", "cosine", "fast" or "fast:<speed>", "purity", "purity:<rule>" or "purity:<rule>:<weight>"';
 
 /** Speed of `fast` alone. */
 const SPEED = 4;
@@ -38,13 +42,13 @@ export function checkSampler(subject: Subject, name: unknown): void {
 
 /** Whether a text is the name of a sampler. */
 export function isSampler(name: string): boolean {
-  return name === "leading" || name === "strided" || FAST.test(name) || PURITY.test(name);
+  return isSpacing(name) || FAST.test(name) || PURITY.test(name);
 }
 
 /**
  * Makes the scheduler of a name, on the noise schedules of another one.
  *
- * @param name `leading` or `strided`: `VQDiffusionScheduler` with that spacing. `fast:3`:
+ * @param name `leading`, `strided` or `cosine`: `VQDiffusionScheduler` with that spacing. `fast:3`:
  *   `VQDiffusionFastScheduler` of that speed, 4 without a number. `purity:1:0.5`:
  *   `VQDiffusionPurityScheduler` of that rule and weight, 2 and 1 without numbers.
  * @throws {TypeError} If the config does not have the schedules of VQ-Diffusion.
@@ -55,7 +59,7 @@ export function namedScheduler(name: string, config: SchedulerConfig): Scheduler
   if (!isFull(config)) {
     throw new TypeError(`Cannot ${task}: sampler is given, expected a scheduler of VQ-Diffusion`);
   }
-  if (name === "leading" || name === "strided") {
+  if (isSpacing(name)) {
     return new VQDiffusionScheduler({ ...config, timestepSpacing: name });
   }
   const inferSpeed = speedOf(name);
@@ -85,6 +89,10 @@ export function stepsOfSampler(name: string, numTrainTimesteps: number): number 
 function speedOf(name: string): number | undefined {
   const found = FAST.exec(name);
   return found === null ? undefined : Number(found[1] ?? SPEED);
+}
+
+function isSpacing(name: string): name is TimestepSpacing {
+  return TIMESTEP_SPACINGS.some((spacing) => spacing === name);
 }
 
 function isFull(config: SchedulerConfig): config is VQDiffusionSchedulerConfig {

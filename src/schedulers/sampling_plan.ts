@@ -43,6 +43,25 @@ export function spreadTimesteps(n: number, numTrainTimesteps: number): number[] 
 }
 
 /**
+ * Spreads steps over all timesteps of a training by the cosine of MaskGIT (Chang et al., arXiv 2202.04200,
+ * section 3.3): for n of T those nearest to T cos(πi / 2n), less one, for i = 0 … n − 1. While most tokens
+ * are masked the strides are short, so that few are revealed at a time; where two would fall together, the
+ * later ones move on, so that T of T are all of them.
+ *
+ * @param n From 1 to T.
+ * @returns n timesteps, rising.
+ */
+export function cosineTimesteps(n: number, numTrainTimesteps: number): number[] {
+  const falling: number[] = [];
+  for (let i = 0; i < n; i++) {
+    const nearest = Math.round(numTrainTimesteps * Math.cos(Math.PI * i / (2 * n))) - 1;
+    const below = (falling.at(-1) ?? numTrainTimesteps) - 1;
+    falling.push(Math.max(n - 1 - i, Math.min(nearest, below)));
+  }
+  return falling.reverse();
+}
+
+/**
  * Checks the number of steps of a run.
  *
  * @throws {RangeError} If it is not an integer from 1 to the number of timesteps of the training.

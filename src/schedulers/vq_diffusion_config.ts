@@ -9,9 +9,13 @@ import type { NoiseScheduleOptions } from "./noise_schedules.ts";
 
 /**
  * How a run of fewer steps than the training's T goes through its timesteps: `"leading"` takes the first
- * ones, as diffusers does; `"strided"` spreads the steps over all.
+ * ones, as diffusers does; `"strided"` spreads the steps over all evenly; `"cosine"` does so with short
+ * strides first, while most tokens are masked, and long ones in the end.
  */
-export type TimestepSpacing = "leading" | "strided";
+export type TimestepSpacing = typeof TIMESTEP_SPACINGS[number];
+
+/** Names of the spacings. */
+export const TIMESTEP_SPACINGS = ["leading", "strided", "cosine"] as const;
 
 /**
  * Whose code a step repeats where the two differ: that of diffusers, or of Microsoft's ordinary sampler,
@@ -157,7 +161,7 @@ function parse(config: Config, keyOf: (option: OptionName) => string): Values {
     gammaCumStart: probability("gammaCumStart"),
     gammaCumEnd: probability("gammaCumEnd"),
     timestepSpacing: stringField<TimestepSpacing>(config, keyOf("timestepSpacing"), {
-      oneOf: ["leading", "strided"],
+      oneOf: TIMESTEP_SPACINGS,
       default: DEFAULTS.timestepSpacing,
     }),
     samplingReference: stringField<SamplingReference>(config, keyOf("samplingReference"), {

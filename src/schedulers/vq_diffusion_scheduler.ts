@@ -25,6 +25,7 @@ import {
 } from "./noise_schedules.ts";
 import {
   checkSteps,
+  cosineTimesteps,
   recordSchedule,
   type SamplingPlan,
   type SamplingStep,
@@ -34,12 +35,20 @@ import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./schedule
 import {
   schedulerConfig,
   schedulerConfigOf,
+  type TimestepSpacing,
   type VQDiffusionSchedulerConfig,
   type VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";
 
 /** Name of the config in a scheduler's folder. */
 const CONFIG_FILE = "scheduler_config.json";
+
+/** The timesteps of n steps of T, rising. */
+const TIMESTEPS: Readonly<Record<TimestepSpacing, (n: number, T: number) => number[]>> = {
+  leading: (n) => Array.from({ length: n }, (_, t) => t),
+  strided: spreadTimesteps,
+  cosine: cosineTimesteps,
+};
 
 /** Options of {@linkcode VQDiffusionScheduler.fromPretrained}. */
 export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
@@ -209,20 +218,19 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
 
   /**
    * Plans a run of n steps. Leading ones are at the timesteps n − 1, …, 0 as in diffusers, where the
-   * table is the whole schedule and the row of a step its timestep. Strided ones are spread over all
-   * timesteps, where the table has the exact transition from each to the next; T of T are the same steps
-   * as leading ones.
+   * table is the whole schedule and the row of a step its timestep. Strided and cosine ones are spread over
+   * all timesteps, where the table has the exact transition from each to the next; T of T are the same
+   * steps as leading ones.
    *
    * @throws {RangeError} If n is not an integer from 1 to the number of timesteps of the training.
    */
   plan(n: number): SamplingPlan {
     const { numTrainTimesteps, timestepSpacing } = this.config;
     checkSteps(n, numTrainTimesteps);
-    const isStrided = timestepSpacing === "strided";
-    const timesteps = isStrided
-      ? spreadTimesteps(n, numTrainTimesteps)
-      : Array.from({ length: n }, (_, t) => t);
-    const table = isStrided ? stridedRows(this.config, this, timesteps) : scheduleRows(this);
+    const timesteps = TIMESTEPS[timestepSpacing](n, numTrainTimesteps);
+    const table = timestepSpacing === "leading"
+      ? scheduleRows(this)
+      : stridedRows(this.config, this, timesteps);
     const steps = timesteps.map((timestep, row) => ({ timestep, row })).reverse();
     return this.#isMicrosofts ? withoutRow0({ table, steps }) : { table, steps };
   }

@@ -149,7 +149,7 @@ Deno.test("generate refuses pictures and parameters that do not fit in one line 
     [["a", "--image", "nothing.png"], "Cannot read nothing.png: it is 0 × 0 pixels"],
     [
       ["a", "--sampler", "euler a"],
-      `--sampler is "euler a", expected "leading", "strided", "fast"`,
+      `--sampler is "euler a", expected "leading", "strided", "cosine", "fast"`,
     ],
     [["a", "--top-k", "0"], `--top-k is "0", expected a whole number of at least 1`],
     [["a", "--topK", "5"], "Unknown option '--topK', did you mean --top-k?"],

@@ -130,7 +130,7 @@ const WRONG_OPTIONS: readonly Wrong[] = [
   [
     { sampler: "euler a" },
     RangeError,
-    'sampler is "euler a", expected "leading", "strided", "fast" or "fast:<speed>"',
+    'sampler is "euler a", expected "leading", "strided", "cosine", "fast" or "fast:<speed>"',
   ],
   [{ sampler: 4 }, TypeError, "sampler is 4, expected one of"],
   [

@@ -168,8 +168,10 @@ async function checkGeneration(pipe: VQDiffusionPipeline, run: GoldenRun): Promi
     assertEquals(actual, tokens.slice(i * size, (i + 1) * size), `tokens after step ${i}`);
   });
 
-  const [batch, height, width] = run.array("image")!.shape as [number, number, number];
-  assertEquals(images.length, batch);
+  assertEquals(images.length, size / pipe.components.transformer.config.sampleSize ** 2);
+  const stored = run.array("image");
+  if (stored === undefined) return;
+  const [, height, width] = stored.shape as [number, number, number];
   const expected = floats(run, "image");
   images.forEach((image, i) => {
     const golden = expected.subarray(i * image.length, (i + 1) * image.length);

@@ -11,6 +11,7 @@ import { PROMPT, trainOnPage } from "../browser/example_training_page.ts";
 import { type Files, filesOf } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 import { tinyModel } from "../training/pictures.ts";
+import vqvae from "../../weights/vqvae/config.json" with { type: "json" };
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -59,7 +60,7 @@ async function portOf({ stdout, stderr }: Deno.ChildProcess): Promise<string> {
 /** Checks that a file is a picture of the embedded model, and not of one colour. */
 async function expectPicture(png: Uint8Array): Promise<void> {
   const { width, height, data } = await RasterImage.decode(png);
-  assertEquals([width, height], [64, 64]);
+  assertEquals([width, height], [vqvae.sample_size, vqvae.sample_size]);
   assert(new Set(new Uint32Array(data.buffer)).size > 1);
 }
 

@@ -7,6 +7,7 @@ import { findBrowser } from "../browser/browsers.ts";
 import { drawOnPage } from "../browser/example_page.ts";
 import { installPackage } from "./npm_archive.ts";
 import { installRuntimes, outputOf } from "./runtimes.ts";
+import vqvae from "../../weights/vqvae/config.json" with { type: "json" };
 
 const PAGE = new URL("../../examples/page/", import.meta.url);
 
@@ -38,7 +39,7 @@ Deno.test({
         const { text, png } = await drawOnPage(browser, answer);
         assert(text.startsWith("Drawn on Wasm"), text);
         const { width, height } = await RasterImage.decode(png);
-        assertEquals([width, height], [64, 64]);
+        assertEquals([width, height], [vqvae.sample_size, vqvae.sample_size]);
       });
     }
   },

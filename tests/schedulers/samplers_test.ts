@@ -14,7 +14,7 @@ import { VQDiffusionScheduler } from "../../src/schedulers/vq_diffusion_schedule
 const { config } = new VQDiffusionScheduler({ numVecClasses: 5, gammaCumEnd: 0.8 });
 
 Deno.test("namedScheduler() makes the scheduler of a name, on the schedules of another", () => {
-  for (const spacing of ["leading", "strided"] as const) {
+  for (const spacing of ["leading", "strided", "cosine"] as const) {
     const scheduler = namedScheduler(spacing, config);
     assert(scheduler instanceof VQDiffusionScheduler);
     assertEquals(scheduler.config.timestepSpacing, spacing);
@@ -41,7 +41,7 @@ Deno.test("stepsOfSampler() gives the steps that follow from a speed, and leaves
     const plan = namedScheduler(name, config).plan(100, { pixels: 4 });
     assertEquals(stepsOfSampler(name, 100), plan.steps.length, name);
   }
-  for (const name of ["leading", "strided", "purity"]) {
+  for (const name of ["leading", "strided", "cosine", "purity"]) {
     assertEquals(stepsOfSampler(name, 100), undefined);
   }
 });
@@ -51,7 +51,9 @@ Deno.test("checkSampler() and namedScheduler() refuse what there is not", () => 
   const wrong = ["", "Fast", "fast:", "fast:x", "fast:-2", "fast:1e3", "purity:3", "purity:1:"];
   for (const name of [...wrong, "purity:1:2:3", "strided:2", "euler a"]) {
     assert(!isSampler(name), name);
-    const message = `sampler is ${JSON.stringify(name)}, expected "leading", "strided", "fast"`;
+    const message = `sampler is ${
+      JSON.stringify(name)
+    }, expected "leading", "strided", "cosine", "fast"`;
     assertThrows(() => checkSampler(subject, name), RangeError, `Cannot generate: ${message}`);
     assertThrows(() => namedScheduler(name, config), RangeError, message);
   }

@@ -1,4 +1,4 @@
-// Strided steps: the exact transition from one of some timesteps to the next, against plain matrices.
+// Strided and cosine steps: the exact transition from one of some timesteps to the next, against plain matrices.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
@@ -14,6 +14,7 @@ import { temporaryFolder } from "../temporary_folder.ts";
 const CLASSES = 4;
 const TIMESTEPS = 20;
 const STEPS = [1, 2, 3, 7, TIMESTEPS - 1, TIMESTEPS];
+const SPACINGS = ["strided", "cosine"] as const;
 
 /** A distribution of the data, which a token is drawn from. */
 const DATA = [0.5, 0.3, 0.2];
@@ -21,8 +22,12 @@ const DATA = [0.5, 0.3, 0.2];
 type Matrix = number[][];
 
 function strided(options = {}): VQDiffusionScheduler {
+  return spread("strided", options);
+}
+
+function spread(timestepSpacing: typeof SPACINGS[number], options = {}): VQDiffusionScheduler {
   return new VQDiffusionScheduler({
-    ...{ numVecClasses: CLASSES, numTrainTimesteps: TIMESTEPS, timestepSpacing: "strided" },
+    ...{ numVecClasses: CLASSES, numTrainTimesteps: TIMESTEPS, timestepSpacing },
     ...options,
   });
 }
@@ -62,10 +67,10 @@ function composed(steps: readonly Matrix[]): Matrix {
   return steps.reduce(product, none);
 }
 
-for (const n of STEPS) {
-  Deno.test(`VQDiffusionScheduler.plan() composes the transitions of ${n} strided steps`, () => {
+for (const [spacing, n] of SPACINGS.flatMap((name) => STEPS.map((n) => [name, n] as const))) {
+  Deno.test(`VQDiffusionScheduler.plan() composes the transitions of ${n} ${spacing} steps`, () => {
     for (const options of [{}, { gammaCumEnd: 0.5 }, { alphaCumEnd: 0.3, gammaCumEnd: 0.6 }]) {
-      const scheduler = strided(options);
+      const scheduler = spread(spacing, options);
       const { table, steps } = scheduler.plan(n);
       assertEquals(tableShape({ table, steps }), [n + 1, 6]);
       assertEquals(steps.map(({ row }) => row), Array.from({ length: n }, (_, i) => n - 1 - i));
@@ -87,9 +92,9 @@ for (const n of STEPS) {
     }
   });
 
-  Deno.test(`VQDiffusionScheduler: the marginals of ${n} strided steps are those of the noise`, async () => {
+  Deno.test(`VQDiffusionScheduler: the marginals of ${n} ${spacing} steps are those of the noise`, async () => {
     await using backend = await createOracle();
-    const scheduler = strided();
+    const scheduler = spread(spacing);
     const { table, steps } = scheduler.plan(n);
     const noise = singleSteps(scheduler);
     const marginal = (t: number) =>
@@ -133,12 +138,27 @@ for (const n of STEPS) {
   });
 }
 
-Deno.test("VQDiffusionScheduler.plan() of all strided steps has the rows of leading ones", () => {
+Deno.test("VQDiffusionScheduler.plan() of all strided or cosine steps has the rows of leading ones", () => {
   for (const numTrainTimesteps of [2, 25, 100]) {
     const options = { numVecClasses: 33, numTrainTimesteps };
     const leading = new VQDiffusionScheduler(options).plan(numTrainTimesteps);
-    const all = strided(options).plan(numTrainTimesteps);
-    assertEquals(all, leading);
+    for (const spacing of SPACINGS) {
+      assertEquals(spread(spacing, options).plan(numTrainTimesteps), leading);
+    }
+  }
+});
+
+Deno.test("VQDiffusionScheduler.plan() takes the timesteps of a cosine, none of them twice", () => {
+  const timesteps = (n: number, numTrainTimesteps: number) => {
+    return spread("cosine", { numTrainTimesteps }).plan(n).steps.map(({ timestep }) => timestep);
+  };
+  // 100 cos(πi / 16), less one.
+  assertEquals(timesteps(8, 100), [99, 97, 91, 82, 70, 55, 37, 19]);
+  assertEquals(timesteps(4, 5), [4, 3, 2, 1]);
+  for (let n = 1; n <= 100; n++) {
+    const taken = timesteps(n, 100);
+    assertEquals([taken.length, taken[0]], [n, 99]);
+    assert(taken.every((timestep, i) => timestep >= 0 && (i === 0 || timestep < taken[i - 1]!)));
   }
 });
 
@@ -193,7 +213,7 @@ Deno.test("VQDiffusionScheduler reads, writes and replaces timestep_spacing", as
 });
 
 Deno.test("VQDiffusionScheduler refuses a spacing that it does not know", async () => {
-  const expected = 'expected "leading" or "strided"';
+  const expected = 'expected "leading", "strided" or "cosine"';
   assertThrows(() => strided({ timestepSpacing: "linspace" }), RangeError, expected);
   const text = JSON.stringify({ num_vec_classes: 9, timestep_spacing: "linspace" });
   const folder = memoryFolder({ "scheduler_config.json": text });

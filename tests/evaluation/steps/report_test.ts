@@ -61,8 +61,8 @@ Deno.test("fullTable() has means, intervals, median and best time of one guidanc
 
 Deno.test("shortTable() has the samplers side by side", () => {
   const [titles, , , line] = shortTable(SCORES, TIMES).split("\n");
-  assertMatch(titles!, /^\| steps \| +strided \| leading \| fast \| purity \|$/);
-  assertMatch(line!, /^\| 10 +\| 90\.0 % ± 19\.6 · 25 ms \|( +\|){3}$/);
+  assertMatch(titles!, /^\| steps \| +strided \| cosine \| leading \| fast \| purity \|$/);
+  assertMatch(line!, /^\| 10 +\| 90\.0 % ± 19\.6 · 25 ms \|( +\|){4}$/);
 });
 
 Deno.test("picturesText() and timesText() say how much was measured", () => {

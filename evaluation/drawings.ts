@@ -1,7 +1,6 @@
 // The drawings that a model has learned, to compare its pictures with.
 
 import type { RasterImage } from "../src/images/raster_image.ts";
-import type { VQModel } from "../src/models/vq_model.ts";
 import type { EmojiData } from "./emoji_data.ts";
 import { blockMeans, type Color } from "./image_measures.ts";
 import { KNOWN_NAMES } from "./known_names.ts";
@@ -14,40 +13,55 @@ const BLACK: Color = [0, 0, 0];
 /** Less of a drawing than this is nothing to be seen, as in the training. */
 const LEAST_ALPHA = 0.02;
 
-/** The drawings of many names in one style. */
+/** A drawing of a name in a style. */
+export interface Drawing {
+  readonly name: string;
+  readonly style: string;
+}
+
+/** The drawings of many names, in one style or in several. */
 export class Drawings {
   readonly #data: EmojiData;
-  readonly #names: readonly string[];
-  readonly #style: string;
+  readonly #all: readonly Drawing[];
   readonly #side: number;
-  /** Block means of all names, by ground. */
+  /** Block means of all drawings, by ground. */
   readonly #means = new Map<string, readonly Float32Array[]>();
 
-  /** @param side Pixels of a side of the pictures to compare. */
-  constructor(data: EmojiData, names: readonly string[], style: string, side: number) {
+  /**
+   * @param names Those of which there is no drawing in a style are left out there.
+   * @param side Pixels of a side of the pictures to compare.
+   */
+  constructor(
+    data: EmojiData,
+    names: readonly string[],
+    styles: readonly string[],
+    side: number,
+  ) {
     this.#data = data;
-    this.#names = names;
-    this.#style = style;
     this.#side = side;
+    this.#all = styles.flatMap((style) => {
+      const drawn = new Set(data.namesIn(style));
+      return names.filter((name) => drawn.has(name)).map((name) => ({ name, style }));
+    });
   }
 
   /**
-   * The drawing of a name.
+   * The drawing of a name in a style.
    *
    * @throws {RangeError} If there is none.
    */
-  of(name: string, ground = "white"): RasterImage {
-    return this.#data.drawing(name, this.#style, this.#side, colorOf(ground));
+  of(name: string, style: string, ground = "white"): RasterImage {
+    return this.#data.drawing(name, style, this.#side, colorOf(ground));
   }
 
   /**
    * In which of `count` × `count` equal squares, row by row, something of a drawing is to be seen.
    *
-   * @throws {RangeError} If there is no drawing of the name.
+   * @throws {RangeError} If there is no such drawing.
    */
-  shown(name: string, count: number): boolean[] {
-    const white = this.of(name);
-    const black = this.#data.drawing(name, this.#style, this.#side, BLACK);
+  shown(name: string, style: string, count: number): boolean[] {
+    const white = this.of(name, style);
+    const black = this.#data.drawing(name, style, this.#side, BLACK);
     const shown = Array<boolean>(count * count).fill(false);
     for (let i = 0; i < this.#side ** 2; i++) {
       const [x, y] = [i % this.#side, Math.floor(i / this.#side)];
@@ -60,16 +74,29 @@ export class Drawings {
     return shown;
   }
 
-  /** Name of the drawing on a ground that a picture is nearest to; the first of equals. */
-  nearest(image: RasterImage, ground = "white"): string {
+  /**
+   * The drawing on a ground that a picture is nearest to; the first of equals.
+   *
+   * @param name Of the drawings of this name only. Default: of all.
+   * @throws {RangeError} If there is none.
+   */
+  nearest(image: RasterImage, ground = "white", name?: string): Drawing {
     const own = blockMeans(image, BLOCKS);
     let means = this.#means.get(ground);
     if (means === undefined) {
-      means = this.#names.map((name) => blockMeans(this.of(name, ground), BLOCKS));
+      means = this.#all.map((other) => {
+        return blockMeans(this.of(other.name, other.style, ground), BLOCKS);
+      });
       this.#means.set(ground, means);
     }
-    const distances = means.map((other) => squaredDistance(own, other));
-    return this.#names[distances.indexOf(Math.min(...distances))]!;
+    let [nearest, least]: [Drawing | undefined, number] = [undefined, Infinity];
+    for (const [i, drawing] of this.#all.entries()) {
+      if (name !== undefined && drawing.name !== name) continue;
+      const distance = squaredDistance(own, means[i]!);
+      if (distance < least) [nearest, least] = [drawing, distance];
+    }
+    if (nearest === undefined) throw new RangeError(`Cannot compare: no drawing of ${name}`);
+    return nearest;
   }
 }
 
@@ -79,26 +106,12 @@ export function namesToDraw(data: EmojiData): string[] {
   return data.names(STYLES.length).filter((name) => known.has(name));
 }
 
-/** Tokens that a model's own encoder finds for a picture. */
-export async function tokensOf(vqvae: VQModel, image: RasterImage): Promise<Int32Array> {
-  const { backend } = vqvae;
-  const { width, height, data } = image;
-  const pixels = width * height;
-  const channels = Float32Array.from({ length: 3 * pixels }, (_, i) => {
-    return data[(i % pixels) * 4 + Math.floor(i / pixels)]! / 127.5 - 1;
-  });
-  using input = backend.tensor(channels, [1, 3, height, width]);
-  using latents = vqvae.encode(input);
-  const quantized = vqvae.quantize(latents);
-  using _codes = quantized.latents;
-  using indices = quantized.indices;
-  return await indices.data();
-}
-
 function colorOf(ground: string): Color {
   return GROUND_COLORS[ground]!;
 }
 
 function squaredDistance(a: Float32Array, b: Float32Array): number {
-  return a.reduce((sum, x, i) => sum + (x - b[i]!) ** 2, 0);
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  return sum;
 }

@@ -14,7 +14,7 @@ import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../src/random/torch_generator.ts";
 import { markdownTable, percent } from "../tools/markdown_table.ts";
 import { choicesOption, runScript } from "../tools/script.ts";
-import { Drawings, namesToDraw, tokensOf } from "./drawings.ts";
+import { Drawings, namesToDraw } from "./drawings.ts";
 import { EmojiData } from "./emoji_data.ts";
 import { type Case, drawAll, type DrawOptions } from "./generation.ts";
 import {
@@ -27,18 +27,20 @@ import {
 import { KNOWN_NAMES } from "./known_names.ts";
 import { GROUND_COLORS, GROUNDS, promptOf, STYLES } from "./prompts.ts";
 import { choose } from "./random_choice.ts";
+import { encodedTokens, type FindRightTokens, learnedTokens } from "./right_tokens.ts";
 
 const USAGE = `Scores how well a model of emoji follows prompts.
 
     deno run --allow-all evaluation/score.ts --data folder [options]
 
 --data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--tokens file     the tokens that the training found for them, tokens.npz; default: the model's encoder
 --model a,b       folders, URLs or hub ids; default: the embedded model
 --dtype a,b       how weights are held: fp32, fp16, q8; default: fp32
 --guidance a,b    guidance scales; default: 1
 --truncation r    truncation rate; default: 0.8
 --steps n         inference steps; default: 100
---style a,b       noto, fluent and flat, named in the prompts; default: Noto, without naming it
+--style a,b       noto, fluent and flat, named in the prompts; default: none is named, any is right
 --images n        images on white, and as many on grounds, or "all": one of each name; default: 200
 --json file       writes the table as JSON, too`;
 
@@ -48,9 +50,10 @@ names are drawn at random from those that the model knows, in weights/names.json
 each style.
 "ground": share of images whose ground, the median colour of the border, is nearest to the right one of
 the twelve colours; by chance 8.3 %. "nearest": share of images that are nearer to their own name's
-drawing than to those of all ${KNOWN_NAMES.length} known names in the same style and on the same ground, as
-means of 16 × 16 blocks; by chance 0.1 %. "tokens": share of tokens that are those which the model's encoder
-finds for the drawing on white, of those where something of it is to be seen. "PSNR": to the drawing, in decibels. "pairs": share of 20 other names,
+drawing than to those of all ${KNOWN_NAMES.length} known names on the same ground, as means of 16 × 16 blocks;
+by chance 0.1 %. "tokens": share of tokens that are those of the drawing on white, of those where
+something of it is to be seen. "PSNR": to the drawing, in decibels. Where no style is named, the drawing
+is the nearest of those of the name, and all names compete in all styles. "pairs": share of 20 other names,
 drawn at random, whose pictures are farther away than those of the own name; by chance 50 %. That
 distance is the mean squared difference to the nearest of a name's pictures in three styles.
 After ± the standard error.`;
@@ -63,6 +66,7 @@ const RIVAL_SEED = 1;
 
 interface Options {
   readonly data: string;
+  readonly tokens: string | undefined;
   readonly models: readonly (string | undefined)[];
   readonly dtypes: readonly WeightDType[];
   readonly guidances: readonly number[];
@@ -108,6 +112,7 @@ interface Subject {
 interface References {
   readonly data: EmojiData;
   readonly drawings: Drawings;
+  readonly rightTokens: FindRightTokens;
   readonly style: string | undefined;
 }
 
@@ -115,7 +120,7 @@ async function measure(
   pipe: VQDiffusionPipeline,
   subjects: readonly Subject[],
   options: DrawOptions,
-  { data, drawings, style }: References,
+  { data, drawings, rightTokens, style }: References,
 ): Promise<Measures> {
   const cases = subjects.map((subject, seed): Case => {
     return { prompt: promptOf({ ...subject, style }), seed };
@@ -124,14 +129,13 @@ async function measure(
   const [ground, nearest, tokens, psnr, pairs]: number[][] = [[], [], [], [], []];
   for (const [i, { image, tokens: drawn }] of (await drawAll(pipe, cases, options)).entries()) {
     const { name, ground: named } = subjects[i]!;
-    const drawing = drawings.of(name, named);
+    const shownIn = style ?? drawings.nearest(image, named, name).style;
     ground!.push(Number(nearestColor(borderColor(image), GROUND_COLORS) === (named ?? "white")));
-    nearest!.push(Number(drawings.nearest(image, named) === name));
-    psnr!.push(peakSignalToNoise(image, drawing));
+    nearest!.push(Number(drawings.nearest(image, named).name === name));
+    psnr!.push(peakSignalToNoise(image, drawings.of(name, shownIn, named)));
     pairs!.push(pairsWon(image, subjects[i]!, data, rivals));
-    const right = await tokensOf(pipe.components.vqvae, drawings.of(name));
-    const shown = drawings.shown(name, Math.sqrt(right.length));
-    tokens!.push(shareOfRight(drawn, right, shown));
+    const right = await rightTokens(name, shownIn);
+    tokens!.push(shareOfRight(drawn, right.tokens, right.shown));
   }
   return {
     ground: estimate(ground!),
@@ -174,7 +178,7 @@ async function score(
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { backend, dtype });
   const scores: Score[] = [];
   for (const style of options.styles) {
-    const { references, sets } = material(pipe, data, style, options.images);
+    const { references, sets } = await material(pipe, data, style, options);
     for (const guidance of options.guidances) {
       for (const on of ["white", "grounds"] as const) {
         const draw = { ...options.draw, guidanceScale: guidance };
@@ -187,21 +191,23 @@ async function score(
 }
 
 /** What is drawn in a style, and what it is compared with. */
-function material(
+async function material(
   { components: { vqvae, transformer } }: VQDiffusionPipeline,
   data: EmojiData,
   style: string | undefined,
-  images: number | "all",
-): { references: References; sets: Record<Score["on"], readonly Subject[]> } {
-  const shown = style ?? STYLES[0]!;
-  const inStyle = new Set(data.namesIn(shown));
-  const known = KNOWN_NAMES.filter((name) => inStyle.has(name));
-  const names = images === "all"
-    ? known
-    : choose(namesToDraw(data), images, new TorchGenerator(NAME_SEED));
+  { images, tokens }: Options,
+): Promise<{ references: References; sets: Record<Score["on"], readonly Subject[]> }> {
   const side = vqvae.scaleFactor * transformer.config.sampleSize;
+  const drawings = new Drawings(data, KNOWN_NAMES, style === undefined ? STYLES : [style], side);
+  const inStyle = new Set(data.namesIn(style ?? STYLES[0]!));
+  const names = images === "all"
+    ? KNOWN_NAMES.filter((name) => inStyle.has(name))
+    : choose(namesToDraw(data), images, new TorchGenerator(NAME_SEED));
+  const rightTokens = tokens === undefined
+    ? encodedTokens(vqvae, drawings)
+    : await learnedTokens(tokens);
   return {
-    references: { data, drawings: new Drawings(data, known, shown, side), style },
+    references: { data, drawings, rightTokens, style },
     sets: {
       white: names.map((name): Subject => ({ name })),
       grounds: names.map((name, i): Subject => ({ name, ground: GROUNDS[i % GROUNDS.length]! })),
@@ -236,6 +242,7 @@ function tableOf(scores: readonly Score[]): string {
 
 const OPTIONS = {
   data: { type: "string" },
+  tokens: { type: "string" },
   model: { type: "string" },
   dtype: { type: "string", default: "fp32" },
   guidance: { type: "string", default: "1" },
@@ -250,6 +257,7 @@ function readOptions({ values }: ParsedArguments<typeof OPTIONS>): Options {
   if (values.data === undefined) throw new UsageError("Expected --data with a folder of pictures");
   return {
     data: values.data,
+    tokens: values.tokens,
     models: values.model?.split(",") ?? [undefined],
     dtypes: choicesOption("dtype", values.dtype, WEIGHT_DTYPES)!,
     guidances: values.guidance.split(",").map((text) => numberOption("guidance", text)!),

@@ -27,6 +27,7 @@ report    the tables of docs/steps.md and README.md and the plot docs/steps.svg,
           the other two do it, too
 
 --data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--tokens file     the tokens that the training found for them, tokens.npz; default: the model's encoder
 --pictures n      pictures of each cell, a multiple of ${TURN}; default: 48
 --guidance a,b    scales to draw more pictures at: ${GUIDANCES.join(", ")}; default: all
 --runs n          runs of each cell whose time is taken; default: 5
@@ -35,6 +36,7 @@ report    the tables of docs/steps.md and README.md and the plot docs/steps.svg,
 
 const OPTIONS = {
   data: { type: "string" },
+  tokens: { type: "string" },
   pictures: { type: "string", default: "48" },
   guidance: { type: "string", default: GUIDANCES.join(",") },
   runs: { type: "string", default: "5" },
@@ -55,7 +57,7 @@ async function scores({ values }: Arguments): Promise<void> {
   const scales = choicesOption("guidance", values.guidance, GUIDANCES.map(String))!.map(Number);
   const cells = allCells().filter(({ guidance }) => scales.includes(guidance));
   await using pipe = await load(values.threads);
-  await measureScores(pipe, cells, { data, pictures });
+  await measureScores(pipe, cells, { data, tokens: values.tokens, pictures });
 }
 
 async function times({ values }: Arguments): Promise<void> {

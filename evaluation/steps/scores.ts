@@ -3,7 +3,7 @@
 
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
-import { Drawings, namesToDraw, tokensOf } from "../drawings.ts";
+import { Drawings, namesToDraw } from "../drawings.ts";
 import { EmojiData } from "../emoji_data.ts";
 import { addValues } from "../estimate.ts";
 import { type Case, drawBatch, type Drawn } from "../generation.ts";
@@ -11,6 +11,7 @@ import { peakSignalToNoise, shareOfRight } from "../image_measures.ts";
 import { KNOWN_NAMES } from "../known_names.ts";
 import { GROUNDS, promptOf, STYLES } from "../prompts.ts";
 import { choose } from "../random_choice.ts";
+import { encodedTokens, learnedTokens, type RightTokens } from "../right_tokens.ts";
 import { type Cell, samplingOf } from "./grid.ts";
 import {
   type CellScores,
@@ -45,8 +46,8 @@ interface Subject {
 interface References {
   readonly subjects: readonly Subject[];
   readonly drawings: Drawings;
-  /** Tokens of the drawing of each subject on white, and where something of it is to be seen. */
-  readonly right: readonly { readonly tokens: Int32Array; readonly shown: readonly boolean[] }[];
+  /** The right tokens of each subject. */
+  readonly right: readonly RightTokens[];
 }
 
 /**
@@ -54,17 +55,22 @@ interface References {
  * them after each turn.
  *
  * @param data Folder of the training pictures.
+ * @param tokens The tokens that the training found for them. Default: what the model's encoder finds.
  * @param pictures A multiple of {@linkcode TURN}.
  */
 export async function measureScores(
   pipe: VQDiffusionPipeline,
   cells: readonly Cell[],
-  { data, pictures }: { readonly data: string; readonly pictures: number },
+  { data, tokens, pictures }: {
+    readonly data: string;
+    readonly tokens: string | undefined;
+    readonly pictures: number;
+  },
 ): Promise<void> {
   const model = await embeddedModel();
   const known = await readScores();
   let scores: Scores = known.model === model ? known : { model, cells: [] };
-  const references = await makeReferences(pipe, await EmojiData.read(data), pictures);
+  const references = await makeReferences(pipe, await EmojiData.read(data), tokens, pictures);
   for (let wanted = TURN; wanted <= pictures; wanted += TURN) {
     for (const cell of cells) {
       const before = scoresOf(scores, cell);
@@ -98,7 +104,7 @@ async function addTurn(
   const first = known.tokens.count;
   const { scheduler, numInferenceSteps } = samplingOf(known, pipe.components.scheduler.config);
   const cases = references.subjects.slice(first, first + TURN).map((subject, i): Case => {
-    return { prompt: promptOf(subject), seed: first + i };
+    return { prompt: promptOf({ ...subject, style: STYLE }), seed: first + i };
   });
   await using other = new VQDiffusionPipeline({ ...pipe.components, scheduler });
   const options = { numInferenceSteps, guidanceScale: known.guidance };
@@ -120,28 +126,28 @@ function valuesOf({ image, tokens }: Drawn, index: number, references: Reference
   const right = references.right[index]!;
   return {
     tokens: shareOfRight(tokens, right.tokens, right.shown),
-    nearest: Number(drawings.nearest(image, ground) === name),
-    psnr: peakSignalToNoise(image, drawings.of(name, ground)),
+    nearest: Number(drawings.nearest(image, ground).name === name),
+    psnr: peakSignalToNoise(image, drawings.of(name, STYLE, ground)),
   };
 }
 
 async function makeReferences(
   pipe: VQDiffusionPipeline,
   data: EmojiData,
+  tokens: string | undefined,
   pictures: number,
 ): Promise<References> {
   const { vqvae, transformer } = pipe.components;
   const side = vqvae.scaleFactor * transformer.config.sampleSize;
-  const inStyle = new Set(data.namesIn(STYLE));
-  const drawings = new Drawings(data, KNOWN_NAMES.filter((name) => inStyle.has(name)), STYLE, side);
+  const drawings = new Drawings(data, KNOWN_NAMES, [STYLE], side);
   const names = choose(namesToDraw(data), pictures, new TorchGenerator(NAME_SEED));
   const subjects = names.map((name, i): Subject => {
     return { name, ground: i % 2 === 0 ? undefined : GROUNDS[(i - 1) / 2 % GROUNDS.length]! };
   });
+  const rightTokens = tokens === undefined
+    ? encodedTokens(vqvae, drawings)
+    : await learnedTokens(tokens);
   const right = [];
-  for (const name of names) {
-    const tokens = await tokensOf(vqvae, drawings.of(name));
-    right.push({ tokens, shown: drawings.shown(name, Math.sqrt(tokens.length)) });
-  }
+  for (const name of names) right.push(await rightTokens(name, STYLE));
   return { subjects, drawings, right };
 }

@@ -16,7 +16,7 @@ export interface Case {
 /** How pictures are drawn; what is left out is up to the model. */
 export type DrawOptions = Pick<
   GenerateOptions,
-  "guidanceScale" | "truncationRate" | "numInferenceSteps"
+  "guidanceScale" | "truncationRate" | "numInferenceSteps" | "sampler"
 >;
 
 /** A picture and what it was decoded from. */

@@ -73,14 +73,16 @@ export function Form(): JSX.Element {
 }
 
 /** Prompts of things that the model knows. */
-function Proposals({ names, grounds }: Info): JSX.Element {
+function Proposals({ names, styles, grounds }: Info): JSX.Element {
   const pick = (list: readonly string[]) => list[Math.floor(Math.random() * list.length)]!;
+  // A name alone, one on a ground, one in a style, and one with both.
   const propose = () =>
     Array.from({ length: PROPOSALS }, (_, i) => {
-      const name = pick(names);
-      if (i % 2 === 0 || grounds.length === 0) return name;
+      const style = i >= 2 && styles.length > 0 ? `, ${pick(styles)} style` : "";
+      if (i % 2 === 0 || grounds.length === 0) return pick(names) + style;
       const ground = pick(grounds);
-      return `${name} on ${/^[aeiou]/.test(ground) ? "an" : "a"} ${ground} background`;
+      const article = /^[aeiou]/.test(ground) ? "an" : "a";
+      return `${pick(names)}${style} on ${article} ${ground} background`;
     });
   const proposals = useSignal(propose());
   return (

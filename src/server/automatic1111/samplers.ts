@@ -20,7 +20,14 @@ export interface ChosenSampler {
 const OWN = "VQ-Diffusion";
 
 /** All names in lists: the model's own, then those of samplers as parameters have them. */
-export const SAMPLER_NAMES: readonly string[] = [OWN, "Leading", "Strided", "Fast", "Purity"];
+export const SAMPLER_NAMES: readonly string[] = [
+  OWN,
+  "Leading",
+  "Strided",
+  "Cosine",
+  "Fast",
+  "Purity",
+];
 
 /**
  * The sampler of a name: one in lists, or as a parameter has it, such as `purity:1:0.5`. What clients choose

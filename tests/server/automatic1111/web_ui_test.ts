@@ -154,6 +154,7 @@ Deno.test("POST /sdapi/v1/txt2img draws by the samplers of its list, and away fr
     "VQ-Diffusion",
     "Leading",
     "Strided",
+    "Cosine",
     "Fast",
     "Purity",
   ]);
@@ -161,6 +162,7 @@ Deno.test("POST /sdapi/v1/txt2img draws by the samplers of its list, and away fr
     ["VQ-Diffusion", { numInferenceSteps: 6 }],
     ["Leading", { sampler: "leading", numInferenceSteps: 6 }],
     ["Strided", { sampler: "strided", numInferenceSteps: 6 }],
+    ["Cosine", { sampler: "cosine", numInferenceSteps: 6 }],
     ["VQ-Diffusion strided", { sampler: "strided", numInferenceSteps: 6 }],
     // Of 100 timesteps, every 20th.
     ["Fast", { sampler: "fast:20", numInferenceSteps: 6 }],

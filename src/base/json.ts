@@ -15,8 +15,16 @@ const WINDOW = 2 ** 20;
 /** Most levels of a text that is parsed in parts. */
 const MAX_DEPTH = 1000;
 
-/** Where an object with very many members may stand: the keys that lead to it. None mean the whole. */
-export type TablePath = readonly string[];
+/** An object that may have very many members, and is given as a `Map`. */
+export interface JsonTable {
+  /** The keys that lead to it. None mean the whole. */
+  readonly path: readonly string[];
+  /**
+   * Whether its keys are given as numbers. Engines look numbers up much faster than their texts, of which
+   * very many make all other texts slow.
+   */
+  readonly byNumber?: boolean;
+}
 
 type JsonObject = Record<string, unknown>;
 
@@ -24,25 +32,27 @@ type JsonObject = Record<string, unknown>;
  * Parses JSON as `JSON.parse` does: the same values of the same texts. Long ones are cut between members
  * of their arrays and objects, so that other work may come in between; a single string or number is not.
  *
- * @param tables The objects that are given as a `Map`: the members of others cannot be listed but all at
- *   once.
+ * @param tables Those objects whose members have to be listed in parts, which only a `Map` allows.
  * @throws {SyntaxError} If it is not valid JSON, or long and nested more than 1000 levels deep.
  */
-export function* parseJson(text: string, tables: readonly TablePath[] = []): Steps<unknown> {
+export function* parseJson(text: string, tables: readonly JsonTable[] = []): Steps<unknown> {
   let value: unknown;
   if (text.length <= PIECE || !/^[ \t\n\r]*[[{]/.test(text)) value = JSON.parse(text);
   else value = yield* new LongText(text, tables).parse();
-  return tables.reduce(withTable, value);
+  return tables.reduce((whole, table) => withTable(whole, table.path, table), value);
 }
 
 /** The value with a `Map` at a place where there is an object. */
-function withTable(value: unknown, [key, ...keys]: TablePath): unknown {
+function withTable(value: unknown, [key, ...keys]: readonly string[], table: JsonTable): unknown {
   if (value instanceof Map) {
-    if (key !== undefined && value.has(key)) value.set(key, withTable(value.get(key), keys));
+    if (key !== undefined && value.has(key)) value.set(key, withTable(value.get(key), keys, table));
   } else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    if (key === undefined) return new Map(Object.entries(value));
+    if (key === undefined) {
+      const keyOf = table.byNumber ? Number : String;
+      return new Map(Object.entries(value).map(([key, member]) => [keyOf(key), member]));
+    }
     const inner = Object.getOwnPropertyDescriptor(value, key)?.value;
-    if (inner !== undefined) setMember(value as JsonObject, key, withTable(inner, keys));
+    if (inner !== undefined) setMember(value as JsonObject, key, withTable(inner, keys, table));
   }
   return value;
 }
@@ -53,7 +63,9 @@ interface Container {
   /** Place after its bracket. */
   readonly begin: number;
   /** Its members before `pending`; undefined as long as it has not been cut. */
-  value: unknown[] | JsonObject | Map<string, unknown> | undefined;
+  value: unknown[] | JsonObject | Map<unknown, unknown> | undefined;
+  /** What it is given as, if it is a table. */
+  table: JsonTable | undefined;
   /** Where the text begins that is not parsed yet. */
   pending: number;
   /** Where the member begins that is looked through. */
@@ -69,14 +81,14 @@ interface Container {
  */
 class LongText {
   readonly #text: string;
-  readonly #tables: readonly TablePath[];
+  readonly #tables: readonly JsonTable[];
   readonly #open: Container[] = [];
   #isInString = false;
   #lastCut = 0;
   /** The outermost container, once it has ended. */
   #root: Container | undefined;
 
-  constructor(text: string, tables: readonly TablePath[]) {
+  constructor(text: string, tables: readonly JsonTable[]) {
     this.#text = text;
     this.#tables = tables;
   }
@@ -117,7 +129,7 @@ class LongText {
       throw new SyntaxError(`JSON is nested more than ${MAX_DEPTH} levels deep`);
     }
     const places = { begin, pending: begin, member: begin };
-    this.#open.push({ isObject, ...places, value: undefined, hasMember: false });
+    this.#open.push({ isObject, ...places, value: undefined, table: undefined, hasMember: false });
   }
 
   /** Ends a member at a comma. Returns whether a piece was parsed. */
@@ -146,8 +158,7 @@ class LongText {
     if (!parent) return true;
     if (parent.hasMember) throw new SyntaxError("Unexpected bracket in JSON");
     if (parent.member > parent.pending) this.#parsePending(parent, parent.member - 1);
-    parent.value ??= this.#emptyValue(parent, this.#open.length - 1);
-    addMember(parent.value, this.#keyOf(parent, container), container.value);
+    this.#addMember(parent, this.#keyOf(parent, container), container.value);
     parent.pending = place + 1;
     parent.hasMember = true;
     this.#lastCut = place;
@@ -160,18 +171,26 @@ class LongText {
     if (this.#isBlank(pending, end)) throw new SyntaxError("Unexpected comma in JSON");
     const piece = this.#text.slice(pending, end);
     const members = JSON.parse(isObject ? `{${piece}}` : `[${piece}]`);
-    const value = container.value ??= this.#emptyValue(container, this.#open.indexOf(container));
-    if (Array.isArray(value)) { for (const member of members) value.push(member); }
-    else for (const key of Object.keys(members)) addMember(value, key, members[key]);
+    if (!isObject) { for (const member of members) this.#addMember(container, "", member); }
+    else for (const key of Object.keys(members)) this.#addMember(container, key, members[key]);
   }
 
-  #emptyValue(container: Container, depth: number): NonNullable<Container["value"]> {
+  #addMember(container: Container, key: string, member: unknown): void {
+    const value = container.value ??= this.#emptyValue(container);
+    if (Array.isArray(value)) value.push(member);
+    else if (value instanceof Map) value.set(container.table?.byNumber ? Number(key) : key, member);
+    else setMember(value, key, member);
+  }
+
+  #emptyValue(container: Container): NonNullable<Container["value"]> {
     if (!container.isObject) return [];
-    return this.#tables.some((path) => this.#leadsTo(path, depth)) ? new Map() : {};
+    const depth = this.#open.lastIndexOf(container);
+    container.table = this.#tables.find(({ path }) => this.#leadsTo(path, depth));
+    return container.table ? new Map() : {};
   }
 
   /** Whether keys lead to the open container of a depth. */
-  #leadsTo(path: TablePath, depth: number): boolean {
+  #leadsTo(path: readonly string[], depth: number): boolean {
     return path.length === depth && path.every((key, i) => {
       const parent = this.#open[i]!;
       return parent.isObject && this.#keyOf(parent, this.#open[i + 1]!) === key;
@@ -192,12 +211,6 @@ class LongText {
   #isBlank(begin: number, end: number): boolean {
     return !/[^ \t\n\r]/.test(this.#text.slice(begin, end));
   }
-}
-
-function addMember(value: NonNullable<Container["value"]>, key: string, member: unknown): void {
-  if (Array.isArray(value)) value.push(member);
-  else if (value instanceof Map) value.set(key, member);
-  else setMember(value, key, member);
 }
 
 /** Sets an own property, also where all objects have another of its name, such as `__proto__`. */

@@ -1,7 +1,7 @@
 // Parsing JSON in parts gives what JSON.parse gives.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseJson, type TablePath } from "../../src/base/json.ts";
+import { type JsonTable, parseJson } from "../../src/base/json.ts";
 import { atOnce, inTurns } from "../../src/base/pauses.ts";
 import { damagedText, Dice } from "../checkpoints/mutations.ts";
 import { countTurns } from "../turns.ts";
@@ -155,22 +155,27 @@ Deno.test("parseJson() gives tables as maps, whatever their length", () => {
     const entries = [...table(count), ["__proto__", 1] as const];
     const members = `{${entries.map(([key, value]) => `"${key}":${value}`).join()},"__proto__":2}`;
     const expected = new Map([...table(count), ["__proto__", 2]]);
-    const parse = (text: string, ...paths: TablePath[]) => atOnce(parseJson(text, paths));
-    const parsed = parse(members, []);
+    const parse = (text: string, ...tables: JsonTable[]) => atOnce(parseJson(text, tables));
+    const parsed = parse(members, { path: [] });
     assert(parsed instanceof Map);
     assertEquals(parsed.size, expected.size);
     assert([...parsed].every(([key, value]) => expected.get(key) === value));
-    const inner = parse(`{"b":{"d":${members}},"a":{"a":[1],"b":${members}},"a.b":{}}`, ["a", "b"]);
+    const inner = parse(`{"b":{"d":${members}},"a":{"a":[1],"b":${members}},"a.b":{}}`, {
+      path: ["a", "b"],
+    });
     const { a, b, ...others } = inner as { a: { a: unknown; b: unknown }; b: { d: unknown } };
     assertEquals(a.a, [1]);
     assert(a.b instanceof Map && a.b.size === expected.size);
     assert(!(b.d instanceof Map));
     assertEquals(others, { "a.b": {} });
-    const both = parse(`{"a":${members}}`, [], ["a"]);
+    const both = parse(`{"a":${members}}`, { path: [] }, { path: ["a"] });
     assert(both instanceof Map && both.get("a") instanceof Map);
+    const numbers = parse(members, { path: [], byNumber: true });
+    assert(numbers instanceof Map && [...numbers].every(([key]) => typeof key === "number"));
+    assertEquals(numbers.get(9e6), count > 0 ? 0 : undefined);
   }
   for (const text of ["[]", "1", "null", '{"a":1}', '{"a":[{"b":1}]}']) {
-    assertEquals(atOnce(parseJson(text, [["a", "b"]])), JSON.parse(text));
+    assertEquals(atOnce(parseJson(text, [{ path: ["a", "b"] }])), JSON.parse(text));
   }
 });
 

@@ -5,7 +5,6 @@
  */
 
 import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
-import { callOnOtherThread } from "../base/other_thread.ts";
 import type { ImageDecodeOptions } from "./decode_image.ts";
 import { isLarge, MAX_PIXELS, onWhite, type Pixels } from "./pixels.ts";
 import { resize, type ResizeOptions } from "./resize.ts";
@@ -119,6 +118,7 @@ export class RasterImage implements Pixels {
   async toPng(): Promise<Uint8Array<ArrayBuffer>> {
     const png = await import("./png.ts");
     if (!isLarge(this)) return png.encodePng(this);
+    const { callOnOtherThread } = await import("../base/other_thread.ts");
     return await callOnOtherThread(png, "encodePng", plain(this));
   }
 
@@ -136,6 +136,7 @@ export class RasterImage implements Pixels {
     checkInteger({ task, name: "quality" }, quality, { min: 1, max: 100 });
     const jpeg = await import("./jpeg.ts");
     if (!isLarge(this)) return jpeg.encodeJpeg(this, quality);
+    const { callOnOtherThread } = await import("../base/other_thread.ts");
     return await callOnOtherThread(jpeg, "encodeJpeg", plain(this), quality);
   }
 }

@@ -5,6 +5,8 @@
  */
 
 import { describeValue, formatRange, listOf } from "../base/check.ts";
+import { type JsonTable, parseJson } from "../base/json.ts";
+import { inTurns, type Steps } from "../base/pauses.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
@@ -37,13 +39,22 @@ export interface StringFieldOptions<S extends string> extends FieldOptions<S> {
 }
 
 /**
- * Reads a JSON file.
+ * Parses the text of a JSON file.
  *
- * @throws {MissingFileError} If it is not there.
+ * @param description What it is, for error messages: a path or URL.
+ * @param tables The objects in it that are given as a `Map`.
  * @throws {SyntaxError} If it is not valid JSON.
  */
-export async function readJson(folder: ModelFolder, path: string): Promise<unknown> {
-  return parseJson(await folder.readText(path), joinPath(folder.description, path));
+export function* parseJsonFile(
+  text: string,
+  description: string,
+  tables?: readonly JsonTable[],
+): Steps<unknown> {
+  try {
+    return yield* parseJson(text, tables);
+  } catch (cause) {
+    throw new SyntaxError(`Cannot read ${description}: it is not valid JSON`, { cause });
+  }
 }
 
 /**
@@ -53,7 +64,7 @@ export async function readJson(folder: ModelFolder, path: string): Promise<unkno
  * @throws {SyntaxError} If it is not a JSON object.
  */
 export async function readConfig(folder: ModelFolder, path: string): Promise<Config> {
-  return parseConfig(await folder.readText(path), joinPath(folder.description, path));
+  return await parseConfig(await folder.readText(path), joinPath(folder.description, path));
 }
 
 /**
@@ -62,12 +73,12 @@ export async function readConfig(folder: ModelFolder, path: string): Promise<Con
  * @param description What it is, for error messages: a path or URL.
  * @throws {SyntaxError} If it is not a JSON object.
  */
-export function parseConfig(text: string, description: string): Config {
-  const values = parseJson(text, description);
+export async function parseConfig(text: string, description: string): Promise<Config> {
+  const values = await inTurns(parseJsonFile(text, description));
   if (typeof values !== "object" || values === null || Array.isArray(values)) {
     throw new SyntaxError(`Cannot read ${description}: expected a JSON object`);
   }
-  return { description, values: { ...values } };
+  return { description, values: values as Config["values"] };
 }
 
 /**
@@ -179,14 +190,6 @@ export function stringListField<S extends string = string>(
       { oneOf },
     )
   );
-}
-
-function parseJson(text: string, description: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read ${description}: it is not valid JSON`, { cause });
-  }
 }
 
 function numeric(

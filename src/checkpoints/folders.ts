@@ -45,8 +45,9 @@ export async function openFolder(
   const url = source instanceof URL ? source : urlOf(source, OPEN_FOLDER);
   if (isOriginal(source)) {
     const { openOriginal } = await import("./original/open_original.ts");
+    const servers = new Map<string, Promise<ModelFolder>>();
     return openOriginal(url ?? String(source), options.original, {
-      file: (source) => openFile(source, options),
+      file: (source) => openWhole(source, options, servers),
       folder: (source) => openFolder(source, options),
     });
   }
@@ -153,6 +154,27 @@ async function isFolder(path: string): Promise<boolean> {
     if (hasCode(error, "ENOENT", "ENOTDIR")) return false;
     throw error;
   }
+}
+
+/**
+ * A file of which all is going to be read: if it is on a server it is kept, like those of a folder.
+ *
+ * @param servers Folders that have been opened: what one file is found to lack is remembered with another.
+ */
+async function openWhole(
+  source: string | URL,
+  options: OpenFolderOptions,
+  servers: Map<string, Promise<ModelFolder>>,
+): Promise<FileSource> {
+  const url = source instanceof URL ? source : urlOf(source, OPEN_FILE);
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") return openFile(source, options);
+  const path = pathOfUrl(url);
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const folder = new URL(url);
+  folder.pathname = url.pathname.slice(0, url.pathname.lastIndexOf("/"));
+  const opened = servers.get(folder.href) ?? openOnServer(folder, options);
+  servers.set(folder.href, opened);
+  return await (await opened).open(name);
 }
 
 /** A folder behind a URL, through a cache if there is one; who replaces `fetch` has to ask for one. */

@@ -6,6 +6,9 @@
 
 import { describeValue } from "../base/check.ts";
 import type { Steps } from "../base/pauses.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
+import { parseJson } from "../base/json.ts";
+import { sorted } from "../base/sort.ts";
 import { elementCount } from "../base/shapes.ts";
 import { isStoredDType, STORED_DTYPES, type StoredDType } from "../base/dtypes.ts";
 
@@ -30,6 +33,9 @@ export interface SafetensorsHeader {
   /** Free text by key. */
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** Key of the free text. */
+const METADATA = "__metadata__";
 
 /** Bytes before the header: its length, a little-endian 64-bit integer. */
 export const PREFIX_BYTES = 8;
@@ -81,26 +87,25 @@ export function* parseHeader(
   const start = PREFIX_BYTES + bytes.length;
   const entries = new Map<string, SafetensorsEntry>();
   let metadata: Record<string, string> = {};
-  for (const name in json) {
-    const value = json[name];
+  for (const [name, value] of json) {
     if (entries.size % STEP === 0) yield;
-    if (name === "__metadata__") metadata = checkedMetadata(value, description);
+    if (name === METADATA) metadata = yield* checkedMetadata(value, description);
     else entries.set(name, checkedEntry(name, value, start, fileSize, description));
   }
   yield* checkLayout(entries, start, fileSize, description);
   return { entries, metadata };
 }
 
-function* parseObject(bytes: Uint8Array, description: string): Steps<Record<string, unknown>> {
+function* parseObject(bytes: Uint8Array, description: string): Steps<Map<string, unknown>> {
   let json: unknown;
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    json = JSON.parse(text);
+    text = yield* decodeUtf8(bytes);
+    json = yield* parseJson(text, [{ path: [] }, { path: [METADATA] }]);
   } catch (cause) {
     throw damaged(description, "header is not valid JSON", cause);
   }
-  if (!isObject(json)) throw damaged(description, "header is not a JSON object");
+  if (!(json instanceof Map)) throw damaged(description, "header is not a JSON object");
   yield;
   const repeated = yield* repeatedKey(text);
   if (repeated !== undefined) {
@@ -109,14 +114,15 @@ function* parseObject(bytes: Uint8Array, description: string): Steps<Record<stri
   return json;
 }
 
-function checkedMetadata(value: unknown, description: string): Record<string, string> {
-  if (!isObject(value)) throw damaged(description, "__metadata__ is not an object of strings");
+function* checkedMetadata(value: unknown, description: string): Steps<Record<string, string>> {
+  const wrong = () => damaged(description, `${METADATA} is not an object of strings`);
+  if (!(value instanceof Map)) throw wrong();
   const metadata: Record<string, string> = Object.create(null);
-  for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== "string") {
-      throw damaged(description, "__metadata__ is not an object of strings");
-    }
+  let count = 0;
+  for (const [key, text] of value) {
+    if (typeof text !== "string") throw wrong();
     metadata[key] = text;
+    if (++count % STEP === 0) yield;
   }
   return metadata;
 }
@@ -171,10 +177,12 @@ function* checkLayout(
   fileSize: number,
   description: string,
 ): Steps<void> {
-  const sorted = [...entries].sort(([, a], [, b]) => a.offset - b.offset || a.length - b.length);
-  yield;
+  const inFile = yield* sorted(
+    [...entries],
+    ([, a], [, b]) => a.offset - b.offset || a.length - b.length,
+  );
   let position = start;
-  for (const [name, { offset, length }] of sorted) {
+  for (const [name, { offset, length }] of inFile) {
     if (offset !== position) {
       const what = offset < position ? "overlaps the array before it" : "follows a hole";
       throw damaged(description, `${describeValue(name)} ${what}`);

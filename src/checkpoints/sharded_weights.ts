@@ -6,10 +6,14 @@
 
 import type { HostArray } from "../backends/backend.ts";
 import { describeValue } from "../base/check.ts";
+import { inTurns, type Steps } from "../base/pauses.ts";
 import { isInnerPath, joinPath } from "../files/paths.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import type { ArraySource, StoredArray } from "./arrays.ts";
-import { readJson } from "./config.ts";
+import { parseJsonFile } from "./config.ts";
+
+/** Arrays between two places where reading may be interrupted. */
+const STEP = 1000;
 
 /**
  * Opens the files that an index names.
@@ -24,26 +28,28 @@ export async function openSharded(
   openArrays: (file: FileSource) => Promise<ArraySource>,
 ): Promise<ArraySource> {
   const description = joinPath(folder.description, indexName);
-  const shardOf = weightMap(await readJson(folder, indexName), description);
+  const shardOf = await inTurns(weightMap(await folder.readText(indexName), description));
   const shards = new Map<string, ArraySource>();
   try {
     for (const file of new Set(shardOf.values())) {
       shards.set(file, await openArrays(await folder.open(file)));
     }
-    return new ShardedWeights(description, shardOf, shards);
+    return await inTurns(sourcesOf(shardOf, shards, description));
   } catch (error) {
     for (const shard of shards.values()) await shard[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-function weightMap(index: unknown, description: string): Map<string, string> {
+/** The file of each array. */
+function* weightMap(text: string, description: string): Steps<Map<string, string>> {
+  const index = yield* parseJsonFile(text, description, [{ path: ["weight_map"] }]);
   const map = typeof index === "object" && index !== null && "weight_map" in index
     ? index.weight_map
     : undefined;
-  const entries: [string, unknown][] = typeof map === "object" && map ? Object.entries(map) : [];
   const shardOf = new Map<string, string>();
-  for (const [name, file] of entries) {
+  for (const [name, file] of map instanceof Map ? map : []) {
+    if (shardOf.size % STEP === 0) yield;
     if (typeof file !== "string" || !isInnerPath(file)) {
       throw new SyntaxError(
         `Cannot read ${description}: ${describeValue(name)} is in ${describeValue(file)}, ` +
@@ -56,30 +62,49 @@ function weightMap(index: unknown, description: string): Map<string, string> {
   return shardOf;
 }
 
+/** The arrays of an index, each of which has to be in its file. */
+function* sourcesOf(
+  shardOf: ReadonlyMap<string, string>,
+  shards: ReadonlyMap<string, ArraySource>,
+  description: string,
+): Steps<ArraySource> {
+  const visible = new Set<string>();
+  for (const shard of shards.values()) {
+    yield;
+    for (const name of shard.names()) visible.add(name);
+  }
+  const sources = new Map<string, ArraySource>();
+  const names: string[] = [];
+  for (const [name, file] of shardOf) {
+    if (sources.size % STEP === 0) yield;
+    const shard = shards.get(file);
+    if (shard?.shape(name) === undefined) {
+      throw new SyntaxError(
+        `Cannot read ${description}: ${describeValue(name)} is not in ${describeValue(file)}`,
+      );
+    }
+    sources.set(name, shard);
+    if (visible.has(name)) names.push(name);
+  }
+  return new ShardedWeights(description, shards, sources, names);
+}
+
 class ShardedWeights implements ArraySource {
   readonly description: string;
   readonly #shards: ReadonlyMap<string, ArraySource>;
-  readonly #sources = new Map<string, ArraySource>();
+  readonly #sources: ReadonlyMap<string, ArraySource>;
   readonly #names: readonly string[];
 
   constructor(
     description: string,
-    shardOf: ReadonlyMap<string, string>,
     shards: ReadonlyMap<string, ArraySource>,
+    sources: ReadonlyMap<string, ArraySource>,
+    names: readonly string[],
   ) {
     this.description = description;
     this.#shards = shards;
-    for (const [name, file] of shardOf) {
-      const shard = shards.get(file);
-      if (shard?.shape(name) === undefined) {
-        throw new SyntaxError(
-          `Cannot read ${description}: ${describeValue(name)} is not in ${describeValue(file)}`,
-        );
-      }
-      this.#sources.set(name, shard);
-    }
-    const visible = new Set(Array.from(shards.values(), (shard) => shard.names()).flat());
-    this.#names = [...shardOf.keys()].filter((name) => visible.has(name));
+    this.#sources = sources;
+    this.#names = names;
   }
 
   names(): readonly string[] {

@@ -116,7 +116,7 @@ export class KnownNames {
 export async function readKnownNames(folder: ModelFolder): Promise<KnownNames | undefined> {
   const text = await readOptionalText(folder, NAMES_FILE);
   if (text === undefined) return undefined;
-  const config = parseConfig(text, joinPath(folder.description, NAMES_FILE));
+  const config = await parseConfig(text, joinPath(folder.description, NAMES_FILE));
   return Object.hasOwn(config.values, "names") ? new KnownNames(config) : undefined;
 }
 

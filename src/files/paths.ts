@@ -6,6 +6,8 @@
 
 import { escapeControls, refuseRange } from "../base/check.ts";
 import { formatBytes } from "../base/format.ts";
+import { inTurns } from "../base/pauses.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
 import { checkContent } from "./content.ts";
 import type { FileSource } from "./source.ts";
 
@@ -122,7 +124,7 @@ export async function readTextOf(file: FileSource): Promise<string> {
   const bytes = await source.read(0, size);
   checkContent(bytes, description);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return await inTurns(decodeUtf8(bytes));
   } catch (cause) {
     throw new SyntaxError(`Cannot read ${description}: it is not UTF-8`, { cause });
   }

@@ -18,6 +18,8 @@
  */
 
 import { refuseType } from "../base/check.ts";
+import { parseJson } from "../base/json.ts";
+import { inTurns } from "../base/pauses.ts";
 import { type FileSystem, hasCode } from "../files/file_system.ts";
 import { fileSystem, hasFileSystem } from "../files/find_file_system.ts";
 import { checkPath, joinPath } from "../files/paths.ts";
@@ -222,7 +224,7 @@ async function textOf(location: string): Promise<string | undefined> {
 async function readTree(path: string): Promise<ReadonlySet<string> | undefined> {
   let tree: unknown;
   try {
-    tree = JSON.parse(await textOf(path) ?? "");
+    tree = await inTurns(parseJson(await textOf(path) ?? ""));
   } catch {
     return undefined; // as if it were not there
   }

@@ -5,6 +5,8 @@
  */
 
 import { describeValue } from "../base/check.ts";
+import { parseJson } from "../base/json.ts";
+import { inTurns, type Steps } from "../base/pauses.ts";
 import {
   bodyOf,
   contentLength,
@@ -56,6 +58,9 @@ export interface HubFileInfo extends ListedFile {
   readonly validator: string | undefined;
 }
 
+/** Files between two places where reading may be interrupted. */
+const STEP = 1000;
+
 /** Longest answer of the API that is read. */
 const MAX_ANSWER_BYTES = 64 * 2 ** 20;
 
@@ -94,7 +99,7 @@ export async function fetchRepositoryInfo(
     const response = await request(url, {}, options);
     if (!response.ok) return await explainRefusal(location, response);
     try {
-      return parseInfo(await readJsonBody(response, options));
+      return await inTurns(parseInfo(await readJsonBody(response, options)));
     } catch (cause) {
       if (await retries.next(`${url.host}: ${messageOf(cause)}`)) continue;
       const what = `Cannot read the list of files of ${describeLocation(location)}`;
@@ -193,14 +198,15 @@ function accessError(location: HubLocation, response: Response): Error | undefin
   return undefined;
 }
 
-function parseInfo(json: unknown): RepositoryInfo {
+function* parseInfo(json: unknown): Steps<RepositoryInfo> {
   if (typeof json !== "object" || json === null) return { commit: undefined, files: undefined };
   const commit = "sha" in json && typeof json.sha === "string" && isCommit(json.sha)
     ? json.sha
     : undefined;
   if (!("siblings" in json) || !Array.isArray(json.siblings)) return { commit, files: undefined };
   const files = new Map<string, ListedFile>();
-  for (const file of json.siblings) {
+  for (const [i, file] of json.siblings.entries()) {
+    if (i % STEP === 0) yield;
     const path: unknown = file?.rfilename;
     if (typeof path !== "string") continue;
     const size: unknown = file.size;
@@ -228,7 +234,7 @@ async function readJsonBody(response: Response, options: HttpOptions): Promise<u
     text += decoder.decode(chunk, { stream: true });
   }
   try {
-    return JSON.parse(text);
+    return await inTurns(parseJson(text));
   } catch {
     if (!/\bjson\b/i.test(response.headers.get("content-type") ?? "")) return undefined;
     throw new SyntaxError("the answer is broken JSON");

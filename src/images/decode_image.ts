@@ -5,9 +5,10 @@
  */
 
 import { checkInteger, checkOptions, refuseType } from "../base/check.ts";
-import { isJpeg } from "./jpeg_segments.ts";
-import { MAX_PIXELS, type Pixels } from "./pixels.ts";
-import { isPng } from "./png_chunks.ts";
+import { callOnOtherThread } from "../base/other_thread.ts";
+import { isJpeg, readJpegInfo } from "./jpeg_segments.ts";
+import { isLarge, MAX_PIXELS, type Pixels } from "./pixels.ts";
+import { isPng, pngSize } from "./png_chunks.ts";
 
 /** Options of `RasterImage.decode`. */
 export interface ImageDecodeOptions {
@@ -47,8 +48,16 @@ export async function decodeImage(file: Uint8Array, options: ImageDecodeOptions)
   if (!(file instanceof Uint8Array)) {
     refuseType({ task: TASK, name: "the file" }, file, "its bytes as a Uint8Array");
   }
-  if (isPng(file)) return (await import("./png.ts")).decodePng(file, maxPixels);
-  if (isJpeg(file)) return (await import("./jpeg.ts")).decodeJpeg(file, maxPixels);
+  if (isPng(file)) {
+    const png = await import("./png.ts");
+    if (!isLarge(pngSize(file))) return png.decodePng(file, maxPixels);
+    return await callOnOtherThread(png, "decodePng", file, maxPixels);
+  }
+  if (isJpeg(file)) {
+    const jpeg = await import("./jpeg.ts");
+    if (!isLarge(readJpegInfo(file, maxPixels))) return jpeg.decodeJpeg(file, maxPixels);
+    return await callOnOtherThread(jpeg, "decodeJpeg", file, maxPixels);
+  }
   const start = String.fromCharCode(...file.subarray(0, 16));
   const kind = Object.keys(OTHERS).find((kind) => OTHERS[kind]!.test(start)) ??
     (file.length === 0 ? "empty" : "of no kind that is known");

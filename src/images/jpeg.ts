@@ -8,7 +8,10 @@
 import jpeg from "npm:jpeg-js@0.4.4";
 import { damagedJpeg, readJpegInfo } from "./jpeg_segments.ts";
 import { orient } from "./orientation.ts";
-import type { Pixels } from "./pixels.ts";
+import { onWhite, type Pixels } from "./pixels.ts";
+
+/** Where this module is, for other threads. */
+export const moduleUrl: string = import.meta.url;
 
 /**
  * Reads a baseline or progressive JPEG file, grey, in colour or of four inks, and turns it as its Exif
@@ -40,19 +43,16 @@ export function decodeJpeg(file: Uint8Array, maxPixels: number): Pixels {
 }
 
 /**
- * Makes a baseline JPEG file of an opaque image.
+ * Makes a baseline JPEG file of an image, on white where it is transparent.
  *
  * @param quality 1 to 100.
  * @throws {TypeError} Where there is no `Buffer`, as in browsers.
  */
-export function encodeJpeg(
-  { data, width, height }: Pixels,
-  quality: number,
-): Uint8Array<ArrayBuffer> {
+export function encodeJpeg(image: Pixels, quality: number): Uint8Array<ArrayBuffer> {
   if (!("Buffer" in globalThis)) {
     throw new TypeError(
       "Cannot make a JPEG file: Buffer is not defined, expected a runtime that has it",
     );
   }
-  return new Uint8Array(jpeg.encode({ data, width, height }, quality).data);
+  return new Uint8Array(jpeg.encode(onWhite(image), quality).data);
 }

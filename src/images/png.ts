@@ -10,6 +10,9 @@ import type { Pixels } from "./pixels.ts";
 import { damagedPng, readPngChunks } from "./png_chunks.ts";
 import { pixelsOf } from "./png_rows.ts";
 
+/** Where this module is, for other threads. */
+export const moduleUrl: string = import.meta.url;
+
 /** Compression of zlib: beyond its default, images of noise and texture hardly get smaller. */
 const LEVEL = 6;
 

@@ -119,6 +119,13 @@ export function isPng(file: Uint8Array): boolean {
   return SIGNATURE.every((byte, i) => file[i] === byte);
 }
 
+/** What a file that begins as PNG files do says of its size, not checked. */
+export function pngSize(file: Uint8Array): { readonly width: number; readonly height: number } {
+  if (file.length < 24) return { width: 0, height: 0 };
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  return { width: view.getUint32(16), height: view.getUint32(20) };
+}
+
 /** The passes over an image that have pixels. */
 export function passesOf({ width, height, interlaced }: PngHeader): PngPass[] {
   const passes = interlaced

@@ -6,7 +6,7 @@
 
 import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
 import type { ImageDecodeOptions } from "./decode_image.ts";
-import { MAX_PIXELS, type Pixels } from "./pixels.ts";
+import { isLarge, MAX_PIXELS, onWhite, type Pixels } from "./pixels.ts";
 import { resize, type ResizeOptions } from "./resize.ts";
 
 /** Options of {@linkcode RasterImage.toJpeg}. */
@@ -116,8 +116,10 @@ export class RasterImage implements Pixels {
 
   /** Makes a PNG file of the image, without alpha if all of it is opaque. */
   async toPng(): Promise<Uint8Array<ArrayBuffer>> {
-    const { encodePng } = await import("./png.ts");
-    return await encodePng(this);
+    const png = await import("./png.ts");
+    if (!isLarge(this)) return png.encodePng(this);
+    const { callOnOtherThread } = await import("../base/other_thread.ts");
+    return await callOnOtherThread(png, "encodePng", plain(this));
   }
 
   /**
@@ -132,19 +134,16 @@ export class RasterImage implements Pixels {
     checkOptions(task, options, ["quality"]);
     const { quality = 90 } = options;
     checkInteger({ task, name: "quality" }, quality, { min: 1, max: 100 });
-    const { encodeJpeg } = await import("./jpeg.ts");
-    return await encodeJpeg(onWhite(this), quality);
+    const jpeg = await import("./jpeg.ts");
+    if (!isLarge(this)) return jpeg.encodeJpeg(this, quality);
+    const { callOnOtherThread } = await import("../base/other_thread.ts");
+    return await callOnOtherThread(jpeg, "encodeJpeg", plain(this), quality);
   }
 }
 
-/** An image without alpha, on white where it is transparent. */
-function onWhite(image: Pixels): Pixels {
-  const data = new Uint8ClampedArray(image.data.length).fill(255);
-  for (let i = 0; i < data.length; i += 4) {
-    const alpha = image.data[i + 3]! / 255;
-    for (let c = i; c < i + 3; c++) data[c] = 255 + alpha * (image.data[c]! - 255);
-  }
-  return { width: image.width, height: image.height, data };
+/** An image as it is cloned: without its class. */
+function plain({ data, width, height }: Pixels): Pixels {
+  return { data, width, height };
 }
 
 function checkSize(length: number, width: number, height: number, channels: number): void {

@@ -10,6 +10,7 @@ import type { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
 import { type ComponentUser, type PipelineParts, sideOf } from "./components.ts";
+import { fitPicture } from "./fit_pictures.ts";
 import { hold } from "./held_tokens.ts";
 import type { InitialTokens, InitialTokensRequest, PictureStart } from "./starting_point.ts";
 import { inpaintingOf } from "./inpainting.ts";
@@ -59,11 +60,6 @@ export function startFromPicture(
   const nothing = inpainting !== undefined && strength === 1;
   const timestep = nothing ? undefined : isWhole ? start : steps[0]?.timestep;
   return { plan: { ...plan, steps }, picture: { images, timestep, inpainting } };
-}
-
-/** The largest square in the middle of a picture, of another side. One that was fitted stays as it is. */
-export function fitPicture(picture: RasterImage, side: number): RasterImage {
-  return picture.resize(side, side, { fit: "cover" });
 }
 
 /** The steps of a plan from a timestep on: at least the last, unless there is no noise at all. */

@@ -43,7 +43,7 @@ const NAMES = ["numInferenceSteps", "guidanceScale", "truncationRate"] as const;
 export async function readGenerationConfig(folder: ModelFolder): Promise<Config | undefined> {
   const text = await readOptionalText(folder, GENERATION_CONFIG_FILE);
   if (text === undefined) return undefined;
-  return parseConfig(text, joinPath(folder.description, GENERATION_CONFIG_FILE));
+  return await parseConfig(text, joinPath(folder.description, GENERATION_CONFIG_FILE));
 }
 
 /**

@@ -11,7 +11,8 @@
  * @module
  */
 
-import { RasterImage } from "../images/raster_image.ts";
+import type { RasterImage } from "../images/raster_image.ts";
+import { fitMask } from "./fit_pictures.ts";
 import { whiteOf } from "./mask.ts";
 
 /** A part of a picture that is repainted. */
@@ -54,31 +55,6 @@ export function inpaintingOf(
   const seam = Math.min(Math.max(LEAST_SEAM, Math.round(width / SIDE_OF_SEAM)), middle - 1);
   const opacity = distances.map((distance) => Math.min(1, distance / (seam + 1)));
   return { isDrawn, picture: picture.toFloat32(), opacity };
-}
-
-/**
- * Fits a mask into a square, as the picture was: white is what has any white in it, the rest is black. One
- * that was fitted stays as it is.
- *
- * @throws {RangeError} If nothing of the white lies where the picture is drawn.
- */
-export function fitMask(mask: RasterImage, side: number): RasterImage {
-  // Black and white first, so that not the least bit of white is lost.
-  const white = blackAndWhite(whiteOf(mask), mask.width, mask.height);
-  const { data } = white.resize(side, side, { fit: "cover", filter: "area" });
-  const isInside = Uint8Array.from({ length: side ** 2 }, (_, i) => data[4 * i]! > 0 ? 255 : 0);
-  if (!isInside.includes(255)) {
-    throw new RangeError(
-      "Cannot generate: maskImage has no white where the picture is drawn, expected some in its middle",
-    );
-  }
-  return blackAndWhite(isInside, side, side);
-}
-
-function blackAndWhite(values: Uint8Array, width: number, height: number): RasterImage {
-  const data = new Uint8ClampedArray(4 * values.length).fill(255);
-  values.forEach((value, i) => data.fill(value, 4 * i, 4 * i + 3));
-  return new RasterImage(data, width, height);
 }
 
 /** Puts what was not repainted back into a drawn image (height, width, 3) in 0 … 1. */

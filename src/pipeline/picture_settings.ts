@@ -100,7 +100,7 @@ export async function readSettings(
       `Cannot read ${description}: it has no settings in it, expected a picture of this program`,
     );
   }
-  const config = parseConfig(text, description);
+  const config = await parseConfig(text, description);
   const optional = (key: string) =>
     config.values[key] === undefined ? undefined : stringField(config, key);
   return {

@@ -5,6 +5,9 @@
  */
 
 import { describeValue } from "../base/check.ts";
+import { parseJson } from "../base/json.ts";
+import { inTurns } from "../base/pauses.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
 import { type BodyLimits, readBody } from "./request_body.ts";
 import { RequestError } from "./request_error.ts";
 
@@ -28,7 +31,7 @@ export async function readJsonBody(
   if (bytes.length === 0) return {};
   let values: unknown;
   try {
-    values = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    values = await inTurns(parseJson(await inTurns(decodeUtf8(bytes))));
   } catch {
     throw new RequestError(400, "The body is not valid JSON");
   }

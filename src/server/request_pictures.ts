@@ -56,12 +56,16 @@ export async function fitPictures(
 ): Promise<PictureOptions> {
   asRequestError(() => checkPictureOptions({ image, maskImage, strength }, 1));
   if (image === undefined) return {};
-  const { fitPicture } = await import("../pipeline/from_picture.ts");
-  const { fitMask } = await import("../pipeline/inpainting.ts");
-  return {
-    image: fitPicture(image, side),
-    maskImage: maskImage && asRequestError(() => fitMask(maskImage, side)),
-  };
+  const { workOn } = await import("./picture_work.ts");
+  const fitted = await workOn(image, { make: "fitted picture", side });
+  if (maskImage === undefined) return { image: fitted };
+  try {
+    return { image: fitted, maskImage: await workOn(maskImage, { make: "fitted mask", side }) };
+  } catch (error) {
+    return asRequestError(() => {
+      throw error;
+    });
+  }
 }
 
 /**

@@ -4,7 +4,12 @@
  * @module
  */
 
+import type { Steps } from "../base/pauses.ts";
+import { sorted } from "../base/sort.ts";
 import { trimEnd, trimStart } from "./clip_text.ts";
+
+/** Tokens between two places where preparing may be interrupted. */
+const STEP = 1000;
 
 /** A token that is found in a text as it stands, named as in the files of transformers. */
 export interface AddedToken {
@@ -36,15 +41,30 @@ export class AddedTokens {
   /** Units that tokens begin with. */
   readonly #begins: ReadonlySet<number>;
 
+  private constructor(
+    tokens: ReadonlyMap<string, AddedToken>,
+    sorted: readonly string[],
+    begins: ReadonlySet<number>,
+  ) {
+    this.#tokens = tokens;
+    this.#sorted = sorted;
+    this.#begins = begins;
+  }
+
   /**
    * Prepares the search.
    *
    * @param tokens The tokens by how they are written in the texts that will be cut.
    */
-  constructor(tokens: ReadonlyMap<string, AddedToken>) {
-    this.#tokens = tokens;
-    this.#sorted = [...tokens.keys()].filter((content) => content !== "").sort(compareUnits);
-    this.#begins = new Set(this.#sorted.map((content) => content.charCodeAt(0)));
+  static *prepare(tokens: ReadonlyMap<string, AddedToken>): Steps<AddedTokens> {
+    const contents: string[] = [];
+    const begins = new Set<number>();
+    for (const content of tokens.keys()) {
+      if (content === "") continue;
+      begins.add(content.charCodeAt(0));
+      if (contents.push(content) % STEP === 0) yield;
+    }
+    return new AddedTokens(tokens, yield* sorted(contents, compareUnits), begins);
   }
 
   /** The text between added tokens, never empty, and the ids of the tokens, in their order. */

@@ -8,11 +8,10 @@ import { atOnce, inTurns } from "../base/pauses.ts";
 import { openFolder, type OpenFolderOptions } from "../checkpoints/folders.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
 import type { ModelFolder } from "../files/source.ts";
-import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { byteCharacters } from "./byte_characters.ts";
 import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
-import { ParsedFiles, parseFiles } from "./parsed_files.ts";
+import { type FoundTokens, ParsedFiles, parseFiles } from "./parsed_files.ts";
 import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
@@ -75,9 +74,7 @@ export class CLIPTokenizer {
   readonly #files: TokenizerFiles;
   readonly #vocabulary: Vocabulary;
   readonly #encoding: BytePairEncoding;
-  readonly #addedTokens: ReadonlyMap<number, AddedToken>;
-  readonly #rawTokens: AddedTokens;
-  readonly #normalizedTokens: AddedTokens;
+  readonly #addedTokens: FoundTokens;
 
   /**
    * Makes a tokenizer of the texts of its files.
@@ -93,19 +90,11 @@ export class CLIPTokenizer {
   constructor(parsed: ParsedFiles);
   constructor(source: TokenizerFiles | ParsedFiles, description = "tokenizer") {
     const parsed = source instanceof ParsedFiles ? source : atOnce(parseFiles(source, description));
-    const { files, vocabulary, config, merges } = parsed;
+    const { files, vocabulary, config, merges, addedTokens } = parsed;
     this.#files = files;
     this.#vocabulary = vocabulary;
     this.#encoding = new BytePairEncoding(vocabulary, merges, config.unkTokenId);
-    this.#addedTokens = new Map([...config.addedTokens.values()].map((token) => [token.id, token]));
-    const tokens = [...config.addedTokens];
-    this.#rawTokens = new AddedTokens(new Map(tokens.filter(([, token]) => !token.normalized)));
-    this.#normalizedTokens = new AddedTokens(
-      new Map(
-        tokens.filter(([, token]) => token.normalized)
-          .map(([content, token]) => [normalizeText(content), token]),
-      ),
-    );
+    this.#addedTokens = addedTokens;
     this.modelMaxLength = config.modelMaxLength;
     this.bosTokenId = config.bosTokenId;
     this.eosTokenId = config.eosTokenId;
@@ -140,7 +129,7 @@ export class CLIPTokenizer {
   async savePretrained(target: string | FolderWriter): Promise<void> {
     if (typeof target !== "string") {
       const { portableFiles } = await import("./portable_files.ts");
-      const files = Object.entries(portableFiles(this.#files));
+      const files = Object.entries(await inTurns(portableFiles(this.#files)));
       for (const [name, text] of files) await target.writeText(name, text);
       return;
     }
@@ -159,7 +148,7 @@ export class CLIPTokenizer {
   get lastToken(): { readonly id: number; readonly content: string } {
     const content = this.#vocabulary.last ?? "";
     let last = { id: this.#vocabulary.id(content) ?? 0, content };
-    for (const token of this.#addedTokens.values()) if (token.id > last.id) last = token;
+    for (const token of this.#addedTokens.byId.values()) if (token.id > last.id) last = token;
     return { id: last.id, content: last.content };
   }
 
@@ -217,7 +206,7 @@ export class CLIPTokenizer {
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     const bytes: number[] = [];
     for (const id of ids) {
-      const added = this.#addedTokens.get(id);
+      const added = this.#addedTokens.byId.get(id);
       if (added?.special && options.skipSpecialTokens) continue;
       const token = added?.content ?? this.#vocabulary.token(id);
       if (token === undefined) {
@@ -235,10 +224,10 @@ export class CLIPTokenizer {
       throw new TypeError(`Cannot tokenize ${typeof text}: expected a string`);
     }
     const ids: number[] = [];
-    for (const part of this.#rawTokens.split(text)) {
+    for (const part of this.#addedTokens.raw.split(text)) {
       const parts = typeof part === "number"
         ? [part]
-        : this.#normalizedTokens.split(normalizeText(part));
+        : this.#addedTokens.normalized.split(normalizeText(part));
       for (const piece of parts) {
         if (typeof piece === "number") ids.push(piece);
         else {

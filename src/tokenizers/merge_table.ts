@@ -16,6 +16,9 @@ const EMPTY = -1;
 /** Merges or tokens between two places where reading may be interrupted. */
 const STEP = 1000;
 
+/** More than a real file has; keeps a damaged one from taking many times the memory of its own length. */
+const MOST_LINES = 2 ** 21;
+
 /** Bits of an id that are looked up at once when a pair is hashed. */
 const PART_BITS = 10;
 const PART_MASK = 2 ** PART_BITS - 1;
@@ -112,13 +115,14 @@ export function* parseMerges(
   vocabulary: Vocabulary,
   file: string,
 ): Steps<MergeTable> {
-  const lines = text.split("\n");
-  while (lines.length > 0 && lines.at(-1)!.trim() === "") lines.pop();
-  const table = new MergeTable(lines.length);
-  let rank = 0;
-  for (let i = 0; i < lines.length; i++) {
-    if (i % STEP === 0) yield;
-    const line = lines[i]!.endsWith("\r") ? lines[i]!.slice(0, -1) : lines[i]!;
+  const table = new MergeTable(yield* countLines(text, file));
+  const content = text.trimEnd().length;
+  let [rank, number] = [0, 0];
+  for (let begin = 0, end = 0; begin < content; begin = end + 1) {
+    if (number++ % STEP === 0) yield;
+    end = text.indexOf("\n", begin);
+    if (end < 0) end = text.length;
+    const line = text.slice(begin, text[end - 1] === "\r" ? end - 1 : end);
     if (line.startsWith("#version")) continue;
     const space = line.indexOf(" ");
     const left = line.slice(0, space);
@@ -129,11 +133,21 @@ export function* parseMerges(
     if (
       space < 1 || leftId === undefined || rightId === undefined || mergedId === undefined
     ) {
-      throw damaged(file, `line ${i + 1} ${fault(line, vocabulary)}`);
+      throw damaged(file, `line ${number} ${fault(line, vocabulary)}`);
     }
     table.set(leftId, rightId, rank++, mergedId);
   }
   return table;
+}
+
+/** Number of lines, of which no more are looked for than there may be. */
+function* countLines(text: string, file: string): Steps<number> {
+  let count = 1;
+  for (let place = text.indexOf("\n"); place >= 0; place = text.indexOf("\n", place + 1)) {
+    if (++count > MOST_LINES) throw damaged(file, `it has more than ${MOST_LINES} lines`);
+    if (count % STEP === 0) yield;
+  }
+  return count;
 }
 
 /**
@@ -171,7 +185,7 @@ function isWord(content: string): boolean {
 
 /** What is wrong with a line of `merges.txt`. */
 function fault(line: string, vocabulary: Vocabulary): string {
-  const [left, right, ...others] = line.split(" ");
+  const [left, right, ...others] = line.split(" ", 3);
   if (!left || !right || others.length > 0) return `is ${quote(line)}, expected two tokens`;
   const missing = [left, right].find((token) => vocabulary.id(token) === undefined);
   return `needs the token ${quote(missing ?? left + right)}, which vocab.json lacks`;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Steps } from "../base/pauses.ts";
 import { parseJsonObject, type TokenizerFiles } from "./tokenizer_files.ts";
 
 const CONFIG = "tokenizer_config.json";
@@ -16,11 +17,12 @@ const MERGES = "merges.txt";
  *   `additional_special_tokens`.
  * - Versions before 5 leave out the first line of `merges.txt`, which says its version.
  */
-export function portableFiles(files: TokenizerFiles): TokenizerFiles {
+export function* portableFiles(files: TokenizerFiles): Steps<TokenizerFiles> {
   const changes: Record<string, string> = {};
   const merges = files[MERGES] ?? "";
   if (!merges.startsWith("#version")) changes[MERGES] = `#version: 0.2\n${merges}`;
-  const { extra_special_tokens: extra, ...config } = parseJsonObject(files[CONFIG] ?? "{}", CONFIG);
+  const json = yield* parseJsonObject(files[CONFIG] ?? "{}", CONFIG);
+  const { extra_special_tokens: extra, ...config } = json;
   if (Array.isArray(extra)) {
     const additional = config["additional_special_tokens"];
     const tokens = Array.isArray(additional) ? [...additional, ...extra] : extra;

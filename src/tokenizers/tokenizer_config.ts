@@ -10,7 +10,12 @@ import type { Steps } from "../base/pauses.ts";
 import { integerField } from "../checkpoints/config.ts";
 import { joinPath } from "../files/paths.ts";
 import type { AddedToken } from "./added_tokens.ts";
-import { damaged, parseJsonObject, type TokenizerFiles } from "./tokenizer_files.ts";
+import {
+  damaged,
+  parseJsonObject,
+  parseJsonTable,
+  type TokenizerFiles,
+} from "./tokenizer_files.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** Positions of CLIP's text encoder. */
@@ -32,6 +37,12 @@ const SPECIAL_TOKENS = {
 
 /** Keys of lists of further special tokens. */
 const SPECIAL_TOKEN_LISTS = ["additional_special_tokens", "extra_special_tokens"];
+
+/** Key of the added tokens by id, where they are listed. */
+export const DECODER = "added_tokens_decoder";
+
+/** What is to be read as a table of them. */
+export const ADDED_TOKENS_DECODER = { path: [DECODER], byNumber: true } as const;
 
 /** What the files of a tokenizer say beside the vocabulary. */
 export interface TokenizerConfig {
@@ -62,16 +73,20 @@ export function* parseTokenizerConfig(
   vocabulary: Vocabulary,
   description: string,
 ): Steps<TokenizerConfig> {
-  const config = optionalObject(files, "tokenizer_config.json", description);
-  const decoder = config.json["added_tokens_decoder"];
+  const config = yield* optionalObject(files, "tokenizer_config.json", description);
+  const decoder = config.json[DECODER];
   // Files that list the added tokens themselves are newer; the older ones beside them do not count.
   const map = decoder === undefined
-    ? optionalObject(files, "special_tokens_map.json", description)
+    ? yield* optionalObject(files, "special_tokens_map.json", description)
     : config;
   const added = new AddedTokenList(vocabulary);
   if (decoder !== undefined) {
-    yield* added.addDecoder(decoder, `added_tokens_decoder of ${config.file}`);
-  } else yield* added.addLegacy(optionalObject(files, "added_tokens.json", description));
+    yield* added.addDecoder(decoder, `${DECODER} of ${config.file}`);
+  } else {
+    const text = files["added_tokens.json"];
+    const file = joinPath(description, "added_tokens.json");
+    if (text !== undefined) yield* added.addLegacy(yield* parseJsonTable(text, file), file);
+  }
   const value = (key: string): [value: unknown, where: string] => {
     const { json, file } = map.json[key] == null ? config : map;
     return [json[key] ?? undefined, `${key} of ${file}`];
@@ -85,8 +100,9 @@ export function* parseTokenizerConfig(
     const [list = [], where] = value(key);
     if (typeof list !== "object" || list === null) throw damaged(where, "it is no list of tokens");
     // Tokens of a model's own have names in some versions: { image_token: "<image>" }.
-    for (const token of Object.values(list)) {
+    for (const [i, token] of Object.values(list).entries()) {
       if (!added.tokens.has(contentOf(token, where))) added.addSpecial(token, where);
+      if (i % STEP === 0) yield;
     }
   }
   return {
@@ -105,10 +121,13 @@ interface JsonFile {
   readonly file: string;
 }
 
-function optionalObject(files: TokenizerFiles, name: string, description: string): JsonFile {
+function* optionalObject(
+  files: TokenizerFiles,
+  name: string,
+  description: string,
+): Steps<JsonFile> {
   const file = joinPath(description, name);
-  const text = files[name];
-  return { json: text === undefined ? {} : parseJsonObject(text, file), file };
+  return { json: yield* parseJsonObject(files[name] ?? "{}", file, [ADDED_TOKENS_DECODER]), file };
 }
 
 function maxLength({ json, file }: JsonFile): number {
@@ -134,17 +153,17 @@ class AddedTokenList {
 
   /** Adds `added_tokens_decoder`: tokens by id. */
   *addDecoder(decoder: unknown, where: string): Steps<void> {
-    if (typeof decoder !== "object" || decoder === null) throw damaged(where, "it is no object");
-    for (const [id, token] of Object.entries(decoder)) {
-      const added = this.#add(token, Number(id), flag(token, "special"), where);
+    if (!(decoder instanceof Map)) throw damaged(where, "it is no object");
+    for (const [id, token] of decoder) {
+      const added = this.#add(token, id, flag(token, "special"), where);
       this.#listed.set(added.content, { ...added, special: true });
       if (this.tokens.size % STEP === 0) yield;
     }
   }
 
   /** Adds `added_tokens.json`: ids by token. */
-  *addLegacy({ json, file }: JsonFile): Steps<void> {
-    for (const [content, id] of Object.entries(json)) {
+  *addLegacy(ids: ReadonlyMap<string, unknown>, file: string): Steps<void> {
+    for (const [content, id] of ids) {
       const added = this.#add(content, Number(id), false, file);
       this.#listed.set(content, { ...added, special: true, normalized: false });
       if (this.tokens.size % STEP === 0) yield;

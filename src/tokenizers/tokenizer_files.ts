@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type JsonTable, parseJson } from "../base/json.ts";
+import { inTurns, type Steps } from "../base/pauses.ts";
 import { joinPath, meansAbsence } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
@@ -38,7 +40,7 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
   const whole = await readIfThere(folder, WHOLE);
   if (typeof whole !== "string") throw missing[1];
   const { filesOfTokenizerJson } = await import("../checkpoints/tokenizer_json.ts");
-  return filesOfTokenizerJson(whole, texts, joinPath(folder.description, WHOLE));
+  return await inTurns(filesOfTokenizerJson(whole, texts, joinPath(folder.description, WHOLE)));
 }
 
 /** The text of a file, or the error if there is none. */
@@ -55,19 +57,43 @@ async function readIfThere(folder: ModelFolder, name: string): Promise<unknown> 
  * Parses a JSON file that must hold an object.
  *
  * @param file What the text is, for error messages.
+ * @param tables The objects in it that are given as a `Map`.
  * @throws {SyntaxError} If it holds anything else.
  */
-export function parseJsonObject(text: string, file: string): Readonly<Record<string, unknown>> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw damaged(file, "it is not valid JSON", cause);
-  }
+export function* parseJsonObject(
+  text: string,
+  file: string,
+  tables?: readonly JsonTable[],
+): Steps<Readonly<Record<string, unknown>>> {
+  const json = yield* parseFile(text, file, tables);
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     throw damaged(file, "it holds no JSON object");
   }
   return json as Record<string, unknown>;
+}
+
+/**
+ * Parses a JSON file that must hold an object, and may hold very many members.
+ *
+ * @param file What the text is, for error messages.
+ * @throws {SyntaxError} If it holds anything else.
+ */
+export function* parseJsonTable(text: string, file: string): Steps<Map<string, unknown>> {
+  const json = yield* parseFile(text, file, [{ path: [] }]);
+  if (!(json instanceof Map)) throw damaged(file, "it holds no JSON object");
+  return json;
+}
+
+function* parseFile(
+  text: string,
+  file: string,
+  tables: readonly JsonTable[] | undefined,
+): Steps<unknown> {
+  try {
+    return yield* parseJson(text, tables);
+  } catch (cause) {
+    throw damaged(file, "it is not valid JSON", cause);
+  }
 }
 
 /** The error for a damaged file. */

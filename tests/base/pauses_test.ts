@@ -7,8 +7,10 @@ import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { atOnce, inTurns, type Steps } from "../../src/base/pauses.ts";
 import { convertArray } from "../../src/checkpoints/convert.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
-import { openArrays } from "../../src/checkpoints/weights.ts";
+import { readConfig } from "../../src/checkpoints/config.ts";
+import { openArrays, openWeights } from "../../src/checkpoints/weights.ts";
 import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
+import { TRANSFORMERS_WEIGHTS } from "../../src/files/weight_names.ts";
 import { Parameters } from "../../src/models/parameters.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/clip_tokenizer.ts";
 import { Dice } from "../checkpoints/mutations.ts";
@@ -69,6 +71,44 @@ const WORKS: Readonly<Record<string, () => Work | Promise<Work>>> = {
       "merges.txt": pairs.map((pair) => pair.join(" ")).join("\n"),
     };
     return [12, () => CLIPTokenizer.fromPretrained(memoryFolder(files))];
+  },
+  "tokenizers of many added tokens": () => {
+    const tokens = Array.from({ length: 20_000 }, (_, i) => [`<token-${i}>`, i + 2]);
+    const files = {
+      "vocab.json": '{"<|startoftext|>":0,"<|endoftext|>":1}',
+      "merges.txt": "",
+      "added_tokens.json": JSON.stringify(Object.fromEntries(tokens)),
+    };
+    // 20 for parsing, adding, dividing by kinds and listing them each, 3 for sorting and 3 for merging.
+    return [80, () => CLIPTokenizer.fromPretrained(memoryFolder(files))];
+  },
+  "tokenizers in one file": () => {
+    const added = Array.from(
+      { length: 20_000 },
+      (_, i) => ({ id: i + 2, content: `<token-${i}>` }),
+    );
+    const model = {
+      type: "BPE",
+      end_of_word_suffix: "</w>",
+      vocab: { "<|startoftext|>": 0, "<|endoftext|>": 1 },
+      merges: [],
+    };
+    const files = { "tokenizer.json": JSON.stringify({ model, added_tokens: added }) };
+    // As above, and 20 each for reading, joining and writing them, and for writing those beyond the vocabulary.
+    return [160, () => CLIPTokenizer.fromPretrained(memoryFolder(files))];
+  },
+  "indices of many arrays": () => {
+    const arrays = floats(5000);
+    const map = Object.fromEntries(Object.keys(arrays).map((name) => [name, "a.safetensors"]));
+    const folder = memoryFolder({
+      "model.safetensors.index.json": JSON.stringify({ weight_map: map }),
+      "a.safetensors": encodeSafetensors(Object.entries(arrays) as never),
+    });
+    return [20, () => openWeights(folder, TRANSFORMERS_WEIGHTS)];
+  },
+  "long configs": () => {
+    const folder = memoryFolder({ "config.json": JSON.stringify({ a: Array(2 ** 19).fill(1) }) });
+    return [12, () => readConfig(folder, "config.json")];
   },
   ...Object.fromEntries((["fp32", "fp16", "q8"] as const).map((dtype) => [
     `conversions to ${dtype}`,

@@ -6,6 +6,8 @@ import { DiskCache } from "../../src/hub/disk_cache.ts";
 import type { HubCache } from "../../src/hub/cache.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { fileResponse, serveFiles } from "../files/file_server.ts";
+import { originalModel } from "../checkpoints/original_files.ts";
+import { encodeTorchFile } from "../checkpoints/torch/torch_writer.ts";
 import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
 import { bytesOf, damageFile, noticesOf, weights } from "./hubs.ts";
@@ -64,6 +66,29 @@ Deno.test("openFolder() over http keeps files and asks whether they have changed
       assertEquals(await read(), "other");
       assertEquals(gets(), 2 * once);
     }
+  });
+});
+
+Deno.test("openFolder() over http keeps original checkpoints, and opens them when the server is gone", async () => {
+  const { checkpoint, configs } = originalModel();
+  const name = "a model.pth";
+  const files = { [name]: await encodeTorchFile(checkpoint) };
+  const [path, config] = Object.entries(configs)[0]!;
+  await withCaches(async (cache) => {
+    await using server = serve(files, () => ({ etag: '"1"' }));
+    const url = new URL(`${server.url}${encodeURIComponent(name)}`);
+    const gets = () => server.log.filter((line) => line.startsWith("GET") && line.includes(".pth"));
+    const read = async (fetch?: typeof globalThis.fetch) => {
+      const folder = await openFolder(url, { cache, ...fetch && { fetch } });
+      assertEquals(JSON.parse(await folder.readText(path)), config);
+    };
+    await read();
+    const once = gets().length;
+    assert(once > 0);
+    await read();
+    assertEquals(gets().length, once);
+    await read(unplugged);
+    assertEquals(gets().length, once);
   });
 });
 

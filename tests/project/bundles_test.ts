@@ -1,8 +1,10 @@
 // Sizes and contents of the bundles that `deno task bundle` makes.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RasterImage as OwnImage } from "../../src/images/raster_image.ts";
 import { bundle } from "../../tools/bundle/build.ts";
 import { TARGETS } from "../../tools/bundle/targets.ts";
+import { countWorkers } from "../counted_workers.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 /** Most bytes of JavaScript in each, before compression. */
@@ -35,6 +37,22 @@ Deno.test("the bundle for edge workers says what it has no code for", async () =
   await assertRejects(() => load("microsoft/vq-diffusion-ithq"), TypeError, "a model of the hub");
   await assertRejects(() => load("./model.pth"), TypeError, "an original checkpoint");
   await assertRejects(() => load("./weights"), TypeError, "a folder on disk");
+});
+
+Deno.test("the bundle for Node reads and writes small and large JPEG files", async () => {
+  await using folder = await temporaryFolder();
+  await bundle(TARGETS.node, folder.path);
+  const { RasterImage } = await import(`file://${folder.path}/images.js`);
+  for (const [side, workers] of [[64, 0], [512, 1]] as const) {
+    const image = new RasterImage(new Uint8ClampedArray(4 * side ** 2).fill(200), side, side);
+    const expected = await new OwnImage(image.data, side, side).toJpeg();
+    let file = new Uint8Array();
+    assertEquals(await countWorkers(async () => file = await image.toJpeg()), workers);
+    assertEquals(file, expected);
+    let read = image;
+    assertEquals(await countWorkers(async () => read = await RasterImage.decode(file)), workers);
+    assertEquals([read.width, read.height], [side, side]);
+  }
 });
 
 Deno.test("the bundles for Node and for edge workers have the entries that Deno users import", async () => {

@@ -10,6 +10,7 @@ import { saveWeights } from "../../src/checkpoints/save_weights.ts";
 import { encodeSafetensors } from "../../src/checkpoints/safetensors_writer.ts";
 import { openFile } from "../../src/checkpoints/folders.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
+import { memoryFile, memoryFolder } from "../../src/files/memory_folder.ts";
 import { writeFolder } from "../../src/files/folder_writer.ts";
 import { Parameters } from "../../src/models/parameters.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -123,6 +124,21 @@ const WORKS: Readonly<Record<string, (folder: string) => Work | Promise<Work>>> 
   },
   "CLIP's tokenizer": () => () =>
     CLIPTokenizer.fromPretrained(new URL("../fixtures/tokenizer", import.meta.url)),
+  "tokenizers of 500 000 added tokens": () => {
+    const added = Array.from({ length: 500_000 }, (_, i) => [`<token-${i}>`, i + 2]);
+    const folder = memoryFolder({
+      "vocab.json": '{"<|startoftext|>":0,"<|endoftext|>":1}',
+      "merges.txt": "",
+      "added_tokens.json": JSON.stringify(Object.fromEntries(added)),
+    });
+    return () => CLIPTokenizer.fromPretrained(folder);
+  },
+  "headers of 100 000 arrays": () => {
+    const one = floats([1], "F32");
+    const names = Array.from({ length: 100_000 }, (_, i) => [`layers.${i}.weight`, one] as const);
+    const file = encodeSafetensors(names);
+    return () => openArrays(memoryFile("many.safetensors", file));
+  },
   "pictures on one thread": () => () => generate(1, 8),
   "pictures on two threads": () => () => generate(2, 8),
 };

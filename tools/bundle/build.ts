@@ -64,7 +64,11 @@ function npmModules(): esbuild.Plugin {
 async function npmModule(specifier: string): Promise<string> {
   const entry = await Deno.makeTempFile({ suffix: ".js" });
   try {
-    await Deno.writeTextFile(entry, `export * from ${JSON.stringify(specifier)};`);
+    const from = JSON.stringify(specifier);
+    // What a module of CommonJS exports is its default export only, which a star leaves out.
+    const source =
+      `import * as all from ${from}; export default all["default"]; export * from ${from};`;
+    await Deno.writeTextFile(entry, source);
     const options = ["--quiet", "--no-lock", "--platform", "browser"];
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["bundle", ...options, entry],

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { parseJson } from "../../base/json.ts";
+import { inTurns } from "../../base/pauses.ts";
 import { joinPath, MissingFileError } from "../../files/paths.ts";
 import type { ModelFolder } from "../../files/source.ts";
 
@@ -36,7 +38,7 @@ export async function tokenizerFiles(
   const special = {
     bos_token: token(BEGIN),
     eos_token: token(END),
-    pad_token: firstToken(vocabulary),
+    pad_token: await firstToken(vocabulary),
     unk_token: token(END),
   };
   const typed = Object.entries(special).map(([name, value]) =>
@@ -81,19 +83,19 @@ async function readVocabulary(folder: ModelFolder): Promise<[string, string]> {
   }
   const text = await folder.readText("tokenizer.json");
   const { filesOfTokenizerJson } = await import("../tokenizer_json.ts");
-  const files = filesOfTokenizerJson(text, {}, joinPath(folder.description, "tokenizer.json"));
+  const file = joinPath(folder.description, "tokenizer.json");
+  const files = await inTurns(filesOfTokenizerJson(text, {}, file));
   return [files["vocab.json"]!, files["merges.txt"]!];
 }
 
 /** The token of id 0, `!` in CLIP's vocabulary, which the models pad with. */
-function firstToken(vocabulary: string): string {
+async function firstToken(vocabulary: string): Promise<string> {
   let ids: unknown;
   try {
-    ids = JSON.parse(vocabulary);
+    ids = await inTurns(parseJson(vocabulary, [{ path: [] }]));
   } catch (cause) {
     throw new SyntaxError("Cannot read vocab.json: it is not valid JSON", { cause });
   }
-  const [token] = Object.entries(ids ?? {}).find(([, id]) => id === 0) ?? [];
-  if (token === undefined) throw new SyntaxError("Cannot read vocab.json: no token has id 0");
-  return token;
+  for (const [token, id] of ids instanceof Map ? ids : []) if (id === 0) return token;
+  throw new SyntaxError("Cannot read vocab.json: no token has id 0");
 }

@@ -9,7 +9,6 @@ import type { JobRequest } from "../../jobs/job.ts";
 import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
 import { randomSeed } from "../../random/seed.ts";
 import { jobOf, previewStepsOf } from "../job.ts";
-import { maskOfPainting } from "../masks.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -140,9 +139,10 @@ async function maskOf(
   if (mask === undefined || mask === null || mask === "") return undefined;
   const painting = await pictureField("mask", mask, maxPixels);
   const inverted = booleanField(fields, "inpainting_mask_invert");
-  const white = maskOfPainting(painting, { inverted });
+  const { workOn } = await import("../picture_work.ts");
+  const white = await workOn(painting, { make: "mask of painting", inverted });
   if (white.width === width && white.height === height) return white;
-  return white.resize(width, height, { filter: "area" });
+  return await workOn(white, { make: "mask of size", width, height });
 }
 
 /** -1 is a random seed. */

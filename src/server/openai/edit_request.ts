@@ -7,7 +7,6 @@
 import type { RasterImage } from "../../images/raster_image.ts";
 import { hasWhite } from "../../pipeline/mask.ts";
 import type { FormBody, FormFile } from "../form_body.ts";
-import { maskOfTransparency } from "../masks.ts";
 import { NUMBER_PARAMETERS, numberIfText } from "../number_texts.ts";
 import { RequestError } from "../request_error.ts";
 import { promptOf, refuse, type RequestValues } from "../request_parameters.ts";
@@ -108,7 +107,8 @@ async function maskOf(
     const sizes = `${file.width} × ${file.height} pixels, expected ${width} × ${height}`;
     throw new RequestError(400, `mask is ${sizes} as the image`, {}, "mask");
   }
-  const mask = maskOfTransparency(file);
+  const { workOn } = await import("../picture_work.ts");
+  const mask = await workOn(file, { make: "mask of transparency" });
   if (hasWhite(mask)) return mask;
   throw new RequestError(400, "mask is opaque, expected transparency where to repaint", {}, "mask");
 }

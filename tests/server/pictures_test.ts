@@ -164,7 +164,11 @@ eachWay("refuses pictures and parameters that do not fit before it draws", async
     [{ ...form, image: nothing }, 400, /^Cannot read image: it is 0 × 0 pixels$/],
     [{ ...form, image: new Uint8Array(20_000) }, 413, /^The body is longer than 20000 bytes$/],
     [{ ...form, picture: IMAGE }, 400, /^Unknown parameter "picture"/],
-    [{ ...form, sampler: "euler a" }, 400, /^sampler is "euler a", expected "leading", "strided", "cosine"/],
+    [
+      { ...form, sampler: "euler a" },
+      400,
+      /^sampler is "euler a", expected "leading", "strided", "cosine"/,
+    ],
     [{ ...form, sampler: "fast:1" }, 400, /^sampler is "fast:1", expected a speed from 2 to 100/],
     [
       { ...form, sampler: "fast:4", steps: "9" },

@@ -133,7 +133,11 @@ Deno.test("POST /v1/images/generations refuses wrong fields with errors that Ope
     [{ seed: -1 }, "seed", "seed is -1"],
     [{ guidance: "5" }, "guidance", 'guidance is "5"'],
     [{ strength: 0.5 }, "strength", "strength is given without image, expected both"],
-    [{ sampler: "ddim" }, "sampler", 'sampler is "ddim", expected "leading", "strided", "cosine", "fast"'],
+    [
+      { sampler: "ddim" },
+      "sampler",
+      'sampler is "ddim", expected "leading", "strided", "cosine", "fast"',
+    ],
     [{ sampler: "fast:1" }, "sampler", 'sampler is "fast:1", expected a speed from 2 to 100'],
   ];
   for (const [fields, param, message] of wrong) {

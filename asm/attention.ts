@@ -3,7 +3,7 @@
 // A chunk is a block of queries of one head. It packs the head's keys and values into panels, then
 // goes through its queries 24 rows at a time, so that only 24 rows of scores exist at once.
 
-import { packColumns, packRows } from "./attention_panels";
+import { packColumns, packRows } from "./panels";
 import { exp4 } from "./math";
 import { ceilDiv, floats, maxLanes, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";

@@ -4,7 +4,7 @@
 // at a time, and adds up what they give to the gradients of keys and values.
 
 import { softmaxRow } from "./attention";
-import { packColumns, packRows } from "./attention_panels";
+import { packColumns, packRows } from "./panels";
 import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
 import { rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";

@@ -151,8 +151,8 @@ function linearTile(
   if (!whole && resume) copyBlock(out, outStride, c, cStride, rows, columns);
   if (k0 == 0 && command.add) addBias(bias, c, cStride);
 
-  if (resume) tile(scratch, 0, 1, depth, panel, c, cStride, c, cStride);
-  else tile(scratch, 0, 1, depth, panel, bias, 0, c, cStride);
+  if (resume) tile(scratch, 1, depth, panel, c, cStride, c, cStride);
+  else tile(scratch, 1, depth, panel, bias, 0, c, cStride);
 
   if (command.activation != Activation.none && k0 + depth == command.k) {
     activateTile(c, cStride, command.activation);

@@ -3,7 +3,7 @@
 // A chunk is a block of queries of one head. It packs the head's keys and values into panels, then
 // goes through its queries 24 rows at a time, so that only 24 rows of scores exist at once.
 
-import { packColumns, packRows } from "./attention_panels";
+import { packColumns, packRows } from "./panels";
 import { exp4 } from "./math";
 import { ceilDiv, floats, maxLanes, smaller, splat, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
@@ -125,7 +125,7 @@ function attendBlock(
     for (let r = 0; r < rows; r += TILE_ROWS) {
       rowTable(layout.table, q + <usize> r * qBytes, qBytes, smaller(TILE_ROWS, rows - r));
       const scores = layout.scores + <usize> r * scoreBytes + floats(key);
-      tile(layout.table, 0, 1, dim, panel, layout.zero, 0, scores, scoreBytes);
+      tile(layout.table, 1, dim, panel, layout.zero, 0, scores, scoreBytes);
     }
   }
   for (let r = 0; r < rows; r++) {
@@ -140,9 +140,9 @@ function attendBlock(
       const c = out + <usize> r * outStride + floats(d);
       rowTable(layout.table, layout.scores + <usize> r * scoreBytes, scoreBytes, tileRows);
       if (tileRows == TILE_ROWS && columns == TILE_COLUMNS) {
-        tile(layout.table, 0, 1, keys, panel, layout.zero, 0, c, outStride);
+        tile(layout.table, 1, keys, panel, layout.zero, 0, c, outStride);
       } else {
-        tile(layout.table, 0, 1, keys, panel, layout.zero, 0, layout.spare, 32);
+        tile(layout.table, 1, keys, panel, layout.zero, 0, layout.spare, 32);
         copyBlock(layout.spare, 32, c, outStride, tileRows, columns);
       }
     }

@@ -1,11 +1,11 @@
 // Gradients of attention, of queries, keys and values.
 //
-// A chunk is a head. It packs the head's keys and values into panels, then goes through its queries 24 rows
+// A chunk is a head. It packs the head's keys and values into panels, then goes through its queries 66 rows
 // at a time, and adds up what they give to the gradients of keys and values.
 
 import { softmaxRow } from "./attention";
-import { packColumns, packRows } from "./attention_panels";
-import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { packColumns, packRows } from "./panels";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes, transpose4 } from "./simd";
 import { claim, Control } from "./threads";
 import { rowTable, tile, TILE_COLUMNS, TILE_ROWS } from "./tile";
 
@@ -33,10 +33,12 @@ export class AttentionGradientCommand {
   causal: bool;
 }
 
-/** Rows of weights that exist at once. */
-const BLOCK_ROWS: i32 = 24;
+/** Rows of weights that exist at once: whole tiles. */
+const BLOCK_ROWS: i32 = 66;
+/** Rows with those that fill the last four of a transposition. */
+const PADDED_ROWS: i32 = 68;
 /** Bytes from row to row of their transposes. */
-const TRANSPOSED_STRIDE: usize = 96;
+const TRANSPOSED_STRIDE: usize = <usize> PADDED_ROWS * 4;
 
 /** Where the parts of a thread's scratch memory begin; P are the weights, S the scores before the softmax. */
 @unmanaged
@@ -50,12 +52,12 @@ class Layout {
   /** Queries of a block and gradients of their results, for products over queries. */
   queryColumns: usize;
   resultColumns: usize;
-  /** P and dP, which becomes dS, (24, keyStride); their transposes (keyStride, 24). */
+  /** P and dP, which becomes dS, (68, keyStride); their transposes (keyStride, 68). */
   weights: usize;
   slopes: usize;
   transposedWeights: usize;
   transposedSlopes: usize;
-  /** Results: of a block (24, dimStride), of all keys (keys, dimStride). */
+  /** Results: of a block (66, dimStride), of all keys (keys, dimStride). */
   dq: usize;
   dk: usize;
   dv: usize;
@@ -73,7 +75,7 @@ export function attentionGradientScratch(command: AttentionGradientCommand): usi
   const dimStride = ceilDiv(dim, TILE_COLUMNS) * TILE_COLUMNS;
   const keyRows = ceilDiv(keys, TILE_ROWS) * TILE_ROWS;
   return 256 + floats(2 * keyStride * dim + dimStride * keys) +
-    floats(BLOCK_ROWS * (3 * dimStride + 4 * keyStride) + 2 * keyRows * dimStride);
+    floats(3 * BLOCK_ROWS * dimStride + 4 * PADDED_ROWS * keyStride + 2 * keyRows * dimStride);
 }
 
 function layOut(layout: Layout, command: AttentionGradientCommand, scratch: usize): void {
@@ -91,10 +93,10 @@ function layOut(layout: Layout, command: AttentionGradientCommand, scratch: usiz
   layout.queryColumns = layout.keyColumns + floats(dimStride * keys);
   layout.resultColumns = layout.queryColumns + floats(dimStride * BLOCK_ROWS);
   layout.weights = layout.resultColumns + floats(dimStride * BLOCK_ROWS);
-  layout.slopes = layout.weights + floats(BLOCK_ROWS * keyStride);
-  layout.transposedWeights = layout.slopes + floats(BLOCK_ROWS * keyStride);
-  layout.transposedSlopes = layout.transposedWeights + floats(keyStride * BLOCK_ROWS);
-  layout.dq = layout.transposedSlopes + floats(keyStride * BLOCK_ROWS);
+  layout.slopes = layout.weights + floats(PADDED_ROWS * keyStride);
+  layout.transposedWeights = layout.slopes + floats(PADDED_ROWS * keyStride);
+  layout.transposedSlopes = layout.transposedWeights + floats(keyStride * PADDED_ROWS);
+  layout.dq = layout.transposedSlopes + floats(keyStride * PADDED_ROWS);
   layout.dk = layout.dq + floats(BLOCK_ROWS * dimStride);
   layout.dv = layout.dk + floats(keyRows * dimStride);
   layout.end = layout.dv + floats(keyRows * dimStride);
@@ -160,7 +162,16 @@ function blockGradient(
     const at = <usize> r * keyBytes;
     const visible = command.causal ? smaller(keys, query + r + 1) : keys;
     softmaxRow(weights + at, visible, layout.keyStride, command.scale);
-    scoreGradient(weights + at, slopes + at, floats(r), command.scale, layout);
+    scoreGradient(weights + at, slopes + at, layout.keyStride, command.scale);
+  }
+  const pT = layout.transposedWeights, dsT = layout.transposedSlopes, step = TRANSPOSED_STRIDE;
+  for (let key = 0; key < layout.keyStride; key += 4) {
+    for (let r = 0; r < rows; r += 4) {
+      const from = <usize> r * keyBytes + floats(key);
+      const to = <usize> key * step + floats(r);
+      transpose4(weights + from, keyBytes, pT + to, step);
+      transpose4(slopes + from, keyBytes, dsT + to, step);
+    }
   }
   // dq = dS·k, dk += dSᵀ·q, dv += Pᵀ·dy
   const width = layout.dimStride;
@@ -168,44 +179,22 @@ function blockGradient(
   copyRows(layout.dq, layout, command.dq + <usize> row * qBytes + column, qBytes, rows, dim);
   packColumns(q, qBytes, rows, dim, layout.queryColumns);
   packColumns(dy, dyBytes, rows, dim, layout.resultColumns);
-  const pT = layout.transposedWeights, dsT = layout.transposedSlopes, step = TRANSPOSED_STRIDE;
   product(dsT, step, keys, layout.queryColumns, rows, width, true, layout.dk, layout);
   product(pT, step, keys, layout.resultColumns, rows, width, true, layout.dv, layout);
 }
 
-/** dS = scale · P (dP − Σ P dP) of a row in place of dP; P and dS go into a column of their transposes. */
-function scoreGradient(
-  weights: usize,
-  slopes: usize,
-  column: usize,
-  scale: f32,
-  layout: Layout,
-): void {
-  const bytes = floats(layout.keyStride);
+/** dS = scale · P (dP − Σ P dP) of a row in place of dP. */
+function scoreGradient(weights: usize, slopes: usize, stride: i32, scale: f32): void {
+  const bytes = floats(stride);
   let sums = splat(0);
   for (let i: usize = 0; i < bytes; i += 16) {
     sums = fma(v128.load(weights + i), v128.load(slopes + i), sums);
   }
   const mean = splat(sumLanes(sums)), factor = splat(scale);
-  let toWeights = layout.transposedWeights + column, toSlopes = layout.transposedSlopes + column;
   for (let i: usize = 0; i < bytes; i += 16) {
-    const weight = v128.load(weights + i);
     const slope = f32x4.sub(v128.load(slopes + i), mean);
-    const result = f32x4.mul(f32x4.mul(factor, weight), slope);
-    v128.store(slopes + i, result);
-    storeColumn(toWeights, weight);
-    storeColumn(toSlopes, result);
-    toWeights += 4 * TRANSPOSED_STRIDE, toSlopes += 4 * TRANSPOSED_STRIDE;
+    v128.store(slopes + i, f32x4.mul(f32x4.mul(factor, v128.load(weights + i)), slope));
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function storeColumn(at: usize, x: v128): void {
-  v128.store32_lane(at, x, 0);
-  v128.store32_lane(at, x, 1, TRANSPOSED_STRIDE);
-  v128.store32_lane(at, x, 2, 2 * TRANSPOSED_STRIDE);
-  v128.store32_lane(at, x, 3, 3 * TRANSPOSED_STRIDE);
 }
 
 /**
@@ -230,7 +219,7 @@ function product(
       rowTable(layout.table, a + <usize> r * aStride, aStride, smaller(TILE_ROWS, rows - r));
       const c = out + <usize> r * stride + floats(column);
       const start = adds ? c : layout.zero;
-      tile(layout.table, 0, 1, depth, panel, start, adds ? stride : 0, c, stride);
+      tile(layout.table, 1, depth, panel, start, adds ? stride : 0, c, stride);
     }
   }
 }

@@ -120,9 +120,9 @@ function convTile(
   if (command.add) {
     if (!whole) copyBlock(out, outStride, c, cStride, rows, columns);
     addBias(bias, c, cStride);
-    tile(table, 0, taps, command.inChannels, panel, c, cStride, c, cStride);
+    tile(table, taps, command.inChannels, panel, c, cStride, c, cStride);
   } else {
-    tile(table, 0, taps, command.inChannels, panel, bias, 0, c, cStride);
+    tile(table, taps, command.inChannels, panel, bias, 0, c, cStride);
   }
   if (!whole) copyBlock(c, cStride, out, outStride, rows, columns);
 }

@@ -192,8 +192,8 @@ function multiplyPanels(
       for (let r = 0; r < count; r += TILE_ROWS) {
         const from = scratch + ROWS + floats(r * DEPTH), c = columns + <usize> r * rowBytes;
         rowTable(scratch, from, floats(DEPTH), smaller(TILE_ROWS, count - r));
-        if (resume) tile(scratch, 0, 1, depth, panel, c, rowBytes, c, rowBytes);
-        else tile(scratch, 0, 1, depth, panel, scratch + ZEROS, 0, c, rowBytes);
+        if (resume) tile(scratch, 1, depth, panel, c, rowBytes, c, rowBytes);
+        else tile(scratch, 1, depth, panel, scratch + ZEROS, 0, c, rowBytes);
       }
     }
   }

@@ -2,6 +2,7 @@
 // and of tensors, and the packing of weights that change.
 
 import { activate as activate4, Activation, exp4, gelu4, geluSlope4, slope4 } from "./math";
+import { packColumns, packPanel } from "./panels";
 import { tableRow } from "./norms";
 import { ceilDiv, floats, fma, smaller, splat, storeUpTo4, sumLanes } from "./simd";
 import { claim, Control } from "./threads";
@@ -244,7 +245,7 @@ export class ScatterAddCommand {
 }
 
 /** Columns of a chunk. */
-const SCATTER_COLUMNS: i32 = 64;
+const SCATTER_COLUMNS: i32 = 256;
 /** Chunks of rows: of a table of more rows, a chunk has several, so that ids are not gone through too often. */
 const SCATTER_CHUNKS: i32 = 1024;
 
@@ -264,10 +265,30 @@ export function scatterAdd(command: ScatterAddCommand, control: Control): void {
       const id = min(max(load<i32>(command.ids + floats(i)), 0), command.outRows - 1);
       if (id < first || id >= last) continue;
       const out = command.out + <usize> id * rowBytes + offset;
-      let from = command.x + <usize> i * <usize> command.rowsEach * rowBytes + offset;
-      for (let each = 0; each < command.rowsEach; each++, from += rowBytes) addTo(out, from, width);
+      const from = command.x + <usize> i * <usize> command.rowsEach * rowBytes + offset;
+      addRows(out, from, rowBytes, command.rowsEach, width);
     }
   }
+}
+
+/** Adds `rows` rows, one after the other, to `out`. */
+function addRows(out: usize, from: usize, stride: usize, rows: i32, columns: i32): void {
+  let row = 0;
+  for (; row + 4 <= rows; row += 4, from += 4 * stride) {
+    let a = from, i: usize = 0;
+    for (const end = floats(columns & ~3); i < end; i += 16, a += 16) {
+      const b = a + stride, c = b + stride;
+      let sum = f32x4.add(v128.load(out + i), v128.load(a));
+      sum = f32x4.add(f32x4.add(sum, v128.load(b)), v128.load(c));
+      v128.store(out + i, f32x4.add(sum, v128.load(c + stride)));
+    }
+    for (; i < floats(columns); i += 4, a += 4) {
+      const b = a + stride, c = b + stride;
+      const sum = load<f32>(out + i) + load<f32>(a) + load<f32>(b) + load<f32>(c);
+      store<f32>(out + i, sum + load<f32>(c + stride));
+    }
+  }
+  for (; row < rows; row++, from += stride) addTo(out, from, columns);
 }
 
 function addTo(out: usize, from: usize, count: i32): void {
@@ -292,26 +313,44 @@ export class PackCommand {
   transposed: bool;
 }
 
+/** Steps of a panel that a chunk of a transposed matrix fills. */
+const PACK_STEPS: i32 = 64;
+/** Of them those that are filled in all panels before the next: cache lines that displace each other are few. */
+const PACK_ROWS: i32 = 8;
+
 /** Packs a matrix into panels, what passes its end as zeros. `pack` of tests/backends/naive/gradients.ts. */
 export function pack(command: PackCommand, control: Control): void {
-  const n = command.n, k = command.k, panels = ceilDiv(n, TILE_COLUMNS);
-  const columnStride = command.transposed ? 4 : floats(k);
-  const stepStride = command.transposed ? floats(n) : 4;
-  for (let panel = claim(control); panel < panels; panel = claim(control)) {
-    const first = panel * TILE_COLUMNS, width = smaller(TILE_COLUMNS, n - first);
-    let out = command.out + <usize> first * floats(k);
-    let from = command.x + <usize> first * columnStride;
-    for (let i = 0; i < k; i++, from += stepStride) {
-      for (let c = 0; c < TILE_COLUMNS; c++, out += 4) {
-        store<f32>(out, c < width ? load<f32>(from + <usize> c * columnStride) : 0);
-      }
+  const n = command.n, k = command.k, panelBytes = floats(k * TILE_COLUMNS);
+  const chunks = command.transposed ? ceilDiv(k, PACK_STEPS) : ceilDiv(n, TILE_COLUMNS);
+  for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
+    if (chunk == 0) packBias(command);
+    if (command.transposed) {
+      packSteps(command, chunk * PACK_STEPS, smaller(k, (chunk + 1) * PACK_STEPS));
+    } else {
+      const first = chunk * TILE_COLUMNS, rows = smaller(TILE_COLUMNS, n - first);
+      const from = command.x + <usize> first * floats(k);
+      packPanel(from, floats(k), rows, k, command.out + <usize> chunk * panelBytes);
     }
-    for (let c = 0; c < TILE_COLUMNS; c++) {
-      const filled = command.bias != 0 && c < width;
-      store<f32>(
-        command.outBias + floats(first + c),
-        filled ? load<f32>(command.bias + floats(first + c)) : 0,
-      );
+  }
+}
+
+/** Fills some steps of all panels from rows of x. */
+function packSteps(command: PackCommand, first: i32, last: i32): void {
+  const n = command.n, rowBytes = floats(n), panelBytes = floats(command.k * TILE_COLUMNS);
+  for (let step = first; step < last; step += PACK_ROWS) {
+    let from = command.x + <usize> step * rowBytes;
+    let to = command.out + floats(step * TILE_COLUMNS);
+    for (let column = 0; column < n; column += TILE_COLUMNS, from += 32, to += panelBytes) {
+      const columns = smaller(TILE_COLUMNS, n - column);
+      packColumns(from, rowBytes, smaller(PACK_ROWS, last - step), columns, to);
     }
+  }
+}
+
+function packBias(command: PackCommand): void {
+  const n = command.n, bias = command.bias;
+  for (let i = 0; i < ceilDiv(n, TILE_COLUMNS) * TILE_COLUMNS; i++) {
+    const value: f32 = bias != 0 && i < n ? load<f32>(bias + floats(i)) : 0;
+    store<f32>(command.outBias + floats(i), value);
   }
 }

@@ -2,7 +2,7 @@
 // nearest code, log-softmax.
 
 import { exp4, gelu4 } from "./math";
-import { ceilDiv, floats, fma, smaller, splat, sumLanes } from "./simd";
+import { ceilDiv, floats, fma, smaller, splat, sumLanes, transpose4 } from "./simd";
 import { maxOf } from "./softmax";
 import { claim, Control } from "./threads";
 
@@ -84,22 +84,49 @@ export class TransposeCommand {
   columns: i32;
 }
 
-/** Side of the square blocks that a transposition moves, so that both sides use whole cache lines. */
-const BLOCK: i32 = 16;
+/** Rows of a chunk of a transposition, a few cache lines of each row of the result; and columns. */
+const BLOCK_ROWS: i32 = 64;
+const BLOCK_COLUMNS: i32 = 256;
+/** Columns that are moved together: rows of the result may displace each other from the cache. */
+const FEW_COLUMNS: i32 = 8;
 
 /** Exchanges rows and columns of each matrix. `transpose` of tests/backends/naive/rows.ts. */
 export function transpose(command: TransposeCommand, control: Control): void {
-  const rows = command.rows, columns = command.columns;
-  const perImage = ceilDiv(rows, BLOCK);
-  const chunks = command.batch * perImage;
+  const rows = command.rows, columns = command.columns, size = floats(rows) * <usize> columns;
+  const rowBlocks = ceilDiv(rows, BLOCK_ROWS), columnBlocks = ceilDiv(columns, BLOCK_COLUMNS);
+  const chunks = command.batch * rowBlocks * columnBlocks;
   for (let chunk = claim(control); chunk < chunks; chunk = claim(control)) {
-    const image = <usize> (chunk / perImage) * <usize> rows * floats(columns);
-    const first = chunk % perImage * BLOCK, last = smaller(rows, first + BLOCK);
-    for (let column = 0; column < columns; column++) {
-      let from = command.x + image + <usize> first * floats(columns) + floats(column);
-      let to = command.out + image + <usize> column * floats(rows) + floats(first);
-      for (let row = first; row < last; row++, from += floats(columns), to += 4) {
-        store<f32>(to, load<f32>(from));
+    const block = chunk / columnBlocks, image = <usize> (block / rowBlocks) * size;
+    const row = block % rowBlocks * BLOCK_ROWS, first = chunk % columnBlocks * BLOCK_COLUMNS;
+    const count = smaller(BLOCK_ROWS, rows - row), last = smaller(columns, first + BLOCK_COLUMNS);
+    const from = command.x + image + <usize> row * floats(columns);
+    const to = command.out + image + floats(row);
+    for (let column = first; column < last; column += FEW_COLUMNS) {
+      const few = smaller(FEW_COLUMNS, last - column);
+      const columnsAt = to + <usize> column * floats(rows);
+      transposeBlock(from + floats(column), floats(columns), count, few, columnsAt, floats(rows));
+    }
+  }
+}
+
+function transposeBlock(
+  from: usize,
+  stride: usize,
+  rows: i32,
+  columns: i32,
+  to: usize,
+  toStride: usize,
+): void {
+  const wholeRows = rows & ~3, wholeColumns = columns & ~3;
+  for (let row = 0; row < rows; row += 4, from += 4 * stride, to += 16) {
+    const whole = row < wholeRows ? wholeColumns : 0;
+    for (let c = 0; c < whole; c += 4) {
+      transpose4(from + floats(c), stride, to + <usize> c * toStride, toStride);
+    }
+    for (let c = whole; c < columns; c++) {
+      for (let r = 0; r < smaller(4, rows - row); r++) {
+        const value = load<f32>(from + <usize> r * stride + floats(c));
+        store<f32>(to + <usize> c * toStride + floats(r), value);
       }
     }
   }

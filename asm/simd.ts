@@ -69,3 +69,17 @@ function storePart(at: usize, v: v128, count: i32): void {
   if (count > 1) store<f32>(at, f32x4.extract_lane(v, 1), 4);
   if (count > 2) store<f32>(at, f32x4.extract_lane(v, 2), 8);
 }
+
+// Exchanges rows and columns of 4 × 4 floats; strides in bytes.
+// @ts-ignore: decorator
+@inline
+export function transpose4(from: usize, fromStride: usize, to: usize, toStride: usize): void {
+  const a = v128.load(from), b = v128.load(from + fromStride);
+  const c = v128.load(from + 2 * fromStride), d = v128.load(from + 3 * fromStride);
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+  v128.store(to + toStride, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+  const ef = v128.shuffle<f32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(to + 2 * toStride, v128.shuffle<f32>(ef, gh, 0, 1, 4, 5));
+  v128.store(to + 3 * toStride, v128.shuffle<f32>(ef, gh, 2, 3, 6, 7));
+}

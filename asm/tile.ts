@@ -18,14 +18,12 @@ export const PANEL_STEP: usize = 32;
  * C (6 × 8) = start (6 × 8) + Σ over taps and k of A·B.
  *
  * @param rows Table of row addresses, 6 × u32 for each tap.
- * @param offset Bytes added to every row address: where the k block begins.
  * @param depth Number of k in each tap.
  * @param b Panel, taps · depth steps.
  * @param start, startStride What C begins with: a bias with stride 0, or C itself.
  */
 export function tile(
   rows: usize,
-  offset: usize,
   taps: i32,
   depth: i32,
   b: usize,
@@ -48,12 +46,12 @@ export function tile(
   let c50 = v128.load(s), c51 = v128.load(s, 16);
 
   for (const lastRow = rows + <usize> taps * 24; rows < lastRow; rows += 24) {
-    let a0 = <usize> load<u32>(rows) + offset;
-    let a1 = <usize> load<u32>(rows, 4) + offset;
-    let a2 = <usize> load<u32>(rows, 8) + offset;
-    let a3 = <usize> load<u32>(rows, 12) + offset;
-    let a4 = <usize> load<u32>(rows, 16) + offset;
-    let a5 = <usize> load<u32>(rows, 20) + offset;
+    let a0 = <usize> load<u32>(rows);
+    let a1 = <usize> load<u32>(rows, 4);
+    let a2 = <usize> load<u32>(rows, 8);
+    let a3 = <usize> load<u32>(rows, 12);
+    let a4 = <usize> load<u32>(rows, 16);
+    let a5 = <usize> load<u32>(rows, 20);
     const end = b + <usize> depth * PANEL_STEP;
 
     // Without fused multiply-add two steps a turn are faster; with it they would spill.

@@ -180,7 +180,7 @@ function multiplyPanel(command: WinogradCommand, channel: i32, count: i32, scrat
     const products = scratch + PRODUCTS + floats(point * CHUNK_TILES * TILE_COLUMNS);
     for (let t = 0; t < count; t += TILE_ROWS) {
       rowTable(table, rows + <usize> t * rowBytes, rowBytes, smaller(TILE_ROWS, count - t));
-      tile(table, 0, 1, channels, panel, zeros, 0, products + floats(t * TILE_COLUMNS), 32);
+      tile(table, 1, channels, panel, zeros, 0, products + floats(t * TILE_COLUMNS), 32);
     }
   }
 }

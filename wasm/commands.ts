@@ -32,6 +32,8 @@ const LinearCommand = {
   activation: int(36),
   /** Whether `out` is added to. */
   add: bool(40),
+  /** Columns of a chunk, whole panels: their part of W, at most 512 KiB, stays in the second-level cache. The host chooses it by the numbers of rows and threads. */
+  chunkColumns: int(44),
 } as const;
 
 /** `QuantizeRowsCommand` of asm/linear_q8.ts: x is (rows, columns), out is (rows, quantizedRowBytes(columns)) bytes, scales is (rows). */

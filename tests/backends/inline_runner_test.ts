@@ -54,7 +54,7 @@ Deno.test("WasmFrame.run() yields also over many runs that are short, and where 
 
 Deno.test("WasmFrame.run() yields within commands that are long, and computes the same", async () => {
   await using backend = await createWasmBackend({ threads: 1 });
-  const [rows, size] = [400, 256];
+  const [rows, size] = [800, 256];
   const values = Float32Array.from({ length: rows * size }, (_, i) => i % 11 - 5);
   using x = backend.tensor(values, [rows, size]);
   const shape = [size, size];
@@ -66,8 +66,8 @@ Deno.test("WasmFrame.run() yields within commands that are long, and computes th
   const expected = await y.data();
   const turns = await countTurns(() => frame.run());
   assertEquals(await y.data(), expected);
-  // Chunks are of at most 192 rows and 64 columns.
-  assertEquals(turns, 3 * 4);
+  // Chunks are of at most 192 rows and 256 columns.
+  assertEquals(turns, 5);
 });
 
 Deno.test("WasmFrame.run() yields while it transforms weights, and does so once", async () => {

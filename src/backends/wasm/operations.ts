@@ -24,10 +24,15 @@ import { type Addressed, NULL } from "./allocator.ts";
 import type { Fields } from "./commands.ts";
 import type { Recorder } from "./recorder.ts";
 import type { FloatTensor, IntTensor, WasmTensor } from "./tensor.ts";
-import type { WasmConvWeight, WasmLinearWeight } from "./weights.ts";
+import { panelColumns, type WasmConvWeight, type WasmLinearWeight } from "./weights.ts";
 
 /** Tiles of 6 rows are the smallest share of an attention worth packing its keys for. */
 const FEWEST_CHUNK_QUERIES = 48;
+
+/** Rows of a chunk of a product, as in `asm/linear.ts`; and columns. */
+const LINEAR_CHUNK_ROWS = 192;
+const FEWEST_CHUNK_COLUMNS = 64;
+const MOST_CHUNK_COLUMNS = 256;
 
 /** The types of the Wasm backend. */
 export interface WasmDevice extends Device {
@@ -101,8 +106,17 @@ export function linear(
       ...sizes,
       half: weight.dtype === "fp16",
       ...epilogue,
+      chunkColumns: linearChunkColumns(sizes.rows, sizes.n, recorder.backend.device.threads),
     });
   }
+}
+
+/** Columns of a chunk of a product: many, so that x is seldom read, but enough chunks for all threads. */
+function linearChunkColumns(rows: number, columns: number, threads: number): number {
+  const shares = Math.ceil(3 * threads / Math.ceil(rows / LINEAR_CHUNK_ROWS));
+  const most = Math.ceil(columns / FEWEST_CHUNK_COLUMNS);
+  const chunks = Math.max(Math.ceil(columns / MOST_CHUNK_COLUMNS), Math.min(shares, most));
+  return panelColumns(Math.ceil(columns / chunks));
 }
 
 /** Records a · gelu(b) for the rows (a, b) of x into y. */

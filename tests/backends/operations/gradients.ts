@@ -88,7 +88,7 @@ export function testGradients(name: string, makeBackend: MakeBackend): void {
 
   Deno.test(`${name}: Frame.scatterAdd() sums rows of the same id`, async () => {
     await using backend = await makeBackend();
-    const shapes = [[1, 1, 1, 1], [7, 1, 5, 3], [3, 4, 66, 5], [1, 50, 17, 1], [64, 1, 129, 9], [
+    const shapes = [[1, 1, 1, 1], [7, 1, 5, 3], [3, 4, 66, 5], [1, 50, 17, 1], [64, 6, 259, 9], [
       50,
       1,
       3,

@@ -75,7 +75,7 @@ export function testRows(name: string, makeBackend: MakeBackend): void {
 
   Deno.test(`${name}: Frame.transpose() exchanges rows and columns of each matrix`, async () => {
     await using backend = await makeBackend();
-    for (const shape of [[1, 1, 1], [2, 3, 5], [1, 8, 4], [3, 33, 7], [2, 64, 65], [1, 1, 130]]) {
+    for (const shape of [[1, 1, 1], [2, 3, 5], [1, 8, 4], [3, 33, 7], [2, 66, 65], [2, 5, 270]]) {
       await compare(backend, `${shape}`, (t) => t.frame.transpose(t.floats(...shape)), EXACT);
     }
   });

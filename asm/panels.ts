@@ -1,21 +1,27 @@
-// A head's rows as panels of the register tile.
+// Rows of a matrix as panels of the register tile.
 
-import { floats, smaller } from "./simd";
+import { floats, smaller, transpose4 } from "./simd";
 import { TILE_COLUMNS } from "./tile";
 
 /** Packs (rows, dim) into [rows / 8][dim][8], zero past the end: for products over dim. */
 export function packRows(from: usize, stride: usize, rows: i32, dim: i32, to: usize): void {
   for (let row = 0; row < rows; row += TILE_COLUMNS) {
-    for (let j = 0; j < TILE_COLUMNS; j++) {
-      const source = from + <usize> (row + j) * stride;
-      let at = to + floats(j);
-      if (row + j < rows) {
-        for (let d = 0; d < dim; d++, at += 32) store<f32>(at, load<f32>(source + floats(d)));
-      } else {
-        for (let d = 0; d < dim; d++, at += 32) store<f32>(at, 0);
-      }
-    }
+    packPanel(from + <usize> row * stride, stride, smaller(TILE_COLUMNS, rows - row), dim, to);
     to += floats(dim * TILE_COLUMNS);
+  }
+}
+
+/** Packs up to 8 rows of `dim` floats into a panel [dim][8], zero past the end. */
+export function packPanel(from: usize, stride: usize, rows: i32, dim: i32, to: usize): void {
+  const whole = rows == TILE_COLUMNS ? dim & ~3 : 0;
+  for (let d = 0; d < whole; d += 4, from += 16, to += 128) {
+    transpose4(from, stride, to, 32);
+    transpose4(from + 4 * stride, stride, to + 16, 32);
+  }
+  for (let d = whole; d < dim; d++, from += 4, to += 32) {
+    for (let row = 0; row < TILE_COLUMNS; row++) {
+      store<f32>(to + floats(row), row < rows ? load<f32>(from + <usize> row * stride) : 0);
+    }
   }
 }
 

@@ -39,7 +39,7 @@ const USAGE = `Scores how well a model of emoji follows prompts.
 --dtype a,b       how weights are held: fp32, fp16, q8; default: fp32
 --guidance a,b    guidance scales; default: 1
 --truncation r    truncation rate; default: 0.8
---steps n         inference steps; default: 100
+--steps n         inference steps; default: the model's
 --style a,b       noto, fluent and flat, named in the prompts; default: none is named, any is right
 --images n        images on white, and as many on grounds, or "all": one of each name; default: 200
 --json file       writes the table as JSON, too`;
@@ -247,7 +247,7 @@ const OPTIONS = {
   dtype: { type: "string", default: "fp32" },
   guidance: { type: "string", default: "1" },
   truncation: { type: "string", default: "0.8" },
-  steps: { type: "string", default: "100" },
+  steps: { type: "string" },
   style: { type: "string" },
   images: { type: "string", default: "200" },
   json: { type: "string" },
@@ -263,7 +263,7 @@ function readOptions({ values }: ParsedArguments<typeof OPTIONS>): Options {
     guidances: values.guidance.split(",").map((text) => numberOption("guidance", text)!),
     draw: {
       truncationRate: numberOption("truncation", values.truncation, { min: 0, max: 1 })!,
-      numInferenceSteps: integerOption("steps", values.steps)!,
+      numInferenceSteps: integerOption("steps", values.steps),
     },
     styles: choicesOption("style", values.style, STYLES) ?? [undefined],
     images: values.images === "all" ? "all" : integerOption("images", values.images)!,
@@ -281,12 +281,9 @@ await runScript({
     if (json !== undefined) {
       await Deno.writeTextFile(json, `${JSON.stringify({ images, draw, scores }, null, 2)}\n`);
     }
-    const { truncationRate, numInferenceSteps } = draw;
-    console.log(
-      `${
-        images === "all" ? "An image of each name" : `${images} images`
-      }, seeds from 0, truncation ${truncationRate}, ${numInferenceSteps} steps\n`,
-    );
+    const count = images === "all" ? "An image of each name" : `${images} images`;
+    const steps = draw.numInferenceSteps ?? "the model's";
+    console.log(`${count}, seeds from 0, truncation ${draw.truncationRate}, ${steps} steps\n`);
     console.log(`${tableOf(scores)}\n${EXPLANATION}`);
   },
 });

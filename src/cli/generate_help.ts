@@ -86,8 +86,8 @@ Model and device:
   --help               Say this
 
 Where the default is the model's, inspect shows it; one that does not draw from text is guided only if
-you ask for it. Samplers: leading (as diffusers), strided, cosine, fast:4 (of that speed), purity:2:1 (of that
-rule and weight, which may be left out).
+you ask for it. Samplers: leading (as diffusers), strided, cosine, fast:4 (of that speed), purity:2:1
+(of that rule and weight, which may be left out).
 
 Each picture has a seed: "--images 4 --seed 1" is "--seed 1-4", for each prompt, and "--seed 3" alone
 draws the third again. Several pictures are shown together on a contact sheet, those of a prompt in a

@@ -170,7 +170,7 @@ Deno.test("generate refuses wrong arguments in one line before any work", async 
     [["--prompts", "none.txt"], "Cannot read none.txt: "],
     [["--from", "file"], "Cannot read file: it is no PNG file"],
     [["a", "--out", "-", "--seed", "1-2"], "--out - takes one picture, got 2"],
-    [["a", "--scale", "64", "--images", "9"], "--scale is 64, expected 42 at most for 9 of 64"],
+    [["a", "--scale", "64", "--images", "9"], "--scale is 64, expected 21 at most for 9 of 128"],
     [["a", "--out", "a.jpg"], `--out is "a.jpg", expected a name that ends in .png`],
     [["a", "--out", "file/a.png"], `Cannot write to ${folder.path}/file: ${folder.path}/file is`],
   ];

@@ -25,5 +25,5 @@ export const EMBEDDED_FILES: Readonly<Record<string, KnownFile>> = {
   "transformer/config.json": [1025, "1b1ece5681c080d470273c5a940e5b160001ac80cf4c290d5e5eddd477f8685e"],
   "transformer/diffusion_pytorch_model.safetensors": [9531472, "552380d82f6deb550b0d6e0508e070e6e119c8102d892cf78ef38268f3875689"],
   "vqvae/config.json": [648, "d3833d2dbc47c7b11e49678a4e1b227d210b4e4e48e7525469eae7448313068e"],
-  "vqvae/diffusion_pytorch_model.safetensors": [4966422, "7eec9234c6e8f41fd2c9c628fd90882bf0e1a58d9b5f5622079d3977af0f57ab"],
+  "vqvae/diffusion_pytorch_model.safetensors": [4966422, "6e8b7a429e9aca2b5863dd3e04a70bc600bf607877d257817a74822f2319b0ed"],
 };

@@ -123,7 +123,7 @@ Deno.test("VQDiffusionPipeline.fromPretrained() refuses a model whose first imag
     RangeError,
     "and a first image take 3.3 MiB",
   );
-  assert(error.message.includes(`2.8 MiB with dtype "fp16"`), error.message);
+  assert(error.message.includes(`2.9 MiB with dtype "fp16"`), error.message);
   assertEquals(backend.memoryUse().allocations, 0);
   await using pipe = await load("fp16");
   await pipe.generate("a cat", { numInferenceSteps: 1 });

@@ -6,6 +6,7 @@
 
 import type { Frame, PosteriorOptions } from "../backends/backend.ts";
 import { SCHEDULE_COLUMNS } from "../backends/backend.ts";
+import type { TimestepSpacing } from "./vq_diffusion_config.ts";
 
 /** The steps of a run, and the schedule that they read. */
 export interface SamplingPlan {
@@ -51,7 +52,7 @@ export function spreadTimesteps(n: number, numTrainTimesteps: number): number[] 
  * @param n From 1 to T.
  * @returns n timesteps, rising.
  */
-export function cosineTimesteps(n: number, numTrainTimesteps: number): number[] {
+function cosineTimesteps(n: number, numTrainTimesteps: number): number[] {
   const falling: number[] = [];
   for (let i = 0; i < n; i++) {
     const nearest = Math.round(numTrainTimesteps * Math.cos(Math.PI * i / (2 * n))) - 1;
@@ -59,6 +60,22 @@ export function cosineTimesteps(n: number, numTrainTimesteps: number): number[] 
     falling.push(Math.max(n - 1 - i, Math.min(nearest, below)));
   }
   return falling.reverse();
+}
+
+/** The n timesteps of T that a spacing takes, rising. */
+export function timestepsOf(
+  spacing: TimestepSpacing,
+  n: number,
+  numTrainTimesteps: number,
+): number[] {
+  switch (spacing) {
+    case "leading":
+      return Array.from({ length: n }, (_, t) => t);
+    case "strided":
+      return spreadTimesteps(n, numTrainTimesteps);
+    case "cosine":
+      return cosineTimesteps(n, numTrainTimesteps);
+  }
 }
 
 /**

@@ -25,30 +25,21 @@ import {
 } from "./noise_schedules.ts";
 import {
   checkSteps,
-  cosineTimesteps,
   recordSchedule,
   type SamplingPlan,
   type SamplingStep,
-  spreadTimesteps,
+  timestepsOf,
 } from "./sampling_plan.ts";
 import type { NoiseSizes, RecordedStep, Scheduler, StepInputs } from "./scheduler.ts";
 import {
   schedulerConfig,
   schedulerConfigOf,
-  type TimestepSpacing,
   type VQDiffusionSchedulerConfig,
   type VQDiffusionSchedulerOptions,
 } from "./vq_diffusion_config.ts";
 
 /** Name of the config in a scheduler's folder. */
 const CONFIG_FILE = "scheduler_config.json";
-
-/** The timesteps of n steps of T, rising. */
-const TIMESTEPS: Readonly<Record<TimestepSpacing, (n: number, T: number) => number[]>> = {
-  leading: (n) => Array.from({ length: n }, (_, t) => t),
-  strided: spreadTimesteps,
-  cosine: cosineTimesteps,
-};
 
 /** Options of {@linkcode VQDiffusionScheduler.fromPretrained}. */
 export interface SchedulerFromPretrainedOptions extends OpenFolderOptions {
@@ -227,7 +218,7 @@ export class VQDiffusionScheduler implements NoiseSchedules, Scheduler {
   plan(n: number): SamplingPlan {
     const { numTrainTimesteps, timestepSpacing } = this.config;
     checkSteps(n, numTrainTimesteps);
-    const timesteps = TIMESTEPS[timestepSpacing](n, numTrainTimesteps);
+    const timesteps = timestepsOf(timestepSpacing, n, numTrainTimesteps);
     const table = timestepSpacing === "leading"
       ? scheduleRows(this)
       : stridedRows(this.config, this, timesteps);

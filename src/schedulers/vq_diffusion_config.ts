@@ -12,10 +12,10 @@ import type { NoiseScheduleOptions } from "./noise_schedules.ts";
  * ones, as diffusers does; `"strided"` spreads the steps over all evenly; `"cosine"` does so with short
  * strides first, while most tokens are masked, and long ones in the end.
  */
-export type TimestepSpacing = typeof TIMESTEP_SPACINGS[number];
+export type TimestepSpacing = "leading" | "strided" | "cosine";
 
-/** Names of the spacings. */
-export const TIMESTEP_SPACINGS = ["leading", "strided", "cosine"] as const;
+/** All spacings. */
+export const TIMESTEP_SPACINGS: readonly TimestepSpacing[] = ["leading", "strided", "cosine"];
 
 /**
  * Whose code a step repeats where the two differ: that of diffusers, or of Microsoft's ordinary sampler,

@@ -51,10 +51,10 @@ def read_weights(path):
 
 
 def write_arrays(path, arrays):
-    types = {torch.float32: "F32", torch.int32: "I32"}
+    types = {torch.float32: "F32", torch.int32: "I32", torch.uint8: "U8"}
     header, offset = {}, 0
     for name, values in arrays.items():
-        size = values.numel() * 4
+        size = values.numel() * values.element_size()
         offsets = [offset, offset + size]
         header[name] = {"dtype": types[values.dtype], "shape": list(values.shape), "data_offsets": offsets}
         offset += size
@@ -302,7 +302,8 @@ class Pipeline:
             log_p = truncate(log_p, run["truncation_rate"]).clamp(min=-70)
             tokens = self.scheduler.step(log_p, tokens, timestep, generator)
             steps.append(tokens)
-        return {"tokens": torch.stack(steps).int(), "image": self.decoder.decode(tokens)}
+        image = self.decoder.decode(tokens)
+        return {"tokens": torch.stack(steps).int(), "image": image, "bytes": (image * 255).round().byte()}
 
 
 def main(model, golden, *options):
@@ -311,7 +312,7 @@ def main(model, golden, *options):
         made = pipeline.run(run)
         path = f"{golden}/{name}.safetensors"
         if "--check" not in options:
-            write_arrays(path, {array: made[array] for array in run.get("arrays", made)})
+            write_arrays(path, {array: made[array] for array in run["arrays"]})
             continue
         stored = read_arrays(path)
         equal = int((stored["tokens"] == made["tokens"]).sum())

@@ -23,7 +23,8 @@ export interface GenerationParameters {
   readonly numInferenceSteps?: number | undefined;
   /**
    * Sampler in place of the pipeline's scheduler: `"leading"`, `"strided"`, `"cosine"`, `"fast:4"` (with
-   * that speed; steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight). Default: the model's.
+   * that speed; steps follow from it), `"purity"` or `"purity:2:1"` (with that rule and weight).
+   * Default: the model's.
    */
   readonly sampler?: string | undefined;
   /**

@@ -55,8 +55,8 @@ async function generate(pipe: VQDiffusionPipeline): Promise<void> {
   await pipe.generate("a cat", OPTIONS);
 }
 
-/** Pictures after which the memory of a process has found its size. */
-const WARM_UP = 200;
+/** Pictures after which all code is compiled, and the memory of a process has found its size. */
+const WARM_UP = 1000;
 
 /** MiB after the warming up, and after the pictures that count. */
 async function measure(mode: string, count: number): Promise<[before: number, after: number]> {

@@ -35,6 +35,7 @@ export type {
 export type { GenerateInput } from "./src/conditioning/condition.ts";
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
 export type { KnownNames } from "./src/conditioning/known_names.ts";
+export { styledPrompt } from "./src/conditioning/styles.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
 export type { PictureOptions } from "./src/pipeline/picture_options.ts";
 export type { ImagePipelineOutput, OutputImage } from "./src/pipeline/outputs.ts";

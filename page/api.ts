@@ -5,7 +5,7 @@ export interface Parameter {
   readonly name: string;
   /** Its name in the library. */
   readonly option: string;
-  /** `"integer"`, `"number"`, `"seed"`, `"text"`, `"sampler"` or `"interval"`. */
+  /** `"integer"`, `"number"`, `"seed"`, `"text"`, `"texts"`, `"sampler"` or `"interval"`. */
   readonly type: string;
   readonly help: string;
   readonly min?: number;

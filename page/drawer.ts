@@ -2,6 +2,7 @@
 
 import type * as Library from "../mod.ts";
 import type { Device, DrawEvent, Settings } from "./api.ts";
+import { libraryValue } from "./values.ts";
 
 /** Where the server has the library and the model. */
 const LIBRARY = "/lib/mod.js";
@@ -70,8 +71,7 @@ async function load({ token, dtype }: DrawRequest): Promise<Library.VQDiffusionP
 function optionsOf({ settings: { values }, options }: DrawRequest): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => {
-      const isInterval = options[name] === "guidanceInterval";
-      return [options[name]!, isInterval ? String(value).split("-").map(Number) : value];
+      return [options[name]!, libraryValue(options[name]!, value)];
     }),
   );
 }

@@ -3,6 +3,7 @@
 import { readPngTexts } from "../src/images/png_text.ts";
 import { readSettings, withSettings as write } from "../src/pipeline/picture_settings.ts";
 import type { Info, Parameter, Settings } from "./api.ts";
+import { libraryValue } from "./values.ts";
 
 /** Keyword of the text that has them. */
 const KEYWORD = "vq-diffusion";
@@ -17,10 +18,7 @@ export async function withSettings(
   { model, width, height, parameters }: Info,
 ): Promise<Blob> {
   const long = parameters.filter(({ name }) => name !== "images" && values[name] !== undefined)
-    .map(({ name, option, type }) => {
-      const value = values[name]!;
-      return [option, type === "interval" ? String(value).split("-").map(Number) : value];
-    });
+    .map(({ name, option }) => [option, libraryValue(option, values[name]!)]);
   const png = await write(new Uint8Array(await file.arrayBuffer()), {
     prompt: prompt || undefined,
     seed: BigInt(seed!),
@@ -53,7 +51,7 @@ export async function readPicture(
   const short = parameters.filter(({ option }) => given[option] !== undefined)
     .map(({ name, option, type }) => {
       const value = given[option];
-      return [name, type === "interval" ? (value as number[]).join("-") : value];
+      return [name, Array.isArray(value) ? value.join(type === "interval" ? "-" : ", ") : value];
     });
   return { prompt, seed: `${seed}`, values: Object.fromEntries(short) };
 }

@@ -14,12 +14,18 @@ import {
   checkParameters,
   type GenerationValues,
   limitsOf,
+  stylesOf,
   unpromptedLimits,
 } from "../pipeline/generation_parameters.ts";
 import { sideOf } from "../pipeline/components.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { withSettings } from "../pipeline/picture_settings.ts";
-import { inputOf, type PictureSubject, titleOf } from "../pipeline/picture_subject.ts";
+import {
+  drawnSubject,
+  inputOf,
+  type PictureSubject,
+  titleOf,
+} from "../pipeline/picture_subject.ts";
 import { UsageError } from "./arguments.ts";
 import { checkSubjects } from "./class_option.ts";
 import { hubOptions, quietDisplayServer } from "./environment.ts";
@@ -37,7 +43,7 @@ import { listNames } from "./list_names.ts";
 import { LoadDisplay } from "./load_display.ts";
 import { explained } from "./model_source.ts";
 import { writeToStandardOutput, writeWhole } from "./output_files.ts";
-import { nameOutputs, type OutputPaths } from "./output_names.ts";
+import { nameOutputs, type OutputPaths, type PictureName } from "./output_names.ts";
 import { print, printMessage } from "./terminal.ts";
 
 /** Images, and the tokens (images · pixels) that they were decoded from, if they are to be saved. */
@@ -138,7 +144,7 @@ async function load(
 function valuesOf(
   pipe: VQDiffusionPipeline,
   { parameters }: GenerateArguments,
-  { subjects, inherited }: GenerateRequest,
+  { subjects, start, inherited }: GenerateRequest,
 ): Values {
   const isUntold = inputOf(subjects) === undefined;
   const limits = isUntold ? unpromptedLimits(limitsOf(pipe)) : limitsOf(pipe);
@@ -148,7 +154,9 @@ function valuesOf(
     { ...inherited, ...Object.fromEntries(given) },
     limits,
   );
-  return values;
+  // With the picture that says them, so that it is drawn again whatever the model's are by then.
+  const styles = stylesOf({ ...start, styles: values.styles }, limits);
+  return { ...values, styles: styles.length > 0 ? styles : values.styles };
 }
 
 /**
@@ -237,9 +245,9 @@ async function write(
 ): Promise<OutputPaths> {
   const { pictures, subjects, seeds, scale } = run.request;
   const shown = images.map((image) => enlarge(image, scale));
-  const put = (path: string, bytes: Uint8Array, of = "") => {
+  const put = (path: string, bytes: Uint8Array, of?: string) => {
     const final = writeWhole(path, bytes, overwrite);
-    say(`Wrote ${final}${of && `: ${of}`}`);
+    say(`Wrote ${final}${of === undefined ? "" : `: ${of}`}`);
     return final;
   };
   const written: string[] = [];
@@ -250,7 +258,7 @@ async function write(
     const settings = settingsOf(picture, run.request, run.values);
     const png = await withSettings(await shown[i]!.toPng(), settings, images[i]!);
     if (paths === undefined) await writeToStandardOutput(png);
-    else written.push(put(paths.images[i]!, png, subjects.length > 1 ? titleOf(picture) : ""));
+    else written.push(put(paths.images[i]!, png, titleToTell(picture, run)));
   }
   // A row for each subject that has several pictures; else about as wide as it is high.
   const columns = subjects.length > 1 && seeds.length > 1 ? seeds.length : undefined;
@@ -258,6 +266,12 @@ async function write(
     put(paths.sheet, await contactSheet(shown, { columns }).toPng());
   const tokens = paths?.tokens && run.tokens && put(paths.tokens, tokensFile(run, run.tokens));
   return { images: written, sheet, tokens };
+}
+
+/** What a picture shows, if the command line alone does not tell it. */
+function titleToTell(picture: PictureName, { request, values }: FinishedRun): string | undefined {
+  const title = titleOf(drawnSubject(picture, values));
+  return request.subjects.length > 1 || title !== titleOf(picture) ? title : undefined;
 }
 
 /** `Seed 5`, `Seeds 1 to 8` or `Seeds 1, 5, 9`. */

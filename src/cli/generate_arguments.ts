@@ -17,6 +17,7 @@ import {
   SHORT_NAMES,
 } from "../pipeline/generation_parameters.ts";
 import { INTERVAL_TEXTS, parseInterval } from "../pipeline/guidance_interval.ts";
+import { parseStyles, STYLE_TEXTS } from "../conditioning/styles.ts";
 import { MAX_SCALE } from "../pipeline/picture_settings.ts";
 import { isSampler, SAMPLERS } from "../schedulers/samplers.ts";
 import { followingSeeds, parseSeed, SEEDS } from "../random/seed.ts";
@@ -204,6 +205,8 @@ export function readParameters(
         return numberOption(option, text, rangeOf(name, limits));
       case "text":
         return text;
+      case "texts":
+        return readOption(option, text, parseStyles, STYLE_TEXTS);
       case "sampler":
         return readOption(option, text, (text) => isSampler(text) ? text : undefined, SAMPLERS);
       case "interval":

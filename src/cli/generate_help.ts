@@ -24,6 +24,7 @@ const VALUES = {
   number: "x",
   seed: "n",
   text: "text",
+  texts: "a,b",
   sampler: "name",
   interval: "x-x",
 } as const;
@@ -37,6 +38,7 @@ const DEFAULTS: Readonly<Partial<Record<ParameterName, string>>> = {
   truncationRate: "the model's, else 1",
   guidanceInterval: "0-1",
   negativePrompt: "none",
+  styles: "the model's, none with --image",
   topK: "all",
   strength: "0.8; 1 with --mask",
 };

@@ -8,9 +8,9 @@ import type { DeviceInfo } from "../backends/backend.ts";
 import { VERSION } from "../base/version.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { GenerateRequest } from "./generate_request.ts";
-import type { OutputPaths } from "./output_names.ts";
+import type { OutputPaths, PictureName } from "./output_names.ts";
 import type { SettingsValues } from "../pipeline/picture_settings.ts";
-import { subjectOf } from "../pipeline/picture_subject.ts";
+import { drawnSubject, subjectOf } from "../pipeline/picture_subject.ts";
 
 /** Seconds that the parts of a run took. */
 export interface RunTimes {
@@ -45,6 +45,7 @@ export function jsonReport(
     files: pictures.map((picture, i) => ({
       path: paths.images[i],
       ...subjectOf(picture),
+      ...drawnOf(picture, values),
       seed: `${picture.seed}`,
     })),
     sheet: paths.sheet,
@@ -55,6 +56,12 @@ export function jsonReport(
     notes: notes.map(({ message }) => message),
     seconds,
   });
+}
+
+/** The prompt as it was drawn, if a style was added. */
+function drawnOf(picture: PictureName, values: SettingsValues): { drawnPrompt?: string } {
+  const { prompt } = drawnSubject(picture, values);
+  return prompt === picture.prompt ? {} : { drawnPrompt: prompt! };
 }
 
 /** What the images were made of, and how, as a file of JSON. */

@@ -48,6 +48,8 @@ export interface TextRequest {
   readonly negativePrompts?: readonly string[] | undefined;
   /** Embeddings in place of those of `negativePrompts`, (1 or prompts, length, columns). */
   readonly negativePromptEmbeds?: PromptEmbeds | undefined;
+  /** The prompt of each image, if those of one prompt differ. */
+  readonly imagePrompts?: readonly string[] | undefined;
   /** Images for each prompt: its embeddings are repeated as often. */
   readonly numImagesPerPrompt: number;
   /** Whether to put as many unconditional embeddings before them. */
@@ -181,7 +183,8 @@ export async function encodePrompt(
   // They are encoded with the prompts, as the first; among them the empty one if nothing was learned.
   const encodedNegatives = negatives.filter((text) => text !== "" || learned === undefined);
   const inPlace = promptEmbeds ?? learnedPrompt(components, request)?.embeddings;
-  const texts = [...encodedNegatives, ...inPlace === undefined ? prompts : []];
+  const own = request.imagePrompts ?? prompts;
+  const texts = [...encodedNegatives, ...inPlace === undefined ? own : []];
   const encoded = await encodeTexts(components, texts, request.signal);
   const [empty] = learned === undefined ? [] : await readSequences(learned);
   const ofNegatives = negatives.map((text) => {

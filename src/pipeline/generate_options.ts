@@ -18,9 +18,10 @@ import {
 import { formatBytes } from "../base/format.ts";
 import { checkClassLabels, isClassLabelInput } from "../conditioning/class_label.ts";
 import type { GenerateInput } from "../conditioning/condition.ts";
+import { styledPrompts } from "../conditioning/styles.ts";
 import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
 import type { ConditionType } from "../models/transformer_2d_config.ts";
-import { BatchGenerator } from "../random/batch_generator.ts";
+import { BatchGenerator, imageSeed } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
 import { followingSeeds, randomSeed, type Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
@@ -33,6 +34,7 @@ import {
   PARAMETER_NAMES,
   type ParameterLimits,
   type ParameterName,
+  stylesOf,
   unpromptedLimits,
 } from "./generation_parameters.ts";
 
@@ -120,11 +122,14 @@ export interface GenerateLimits extends ParameterLimits {
 }
 
 /** A generation with all arguments checked and filled in. */
-export interface GenerateRequest extends Omit<GenerationValues, "seed" | "negativePrompt"> {
+export interface GenerateRequest
+  extends Omit<GenerationValues, "seed" | "negativePrompt" | "styles"> {
   /** Labels of classes in place of prompts; undefined if the model does not draw from classes. */
   readonly classLabels: readonly number[] | undefined;
   /** The prompts; none if there are `promptEmbeds`, or the model does not draw from text. */
   readonly prompts: readonly string[];
+  /** The prompt of each image, if their seeds choose styles. */
+  readonly imagePrompts: readonly string[] | undefined;
   /** Whether the prompts are empty because there are none. */
   readonly unprompted: boolean;
   /** Embeddings in place of prompts. */
@@ -219,7 +224,7 @@ export function checkGenerateOptions(
   const empty = Array.isArray(image) ? image.map(() => "") : "";
   const prompts = isText ? checkPrompt(unprompted ? empty : prompt, promptEmbeds) : [];
   const own = unprompted ? unpromptedLimits(limits) : limits;
-  const { seed, negativePrompt, ...values } = checkParameters(options, own);
+  const { seed, negativePrompt, styles: _, ...values } = checkParameters(options, own);
   checkSignal(subject("signal"), signal);
   checkFunction(subject("onProgress"), options.onProgress);
   checkBoolean(subject("progressBar"), options.progressBar);
@@ -230,17 +235,21 @@ export function checkGenerateOptions(
   checkPictureOptions(options, count);
   checkSize(count, values.numImagesPerPrompt, limits);
   const batch = count * values.numImagesPerPrompt;
+  const generator = checkGenerator(seed, options.generator, batch);
+  const styles = stylesOf(options, limits);
+  const seedOf = (image: number) => imageSeed(generator, image);
   return {
     ...values,
     classLabels,
     prompts,
+    imagePrompts: styledPrompts(prompts, { copies: values.numImagesPerPrompt, styles, seedOf }),
     unprompted,
     promptEmbeds,
     negativePrompts,
     negativePromptEmbeds,
     batch,
     latents: checkLatents(options.latents, batch, limits),
-    generator: checkGenerator(seed, options.generator, batch),
+    generator,
     signal,
   };
 }

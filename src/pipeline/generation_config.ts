@@ -5,7 +5,13 @@
  */
 
 import { checkOptions } from "../base/check.ts";
-import { type Config, integerField, numberField, parseConfig } from "../checkpoints/config.ts";
+import {
+  type Config,
+  integerField,
+  numberField,
+  parseConfig,
+  stringListField,
+} from "../checkpoints/config.ts";
 import { readOptionalText } from "../files/optional_file.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
@@ -25,14 +31,17 @@ export const GENERATION_CONFIG_FILE = "generation_config.json";
  * Defaults that a model brings for the parameters of its generations. What a caller gives comes first,
  * then these, then the defaults of diffusers.
  */
-export interface GenerationConfig
-  extends Pick<GenerationParameters, "numInferenceSteps" | "guidanceScale" | "truncationRate"> {
+export interface GenerationConfig extends
+  Pick<
+    GenerationParameters,
+    "numInferenceSteps" | "guidanceScale" | "truncationRate" | "styles"
+  > {
   /** All fields of the file as they stand there, also those that are not known, to be saved again. */
   readonly json?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The parameters that are a model's to say. */
-const NAMES = ["numInferenceSteps", "guidanceScale", "truncationRate"] as const;
+const NAMES = ["numInferenceSteps", "guidanceScale", "truncationRate", "styles"] as const;
 
 /**
  * Reads the file of a folder.
@@ -80,7 +89,21 @@ export function generationConfigText({ json, ...values }: GenerationConfig): str
   return `${JSON.stringify({ ...json, ...Object.fromEntries(fields) }, null, 2)}\n`;
 }
 
-function readField(config: Config, name: ParameterName, limits: ParameterLimits): number {
+/** The config without styles, also in the file that is made of it. */
+export function withoutStyles(
+  { styles: _, json, ...others }: GenerationConfig,
+): GenerationConfig {
+  const fields = Object.entries(json ?? {}).filter(([name]) => name !== fieldOf("styles"));
+  return { ...others, ...json && { json: Object.fromEntries(fields) } };
+}
+
+function readField(config: Config, name: ParameterName, limits: ParameterLimits): unknown {
+  if (GENERATION_PARAMETERS[name].type === "texts") {
+    const texts = stringListField(config, fieldOf(name));
+    const subject = { task: `use ${config.description}`, name: fieldOf(name) };
+    checkParameter(subject, name, texts, limits);
+    return texts;
+  }
   const read = GENERATION_PARAMETERS[name].type === "integer" ? integerField : numberField;
   return read(config, fieldOf(name), rangeOf(name, limits));
 }

@@ -7,6 +7,7 @@
  */
 
 import { checkInteger, checkNumber, type Range, refuseType, type Subject } from "../base/check.ts";
+import { isStyle } from "../conditioning/styles.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { Seed } from "../random/seed.ts";
 import { checkSampler, stepsOfSampler } from "../schedulers/samplers.ts";
@@ -14,7 +15,7 @@ import { checkInterval } from "./guidance_interval.ts";
 
 /**
  * Parameters of a generation, by the names of diffusers' `__call__`. A model's `generation_config.json`
- * may have other defaults for steps, guidance and truncation.
+ * may have other defaults for steps, guidance, truncation and styles.
  */
 export interface GenerationParameters {
   /** Seed of the first image; the next have the following ones. Or a list. Default: a random seed. */
@@ -42,6 +43,12 @@ export interface GenerationParameters {
    * stands for that. An array has one for each prompt. Default: none.
    */
   readonly negativePrompt?: string | readonly string[] | undefined;
+  /**
+   * What is put behind a prompt that has none of these, such as `"flat style"`: the seed of an image chooses
+   * one (see `styledPrompt`). An empty array leaves prompts as they stand, as does a picture to start from,
+   * which shows its own style. Default: the model's, if it has any.
+   */
+  readonly styles?: readonly string[] | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
   readonly truncationRate?: number | undefined;
   /** Keeps at most so many tokens, the most probable ones. Default: all. */
@@ -64,6 +71,7 @@ type OpenParameter =
   | "sampler"
   | "guidanceInterval"
   | "negativePrompt"
+  | "styles"
   | "topK"
   | "strength";
 
@@ -77,7 +85,9 @@ export interface ParameterLimits {
   /** Timesteps of the model's training; undefined as long as there is no model. */
   readonly numTrainTimesteps?: number | undefined;
   /** Defaults of a model, which come before those of diffusers. How many images is not its to say. */
-  readonly defaults?: Omit<GenerationParameters, OpenParameter | "numImagesPerPrompt"> | undefined;
+  readonly defaults?:
+    | Omit<GenerationParameters, Exclude<OpenParameter, "styles"> | "numImagesPerPrompt">
+    | undefined;
   /** Narrower ranges than the table's. Defaults are moved into them. */
   readonly ranges?: Readonly<Partial<Record<ParameterName, Range>>> | undefined;
 }
@@ -86,8 +96,8 @@ export interface ParameterLimits {
 export interface GenerationParameter {
   /** Name in HTTP requests (`top_k`) and, with hyphens, on the command line (`--top-k`). */
   readonly shortName: string;
-  /** What its values are; seeds are whole numbers of 64 bits, intervals two shares. */
-  readonly type: "integer" | "number" | "seed" | "text" | "sampler" | "interval";
+  /** What its values are; seeds are whole numbers of 64 bits, texts are several, intervals two shares. */
+  readonly type: "integer" | "number" | "seed" | "text" | "texts" | "sampler" | "interval";
   /** The values that fit. */
   readonly range: (limits: ParameterLimits) => Range;
   /** The default of diffusers; undefined if there is none. */
@@ -141,6 +151,14 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     range: () => ({}),
     default: undefined,
     help: "What not to draw, where there is guidance",
+  },
+  styles: {
+    shortName: "styles",
+    type: "texts",
+    range: () => ({}),
+    // There are none but a model's own.
+    default: undefined,
+    help: "Styles, of which the seed chooses one where the prompt names none",
   },
   truncationRate: {
     shortName: "truncation",
@@ -223,6 +241,14 @@ export function unpromptedLimits<L extends ParameterLimits>(limits: L): L {
   return { ...limits, defaults: { ...limits.defaults, guidanceScale: 1 } };
 }
 
+/** The styles that seeds choose from: a picture to start from shows its own. */
+export function stylesOf(
+  { styles, image }: Pick<GenerationParameters, "styles"> & { readonly image?: unknown },
+  { defaults }: Pick<ParameterLimits, "defaults">,
+): readonly string[] {
+  return styles ?? (image === undefined ? defaults?.styles : undefined) ?? [];
+}
+
 /** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */
 export function rangeOf(name: ParameterName, limits: ParameterLimits): Range {
   const range = GENERATION_PARAMETERS[name].range(limits);
@@ -278,6 +304,8 @@ export function checkParameter(
       return checkNumber(subject, value, range);
     case "text":
       return checkTexts(subject, value);
+    case "texts":
+      return checkStyles(subject, value);
     case "sampler":
       return checkSampler(subject, value);
     case "interval":
@@ -294,8 +322,18 @@ function checkTexts(subject: Subject, value: unknown): void {
   refuseType(subject, value, "a string or an array of strings");
 }
 
+function checkStyles(subject: Subject, value: unknown): void {
+  if (value === undefined) return;
+  if (!Array.isArray(value)) refuseType(subject, value, "an array of strings");
+  const wrong = value.findIndex((one) => !isStyle(one));
+  if (wrong < 0) return;
+  const one = { ...subject, name: `${subject.name}[${wrong}]` };
+  refuseType(one, value[wrong], "a string that has words");
+}
+
 function defaultOf(name: ParameterName, limits: ParameterLimits): number | undefined {
-  const defaults: Partial<Record<ParameterName, number | undefined>> = limits.defaults ?? {};
+  const { styles: _, ...numbers } = limits.defaults ?? {};
+  const defaults: Partial<Record<ParameterName, number | undefined>> = numbers;
   const value = defaults[name] ?? GENERATION_PARAMETERS[name].default;
   if (value === undefined) return undefined;
   const { min = -Infinity, max = Infinity } = rangeOf(name, limits);

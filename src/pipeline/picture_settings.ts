@@ -23,7 +23,7 @@ import {
   rangeOf,
 } from "./generation_parameters.ts";
 import { parseSeed, SEEDS } from "../random/seed.ts";
-import { type PictureSubject, titleOf } from "./picture_subject.ts";
+import { drawnSubject, type PictureSubject, titleOf } from "./picture_subject.ts";
 
 /** The most that pixels are enlarged. */
 export const MAX_SCALE = 64;
@@ -179,7 +179,7 @@ export function commonText(
   size: Size,
 ): string {
   const { seed, values, model } = settings;
-  const { numInferenceSteps, sampler, guidanceScale, negativePrompt, strength, ...others } = values;
+  const { numInferenceSteps, sampler, guidanceScale, negativePrompt, strength } = values;
   const fields: [label: string, value: unknown][] = [
     ["Steps", numInferenceSteps],
     ["Sampler", sampler === undefined ? "VQ-Diffusion" : `VQ-Diffusion ${sampler}`],
@@ -188,23 +188,15 @@ export function commonText(
     ["Size", `${size.width}x${size.height}`],
     ["Model", modelName(model)],
     ["Denoising strength", strength],
-    ...Object.entries(others).map(([name, value]) =>
-      [labelOf(name as ParameterName), Array.isArray(value) ? value.join("-") : value] as [
-        string,
-        unknown,
-      ]
-    ),
+    ["Guidance interval", values.guidanceInterval?.join("-")],
+    ["Truncation", values.truncationRate],
+    ["Top k", values.topK],
     ["Version", `vq-diffusion ${VERSION}`],
   ];
   const line = fields.filter(([, value]) => value !== undefined)
     .map(([label, value]) => `${label}: ${quoted(String(value))}`);
   const negative = negativePrompt === undefined ? [] : [`Negative prompt: ${negativePrompt}`];
-  return [titleOf(settings) ?? "", ...negative, line.join(", ")].join("\n");
-}
-
-function labelOf(name: ParameterName): string {
-  const words = GENERATION_PARAMETERS[name].shortName.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
+  return [titleOf(drawnSubject(settings, values)) ?? "", ...negative, line.join(", ")].join("\n");
 }
 
 /** The last part of a path, URL or id. */

@@ -5,6 +5,9 @@
  */
 
 import type { GenerateInput } from "../conditioning/condition.ts";
+import { styledPrompt } from "../conditioning/styles.ts";
+import type { Seed } from "../random/seed.ts";
+import type { GenerationParameters } from "./generation_parameters.ts";
 
 /** A prompt or a class; neither for an unconditional model, or where a picture is varied. */
 export interface PictureSubject {
@@ -18,6 +21,14 @@ export interface PictureSubject {
 export function subjectOf({ prompt, classLabel }: PictureSubject): PictureSubject {
   if (prompt !== undefined) return { prompt };
   return classLabel === undefined ? {} : { classLabel };
+}
+
+/** The subject as a picture of it was drawn: a seed chooses a style where the prompt names none. */
+export function drawnSubject(
+  { prompt, classLabel, seed }: PictureSubject & { readonly seed: Seed },
+  { styles }: Pick<GenerationParameters, "styles">,
+): PictureSubject {
+  return { prompt: prompt && styledPrompt(prompt, seed, styles), classLabel };
 }
 
 /** Words for a subject; none if there is neither a prompt nor a class. */

@@ -69,6 +69,17 @@ export class BatchGenerator implements RewindableGenerator {
   }
 }
 
+/**
+ * The seed of an image: that of its own stream, or one as many later as the image is in the stream that all
+ * share. Where a stream has no seed, the number of the image.
+ */
+export function imageSeed(generator: RandomGenerator, image: number): bigint {
+  if (generator instanceof BatchGenerator) {
+    return generator.stream(image).initialSeed ?? BigInt(image);
+  }
+  return (generator.initialSeed ?? 0n) + BigInt(image);
+}
+
 /** The generator if it can go back. */
 export function rewindable(generator: RandomGenerator): RewindableGenerator | undefined {
   const can = generator instanceof TorchGenerator ||

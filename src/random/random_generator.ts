@@ -9,6 +9,8 @@
  * call before ended, however the numbers are divided among them.
  */
 export interface RandomGenerator {
+  /** The seed that the stream began with, if it has one. */
+  readonly initialSeed?: bigint | undefined;
   /** Fills the array with uniform numbers in [0, 1). */
   fill(out: Float32Array): void;
   /** Fills the array with uniform numbers in [0, 1) of 53 bits. Default: made of two of `fill`. */

@@ -31,6 +31,8 @@ const HIGHEST_SEED = 2n ** 64n - 1n;
  * ```
  */
 export class TorchGenerator implements RandomGenerator {
+  /** The seed that it was made with, as PyTorch's `initial_seed()`: from 0 to 2⁶⁴ − 1. */
+  readonly initialSeed: bigint;
   readonly #state = new Int32Array(STATE_WORDS);
   /** Words of the state that have been given out. */
   #used = STATE_WORDS;
@@ -45,6 +47,7 @@ export class TorchGenerator implements RandomGenerator {
   constructor(seed: number | bigint) {
     const state = this.#state;
     state[0] = low32Bits(seed);
+    this.initialSeed = BigInt.asUintN(64, BigInt(seed));
     for (let i = 1; i < STATE_WORDS; i++) {
       const previous = state[i - 1]!;
       state[i] = Math.imul(1812433253, previous ^ (previous >>> 30)) + i;

@@ -5,6 +5,7 @@
  */
 
 import { formatRange, nearestOption, type Range } from "../base/check.ts";
+import { isStyle, parseStyles, STYLE_TEXTS } from "../conditioning/styles.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import {
   GENERATION_PARAMETERS,
@@ -32,6 +33,9 @@ import { RequestError } from "./request_error.ts";
 
 /** Longest side that pictures are enlarged to. */
 export const MOST_SIDE = 1024;
+
+/** Most styles of a request. */
+const MOST_STYLES = 100;
 
 /** What requests may ask for at most. */
 export interface RequestLimits {
@@ -206,6 +210,8 @@ export function generationParameters(
         return seedOf(shortName, value);
       case "text":
         return value === undefined ? undefined : textOf(shortName, value, Infinity);
+      case "texts":
+        return stylesOf(shortName, value);
       case "sampler":
         return samplerOf(shortName, value);
       case "interval":
@@ -262,6 +268,14 @@ function textOf(name: string, value: unknown, maxLength: number): string {
 function samplerOf(name: string, value: unknown): string | undefined {
   if (value === undefined || typeof value === "string" && isSampler(value)) return value;
   return refuse(name, SAMPLERS, value);
+}
+
+/** Styles as text, or as an array of JSON. */
+function stylesOf(name: string, value: unknown): readonly string[] | undefined {
+  if (value === undefined) return undefined;
+  const styles = typeof value === "string" ? parseStyles(value) : value;
+  const isRight = Array.isArray(styles) && styles.length <= MOST_STYLES && styles.every(isStyle);
+  return isRight ? styles : refuse(name, `at most ${MOST_STYLES} ${STYLE_TEXTS}`, value);
 }
 
 /** An interval as text, or as an array of JSON. */

@@ -16,6 +16,7 @@ import {
   type LoadedComponents,
   type PipelineComponents,
 } from "../pipeline/components.ts";
+import { withoutStyles } from "../pipeline/generation_config.ts";
 import { loadComponents } from "../pipeline/load_components.ts";
 import { savePipeline } from "../pipeline/save_pipeline.ts";
 import { embeddedModelUrl } from "../pipeline/embedded_model.ts";
@@ -93,8 +94,13 @@ export class TrainableModel implements AsyncDisposable {
       ...(options.trainTextEncoder && { textEncoder: new TrainableParameters() }),
     };
     const how = { dtype: "fp32", parameters, onProgress, signal } as const;
-    const components = await loadComponents(folder, backend, how);
-    owned.defer(() => disposeComponents(components));
+    const loaded = await loadComponents(folder, backend, how);
+    owned.defer(() => disposeComponents(loaded));
+    // Captions are learned as they stand, and so are prompts to be drawn.
+    const { generationConfig } = loaded;
+    const components = generationConfig?.styles === undefined
+      ? loaded
+      : { ...loaded, generationConfig: withoutStyles(generationConfig) };
     if (!drawsFromText(components)) {
       throw new TypeError(
         `Cannot train ${folder.description}: it does not draw from text, expected a model that does`,

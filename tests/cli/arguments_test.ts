@@ -97,7 +97,8 @@ Deno.test("readRequest() gives each picture of a prompt a seed", async () => {
 Deno.test("readGenerateArguments() takes all parameters by their short names", () => {
   const numbers = ["--steps", "9", "--guidance", "-1", "--truncation", "0.5", "--images", "3"];
   const others = ["--top-k", "4", "--strength", "0.3", "--sampler", "fast:2", "--negative", "c"];
-  const args = ["a", "b", "--seed", "7", ...numbers, ...others, "--guidance-interval", "0-.5"];
+  const lists = ["--guidance-interval", "0-.5", "--styles", "in ink, flat style"];
+  const args = ["a", "b", "--seed", "7", ...numbers, ...others, ...lists];
   const { parameters, seeds, numImagesPerPrompt } = readGenerateArguments(args)!;
   assertEquals(readParameters(parameters, { numTrainTimesteps: 9 }), {
     seed: 7n,
@@ -106,6 +107,7 @@ Deno.test("readGenerateArguments() takes all parameters by their short names", (
     guidanceScale: -1,
     guidanceInterval: [0, 0.5],
     negativePrompt: "c",
+    styles: ["in ink", "flat style"],
     truncationRate: 0.5,
     topK: 4,
     numImagesPerPrompt: 3,
@@ -133,6 +135,7 @@ Deno.test("readGenerateArguments() refuses what no model can do", () => {
     [["a", "b", "--seed", "1-51"], "Expected 100 images at most"],
     [["a", "--out", "-", "--json"], "--json is given with --out -"],
     [["a", "--scale", "0"], `--scale is "0", expected a whole number from 1 to 64`],
+    [["a", "--styles", "ink,,"], `--styles is "ink,,", expected styles such as "flat style, in`],
     [["a", "--revision", "x"], "--revision is given without --model"],
     [["a", "--model", ""], `--model is "", expected a folder`],
   ];

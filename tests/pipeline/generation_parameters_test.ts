@@ -29,6 +29,7 @@ Deno.test("checkParameters() takes what is given, then the model's default, then
     guidanceScale: 5,
     guidanceInterval: undefined,
     negativePrompt: undefined,
+    styles: undefined,
     truncationRate: 1,
     topK: undefined,
     numImagesPerPrompt: 1,
@@ -72,6 +73,7 @@ Deno.test("the documentation of the parameters has the defaults of the table", (
     sampler: ["the model's", "the model's"],
     guidanceInterval: ["at all steps", "all steps"],
     negativePrompt: ["none", "none"],
+    styles: ["the model's, if it has any", "the model's"],
     topK: ["all", "all"],
     strength: ["0.8, or 1 with a mask", "0.8 or 1"],
   };

@@ -152,6 +152,8 @@ async function checkGeneration(pipe: VQDiffusionPipeline, run: GoldenRun): Promi
     truncationRate: run.truncation_rate,
     numImagesPerPrompt: run.num_images_per_prompt,
     generator: new TorchGenerator(run.generator_seed),
+    // diffusers draws prompts as they stand.
+    styles: [],
     outputType: "array",
     ...(latents && { latents }),
     callback: (step, timestep, tokens) => {

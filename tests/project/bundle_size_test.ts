@@ -8,7 +8,7 @@ import { temporaryFolder } from "../temporary_folder.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-const MOST_BYTES = 132_000;
+const MOST_BYTES = 134_000;
 
 /** Files that no program needs at its start; some are never needed by most. */
 const LATER: readonly RegExp[] = [
@@ -67,7 +67,7 @@ async function modulesOf(entry: string): Promise<{ all: string[]; atStart: strin
   return { all: paths(dependencies.keys()), atStart: paths(found) };
 }
 
-Deno.test("mod.ts loads at most 132 kB of JavaScript at the start", async () => {
+Deno.test("mod.ts loads at most 134 kB of JavaScript at the start", async () => {
   await using folder = await temporaryFolder();
   const options = ["--platform", "browser", "--minify", "--code-splitting"];
   await deno("bundle", "--quiet", ...options, "--outdir", folder.path, "mod.ts");

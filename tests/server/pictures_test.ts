@@ -110,6 +110,7 @@ eachWay("takes all parameters as texts and as JSON", async (ask, pipe) => {
   const { images } = await pipe.generate("a cat", {
     ...{ seed: 5, sampler: "strided", numInferenceSteps: 4, guidanceScale: 3, topK: 9 },
     ...{ guidanceInterval: [0.2, 1], negativePrompt: "12", truncationRate: 0.9 },
+    styles: ["in ink", "flat style"],
   });
   const others = { prompt: "a cat", seed: "5", sampler: "strided", negative: "12" };
   const texts = {
@@ -117,13 +118,15 @@ eachWay("takes all parameters as texts and as JSON", async (ask, pipe) => {
     guidance: "3",
     top_k: "9",
     guidance_interval: "0.2-1",
+    styles: "in ink,flat style",
     truncation: ".9",
   };
   assertEquals(await imageOf(await ask(await formOf({ ...others, ...texts }))), images[0]);
   const query = `?${new URLSearchParams({ ...others, ...texts })}`;
   assertEquals(await imageOf(await ask({ method: "GET" }, query)), images[0]);
-  const numbers = { steps: 4, guidance: 3, top_k: 9, guidance_interval: [0.2, 1], truncation: 0.9 };
-  const body = JSON.stringify({ ...others, ...numbers });
+  const numbers = { steps: 4, guidance: 3, top_k: 9, truncation: 0.9 };
+  const lists = { guidance_interval: [0.2, 1], styles: ["in ink", "flat style"] };
+  const body = JSON.stringify({ ...others, ...numbers, ...lists });
   const json = await ask({ body, headers: { "content-type": "application/json" } });
   assertEquals(await imageOf(json), images[0]);
 });
@@ -181,6 +184,7 @@ eachWay("refuses pictures and parameters that do not fit before it draws", async
       400,
       /^guidance_interval is "0.8-0.2", expected two numbers/,
     ],
+    [{ ...form, styles: "in ink,," }, 400, /^styles is "in ink,,", expected at most 100 styles/],
     [
       { ...form, negative: "x".repeat(501) },
       400,

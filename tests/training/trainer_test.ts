@@ -13,7 +13,8 @@ import type { Backend } from "../../src/backends/backend.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { assertClose } from "../backends/operations/trial.ts";
 import { makeWebGpu, WITHOUT_WEBGPU } from "../backends/webgpu_adapter.ts";
-import { tinyFilesWithoutLearned } from "../pipeline/golden_runs.ts";
+import { tinyFiles, tinyFilesWithoutLearned } from "../pipeline/golden_runs.ts";
+import { inTemporaryFolder } from "../temporary_folder.ts";
 import { pictures, tinyFolder, tinyModel } from "./pictures.ts";
 
 const OPTIONS = { steps: 6, batch: 3, warmUp: 1, captionDropout: 0.3, seed: 7 } as const;
@@ -156,6 +157,18 @@ Deno.test("Trainer gives dropped captions the empty one if nothing is learned fo
   }
   assertEquals(losses[1], losses[0]);
   assertEquals(losses[2], losses[0]);
+});
+
+Deno.test("TrainableModel keeps no styles: prompts are to be drawn as captions were learned", async () => {
+  const config = { guidance_scale: 2, styles: ["flat style"], top_k: 3 };
+  const text = new TextEncoder().encode(JSON.stringify(config));
+  const folder = memoryFolder({ ...tinyFiles(), "generation_config.json": text }, "tiny");
+  await using model = await TrainableModel.fromPretrained(folder, { device: "wasm", threads: 1 });
+  await inTemporaryFolder(async (path) => {
+    await model.savePretrained(path);
+    const saved = JSON.parse(await Deno.readTextFile(`${path}/generation_config.json`));
+    assertEquals(saved, { guidance_scale: 2, top_k: 3 });
+  });
 });
 
 Deno.test("Trainer says in which step numbers are not finite any more", async () => {

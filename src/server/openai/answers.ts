@@ -4,6 +4,7 @@
  * @module
  */
 
+import { styledPrompt } from "../../conditioning/styles.ts";
 import { enlarge } from "../../images/enlarge.ts";
 import type { RasterImage } from "../../images/raster_image.ts";
 import type { Job, Preview } from "../../jobs/job.ts";
@@ -29,7 +30,9 @@ export async function imagesAnswer(
   const seeds = followingSeeds(job.request.values.seed, images.length);
   return {
     created: seconds(),
-    data: files.map((b64_json, i) => ({ b64_json, seed: `${seeds[i]}` })),
+    data: files.map((b64_json, i) => {
+      return { b64_json, ...revisedPrompt(job, seeds[i]!), seed: `${seeds[i]}` };
+    }),
     size: sizeOf(images[0]!, request),
     output_format: request.format.name,
     ...KIND,
@@ -75,6 +78,13 @@ export async function* imageEvents(
     }
     if (state.status === "failed") yield eventText("error", errorBody(describe(state.error)));
   }
+}
+
+/** The prompt with the style that a seed has chosen, as OpenAI's models tell how they changed it. */
+function revisedPrompt({ request }: Job, seed: bigint): { readonly revised_prompt?: string } {
+  const { prompt = "", values: { styles } } = request;
+  const drawn = styledPrompt(prompt, seed, styles);
+  return drawn === prompt ? {} : { revised_prompt: drawn };
 }
 
 /** An error. */

@@ -10,6 +10,7 @@ import {
   type ParameterLimits,
   rangeOf,
   SHORT_NAMES,
+  stylesOf,
 } from "../../pipeline/generation_parameters.ts";
 import { jobOf, previewStepsOf } from "../job.ts";
 import { RequestError } from "../request_error.ts";
@@ -67,7 +68,11 @@ export function readOpenAIRequest(
   limits: OpenAILimits,
 ): OpenAIRequest {
   const prompt = promptOf(body["prompt"] ?? undefined, limits.request.maxPromptLength);
-  return readImagesRequest(body, prompt, model, limits);
+  const request = readImagesRequest(body, prompt, model, limits);
+  const { values } = request.job;
+  // The answer tells what has become of the prompt.
+  const styles = stylesOf(values, limits.parameters);
+  return { ...request, job: { ...request.job, values: { ...values, styles } } };
 }
 
 /**

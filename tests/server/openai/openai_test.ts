@@ -44,6 +44,21 @@ Deno.test("POST /v1/images/generations gives OpenAI's client the pictures and th
   assertEquals(response.headers.get("x-ratelimit-limit-requests"), "4");
 });
 
+Deno.test("POST /v1/images/generations tells which style a seed has chosen", async () => {
+  await using server = await startService();
+  const styles = ["in ink", "flat style"];
+  const options = { ...OPTIONS, numImagesPerPrompt: 2, styles };
+  const { images } = await server.pipe.generate("a cat", options);
+  const request = { prompt: "a cat", n: 2, ...PARAMETERS, styles };
+  const { data } = await clientOf(server).images.generate(request);
+  assertEquals(await Promise.all(data!.map(({ b64_json }) => decode(b64_json))), images);
+  // With the seeds 7 and 8.
+  const revised = data!.map((image) => image.revised_prompt);
+  assertEquals(revised, ["a cat, flat style", "a cat, in ink"]);
+  const named = await clientOf(server).images.generate({ ...request, prompt: "a cat in ink" });
+  assertEquals(named.data!.map((image) => image.revised_prompt), [undefined, undefined]);
+});
+
 Deno.test("POST /v1/images/generations enlarges pictures to a size, and takes null for what is open", async () => {
   await using server = await startService();
   const { images: [image] } = await server.pipe.generate("a cat", OPTIONS);

@@ -41,7 +41,7 @@ const TRIALS: readonly Trial[] = [
   killedWorkers,
 ];
 
-const USAGE = `Runs the trials that take an hour, and prints a table.
+const USAGE = `Runs the trials that take long, half an hour in all, and prints a table.
 
 Usage: deno task soak [<scale>]
 

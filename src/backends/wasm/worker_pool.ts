@@ -7,6 +7,7 @@
  * @module
  */
 
+import { startWebWorker } from "../../base/web_worker.ts";
 import { disposedError, WorkerFailedError } from "../errors.ts";
 import { CONTROL_BYTES, ControlWord, type Execution, type Job, type Runner } from "./runner.ts";
 
@@ -114,20 +115,9 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
     worker.unref();
     return { terminate: () => void worker.terminate() };
   }
-  const url = URL.createObjectURL(new Blob([WEB_WORKER], { type: "text/javascript" }));
-  try {
-    const worker = new Worker(url, { type: "module" });
-    worker.onmessage = (event: MessageEvent<WorkerMessage>) => listener(event.data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      listener(event.message ?? "it could not be loaded");
-    };
-    worker.postMessage(start);
-    return worker;
-  } finally {
-    // The worker has taken the source when its first message comes; browsers may fetch it late.
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
+  const worker = startWebWorker(WEB_WORKER, { onMessage: listener, onFailure: listener });
+  worker.postMessage(start);
+  return worker;
 }
 
 /** What workers compute with. */

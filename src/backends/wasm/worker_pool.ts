@@ -26,7 +26,10 @@ type PoolModules = readonly [module: WebAssembly.Module, portable: WebAssembly.M
 /** A message of a worker: ready, the end of a job, or the text of a failure. */
 type WorkerMessage = "ready" | boolean | string;
 
-/** Body of a worker; `start` and `post` are defined before it. */
+/**
+ * Body of a worker; `start` and `post` are defined before it. The last one tells of the end of a job: before
+ * that, others may still read what belongs to it.
+ */
 const WORKER_BODY = `
 const W = ${JSON.stringify(ControlWord)};
 const serve = async ({ modules, memory, control, index, threads }) => {
@@ -42,7 +45,6 @@ const serve = async ({ modules, memory, control, index, threads }) => {
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
     const { run } = instances[words[W.portable]];
     const ended = run(words[W.program], words[W.count], control, threads, scratch);
-    // The last one tells: before that, others may still read what belongs to this job.
     if (Atomics.add(words, W.done, 1) === threads - 1) {
       Atomics.store(words, W.done, 0);
       post(Boolean(ended));

@@ -105,8 +105,11 @@ export class FileProgress {
 export class TotalProgress {
   /** Takes the events of the files, and passes them on. */
   readonly onProgress: OnProgress;
-  readonly #files = new Map<string, { loaded: number; total: number }>();
+  readonly #files = new Map<string, { readonly loaded: number; readonly total: number }>();
   readonly #listener: OnProgress;
+  /** Sums over the files: adding them up for each event would take long where there are many. */
+  #loaded = 0;
+  #total = 0;
 
   /** Begins without any file. */
   constructor(listener: OnProgress) {
@@ -116,24 +119,25 @@ export class TotalProgress {
 
   /** Counts a file that is going to be read. */
   expect(file: string, total: number): void {
-    if (!this.#files.has(file)) this.#files.set(file, { loaded: 0, total });
+    if (!this.#files.has(file)) this.#set(file, 0, total);
+  }
+
+  #set(file: string, loaded: number, total: number): void {
+    const before = this.#files.get(file) ?? { loaded: 0, total: 0 };
+    this.#loaded += loaded - before.loaded;
+    this.#total += total - before.total;
+    this.#files.set(file, { loaded, total });
   }
 
   #take(event: LoadEvent): void {
     this.#listener(event);
     if (event.type === "progress" && event.total !== undefined) {
-      this.#files.set(event.file, { loaded: event.loaded, total: event.total });
+      this.#set(event.file, event.loaded, event.total);
     } else if (event.type === "done" && this.#files.has(event.file)) {
       // What was not read of it was not wanted.
       const { total } = this.#files.get(event.file) ?? { total: 0 };
-      this.#files.set(event.file, { loaded: total, total });
+      this.#set(event.file, total, total);
     } else return;
-    let loaded = 0;
-    let total = 0;
-    for (const file of this.#files.values()) {
-      loaded += file.loaded;
-      total += file.total;
-    }
-    this.#listener({ type: "total", loaded, total });
+    this.#listener({ type: "total", loaded: this.#loaded, total: this.#total });
   }
 }

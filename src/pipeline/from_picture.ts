@@ -27,11 +27,33 @@ export interface PicturePlan {
   readonly picture: PictureStart;
 }
 
+/** Where a picture enters a plan. */
+interface Entry {
+  /** How much of the picture is drawn anew, from 0 to 1. */
+  readonly strength: number;
+  /** The steps that are left. */
+  readonly plan: SamplingPlan;
+  /** Timestep of the strength, ⌊T · strength⌋ − 1; below 0 if there is no noise at all. */
+  readonly start: number;
+}
+
 /**
- * Fits pictures to the model, and finds where they enter a plan: at timestep ⌊T · strength⌋ − 1, as
- * Microsoft's `filter_ratio`. Steps from later timesteps are left out, and the picture is noised to the
- * timestep of the first that is left. A plan whose first timestep is earlier, as of a few leading ones,
- * is kept: it takes all noise for that of its first timestep.
+ * Finds where a picture enters a plan: at timestep ⌊T · strength⌋ − 1, as Microsoft's `filter_ratio`. Steps
+ * from later timesteps are left out. A plan whose first timestep is earlier, as of a few leading ones, is kept.
+ */
+export function entryOf(
+  plan: SamplingPlan,
+  numTrainTimesteps: number,
+  options: PictureOptions & { readonly strength?: number | undefined },
+): Entry {
+  const { maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
+  const start = Math.floor(numTrainTimesteps * strength) - 1;
+  return { plan: { ...plan, steps: stepsFrom(plan, start) }, start, strength };
+}
+
+/**
+ * Fits pictures to the model, and finds where they enter a plan. They are noised to the timestep of the first
+ * step that is left; a plan that is kept whole takes all noise for that of its first timestep.
  *
  * @throws {TypeError} If there is no `vqvae`.
  * @throws {RangeError} If the `vqvae` does not take colours, or no white of the mask is drawn.
@@ -41,7 +63,7 @@ export function startFromPicture(
   plan: SamplingPlan,
   options: PictureOptions & { readonly strength?: number | undefined },
 ): PicturePlan {
-  const { image, maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
+  const { image, maskImage } = options;
   const autoencoder = needComponent(vqvae, "vqvae", "an image");
   const { config } = autoencoder;
   if (config.inChannels !== 3) {
@@ -53,13 +75,14 @@ export function startFromPicture(
   const side = sideOf({ transformer, vqvae: autoencoder });
   const images = [image!].flat().map((one) => fitPicture(one, side));
   const inpainting = maskImage && inpaintingOf(images[0]!, maskImage, sampleSize);
-  const start = Math.floor(scheduler.config.numTrainTimesteps * strength) - 1;
-  const steps = stepsFrom(plan, start);
+  const { numTrainTimesteps } = scheduler.config;
+  const { plan: left, start, strength } = entryOf(plan, numTrainTimesteps, options);
+  const { steps } = left;
   const isWhole = steps.length === plan.steps.length;
   // Behind a mask nothing of the picture is wanted at full strength, not even a token in 10⁵.
   const nothing = inpainting !== undefined && strength === 1;
   const timestep = nothing ? undefined : isWhole ? start : steps[0]?.timestep;
-  return { plan: { ...plan, steps }, picture: { images, timestep, inpainting } };
+  return { plan: left, picture: { images, timestep, inpainting } };
 }
 
 /** The steps of a plan from a timestep on: at least the last, unless there is no noise at all. */

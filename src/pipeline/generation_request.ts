@@ -10,6 +10,7 @@ import {
   type GenerateInput,
 } from "../conditioning/condition.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
+import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import { namedScheduler } from "../schedulers/samplers.ts";
 import type { PipelineParts } from "./components.ts";
 import {
@@ -96,6 +97,15 @@ function conditionOf(
   return kind === "class"
     ? { kind, labels: { labels, numImagesPerPrompt, unconditional } }
     : { kind };
+}
+
+/** Whether a step of a request is guided: it takes two calls of the network for each image. */
+export function isGuided(
+  { guidanceScale, guidanceInterval, scheduler }: GenerationRequest,
+  { timestep }: SamplingStep,
+): boolean {
+  if (guidanceScale === undefined) return false;
+  return isInside(guidanceInterval, timestep, scheduler.config.numTrainTimesteps);
 }
 
 /**

@@ -13,6 +13,7 @@ import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import type { RemoteQueue, ServedQueue } from "../jobs/served_queue.ts";
+import { workOf } from "../jobs/speed.ts";
 import { runWorker } from "../jobs/worker.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { sideOf } from "../pipeline/components.ts";
@@ -127,7 +128,7 @@ export class Service {
       this.queue = options.queue;
       this.finished = options.queue.finished;
     } else {
-      const queue = new JobQueue(options.queue);
+      const queue = new JobQueue(options.queue, (request) => workOf(pipe, request));
       this.queue = queue;
       this.finished = runWorker(pipe, queue, { maxBatch: options.limits.maxImages });
     }

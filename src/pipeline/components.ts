@@ -4,11 +4,7 @@
  * @module
  */
 
-import {
-  COMPONENT_CLASSES,
-  type ComponentClass,
-  type ComponentFolder,
-} from "../checkpoints/model_index.ts";
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import type { TextComponents } from "../conditioning/text.ts";
 import type { CLIPTextModel } from "../models/clip_text_model.ts";
 import type { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
@@ -78,30 +74,8 @@ export interface ComponentUser<C extends PipelineParts = PipelineParts> {
   use<T>(task: (components: C) => Promise<T>): Promise<T>;
 }
 
-/** Where a component lies and what it is. */
-export interface ComponentInfo extends ComponentClass {
-  /** Its folder, which is its name in `model_index.json`. */
-  readonly folder: ComponentFolder;
-  /** Whether it has weights. */
-  readonly hasWeights: boolean;
-}
-
-/** The components in the order that they are saved in. */
-export const COMPONENTS = {
-  vqvae: component("vqvae"),
-  textEncoder: component("text_encoder"),
-  tokenizer: component("tokenizer", { hasWeights: false }),
-  transformer: component("transformer"),
-  scheduler: component("scheduler", { hasWeights: false }),
-  learnedClassifierFreeSamplingEmbeddings: component("learned_classifier_free_sampling_embeddings"),
-} satisfies Readonly<Record<ComponentName, ComponentInfo>>;
-
-/** Names of the components. */
+/** Names of the components, in the order that they are saved in. */
 export const COMPONENT_NAMES = Object.keys(COMPONENTS) as ComponentName[];
-
-function component(folder: ComponentFolder, { hasWeights = true } = {}): ComponentInfo {
-  return { ...COMPONENT_CLASSES[folder], folder, hasWeights };
-}
 
 /** Names of the components that a model has. */
 export function componentNamesOf(

@@ -5,11 +5,12 @@
  */
 
 import { checkOptions } from "../base/check.ts";
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import { modelIndex } from "../checkpoints/model_index.ts";
 import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
 import { type FolderTransaction, type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
-import { componentNamesOf, COMPONENTS, type PipelineParts } from "./components.ts";
+import { componentNamesOf, type PipelineParts } from "./components.ts";
 import { GENERATION_CONFIG_FILE, generationConfigText } from "./generation_config.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */

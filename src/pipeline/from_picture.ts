@@ -10,7 +10,6 @@ import type { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
 import { type ComponentUser, type PipelineParts, sideOf } from "./components.ts";
-import { fitPicture } from "./fit_pictures.ts";
 import { hold } from "./held_tokens.ts";
 import type { InitialTokens, InitialTokensRequest, PictureStart } from "./starting_point.ts";
 import { inpaintingOf } from "./inpainting.ts";
@@ -58,11 +57,11 @@ export function entryOf(
  * @throws {TypeError} If there is no `vqvae`.
  * @throws {RangeError} If the `vqvae` does not take colours, or no white of the mask is drawn.
  */
-export function startFromPicture(
+export async function startFromPicture(
   { vqvae, transformer, scheduler }: PipelineParts,
   plan: SamplingPlan,
   options: PictureOptions & { readonly strength?: number | undefined },
-): PicturePlan {
+): Promise<PicturePlan> {
   const { image, maskImage } = options;
   const autoencoder = needComponent(vqvae, "vqvae", "an image");
   const { config } = autoencoder;
@@ -73,8 +72,10 @@ export function startFromPicture(
   }
   const { sampleSize } = transformer.config;
   const side = sideOf({ transformer, vqvae: autoencoder });
-  const images = [image!].flat().map((one) => fitPicture(one, side));
-  const inpainting = maskImage && inpaintingOf(images[0]!, maskImage, sampleSize);
+  const { fitted } = await import("./fit_on_thread.ts");
+  const images = await Promise.all([image!].flat().map((one) => fitted(one, "picture", side)));
+  const mask = maskImage && await fitted(maskImage, "mask", side);
+  const inpainting = mask && inpaintingOf(images[0]!, mask, sampleSize);
   const { numTrainTimesteps } = scheduler.config;
   const { plan: left, start, strength } = entryOf(plan, numTrainTimesteps, options);
   const { steps } = left;

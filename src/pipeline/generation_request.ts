@@ -121,5 +121,5 @@ export async function withPicture(
 ): Promise<GenerationRequest> {
   if (options.image === undefined) return request;
   const { startFromPicture } = await import("./from_picture.ts");
-  return { ...request, ...startFromPicture(components, request.plan, options) };
+  return { ...request, ...await startFromPicture(components, request.plan, options) };
 }

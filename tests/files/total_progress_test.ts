@@ -1,7 +1,8 @@
 // Sums over the progress of files.
 
 import { assertEquals } from "@std/assert";
-import { type LoadEvent, TotalProgress } from "../../src/files/progress.ts";
+import type { LoadEvent } from "../../src/files/progress.ts";
+import { TotalProgress } from "../../src/files/total_progress.ts";
 import { withinBounds } from "../within.ts";
 
 /** The sums that are reported. */

@@ -1,6 +1,7 @@
 // Drawing in the browser, by a Web Worker, so that the page never blocks.
 
 import { signal } from "npm:@preact/signals@2.11.4";
+import { startWebWorker, type WebWorker } from "../src/base/web_worker.ts";
 import {
   AnswerError,
   type Device,
@@ -9,7 +10,7 @@ import {
   type Info,
   type Settings,
 } from "./api.ts";
-import type { DrawerMessage, DrawerRequest } from "./drawer.ts";
+import type { DrawerMessage, DrawerRequest, DrawingMessage } from "./drawer.ts";
 
 /** What draws in the browser; undefined until the model is loaded. */
 export const browserDevice = signal<Device | undefined>(undefined);
@@ -17,52 +18,55 @@ export const browserDevice = signal<Device | undefined>(undefined);
 /** How much of the model is loaded, for people; empty if nothing is being loaded. */
 export const loading = signal("");
 
-let worker: Worker | undefined;
+/** Drawings that are not over, by their ids: each takes what the worker tells of it, or why it has failed. */
+const listeners = new Map<number, (message: DrawingMessage | Error) => void>();
+
+let worker: WebWorker | undefined;
 let nextId = 1;
 
-function startWorker(): Worker {
-  const started = new Worker("/drawer.js", { type: "module" });
-  started.addEventListener("message", ({ data }: MessageEvent<DrawerMessage>) => {
-    if (data.type === "loading") {
-      const [loaded, total] = [data.loaded, data.total].map((bytes) => Math.round(bytes / 1e6));
-      loading.value = `Loading the model, ${loaded} of ${total} MB`;
-    } else if (data.type === "device") {
-      loading.value = "";
-      browserDevice.value = data.device;
-    }
+function startWorker(): WebWorker {
+  return startWebWorker<DrawerMessage>(`import "${new URL("/drawer.js", location.href)}";`, {
+    onMessage(message) {
+      if (message.type === "loading") {
+        const [loaded, total] = [message.loaded, message.total].map((n) => Math.round(n / 1e6));
+        loading.value = `Loading the model, ${loaded} of ${total} MB`;
+      } else if (message.type === "device") {
+        loading.value = "";
+        browserDevice.value = message.device;
+      } else listeners.get(message.id)?.(message);
+    },
+    onFailure(reason) {
+      endWorker();
+      const error = new Error(`This browser cannot draw: ${reason}`);
+      for (const listen of listeners.values()) listen(error);
+    },
   });
-  return started;
+}
+
+/** Ends the worker; the next drawing has another, which loads the model again. */
+function endWorker(): void {
+  worker?.terminate();
+  worker = undefined;
+  browserDevice.value = undefined;
 }
 
 /** Messages about one drawing, in their order, until it ends. */
-function messagesOf(worker: Worker, id: number) {
-  const messages: DrawerMessage[] = [];
+function messagesOf(id: number) {
+  const messages: (DrawingMessage | Error)[] = [];
   let wake = () => {};
-  let failure: Error | undefined;
-  const take = ({ data }: MessageEvent<DrawerMessage>) => {
-    if (!("id" in data) || data.id !== id) return;
-    messages.push(data);
+  listeners.set(id, (message) => {
+    messages.push(message);
     wake();
-  };
-  const fail = (event: ErrorEvent) => {
-    failure = new Error(`This browser cannot draw: ${event.message || "the worker is missing"}`);
-    wake();
-  };
-  worker.addEventListener("message", take);
-  worker.addEventListener("error", fail);
+  });
   return {
-    async next(): Promise<DrawerMessage> {
-      for (;;) {
-        const message = messages.shift();
-        if (message) return message;
-        if (failure) throw failure;
-        await new Promise<void>((resolve) => wake = resolve);
-      }
+    /** @throws {Error} If the worker has failed. */
+    async next(): Promise<DrawingMessage> {
+      while (messages.length === 0) await new Promise<void>((resolve) => wake = resolve);
+      const message = messages.shift()!;
+      if (message instanceof Error) throw message;
+      return message;
     },
-    close(): void {
-      worker.removeEventListener("message", take);
-      worker.removeEventListener("error", fail);
-    },
+    close: () => void listeners.delete(id),
   };
 }
 
@@ -74,7 +78,7 @@ export async function* drawInBrowser(
 ): AsyncGenerator<DrawEvent, void, void> {
   worker ??= startWorker();
   const id = nextId++;
-  const messages = messagesOf(worker, id);
+  const messages = messagesOf(id);
   const ask = (request: DrawerRequest) => worker?.postMessage(request);
   const stop = () => ask({ type: "stop", id });
   signal.addEventListener("abort", stop);
@@ -91,10 +95,7 @@ export async function* drawInBrowser(
       throw isRefusal ? new AnswerError(error, 400, undefined) : new Error(error);
     }
   } catch (error) {
-    if (!signal.aborted && browserDevice.value === undefined) {
-      worker?.terminate();
-      worker = undefined;
-    }
+    if (!signal.aborted && browserDevice.value === undefined) endWorker();
     throw error;
   } finally {
     loading.value = "";

@@ -27,10 +27,8 @@ export type DrawerRequest =
 
 type DrawRequest = Extract<DrawerRequest, { readonly type: "draw" }>;
 
-/** What the page is told. */
-export type DrawerMessage =
-  | { readonly type: "loading"; readonly loaded: number; readonly total: number }
-  | { readonly type: "device"; readonly device: Device }
+/** What the page is told about a drawing. */
+export type DrawingMessage =
   | { readonly type: "event"; readonly id: number; readonly event: DrawEvent }
   | {
     readonly type: "end";
@@ -39,6 +37,12 @@ export type DrawerMessage =
     /** Whether the error is the fault of the settings, so that the same would be refused again. */
     readonly isRefusal?: boolean;
   };
+
+/** What the page is told. */
+export type DrawerMessage =
+  | { readonly type: "loading"; readonly loaded: number; readonly total: number }
+  | { readonly type: "device"; readonly device: Device }
+  | DrawingMessage;
 
 const running = new Map<number, AbortController>();
 let pipeline: Promise<Library.VQDiffusionPipeline> | undefined;
@@ -50,7 +54,7 @@ function post(message: DrawerMessage): void {
 
 async function load({ token, dtype }: DrawRequest): Promise<Library.VQDiffusionPipeline> {
   const { VQDiffusionPipeline }: typeof Library = await import(LIBRARY);
-  const pipe = await VQDiffusionPipeline.fromPretrained(new URL(MODEL, location.href), {
+  const pipe = await VQDiffusionPipeline.fromPretrained(new URL(MODEL, import.meta.url), {
     dtype,
     fetch(input, init) {
       const headers = new Headers(init?.headers);

@@ -4,6 +4,7 @@
 
 import { useSignal } from "npm:@preact/signals@2.11.4";
 import type { JSX } from "npm:preact@11.2.0";
+import { parseSeed, SEEDS } from "../src/random/seed.ts";
 import type { Info } from "./api.ts";
 import { browserDevice, loading } from "./browser.ts";
 import { StartPictureField } from "./editor.tsx";
@@ -102,6 +103,8 @@ function Proposals({ names, styles, grounds }: Info): JSX.Element {
 }
 
 function SeedField(): JSX.Element {
+  const text = seed.value.trim();
+  const isValid = text === "" || parseSeed(text) !== undefined;
   return (
     <div class="fields">
       <label>
@@ -109,8 +112,7 @@ function SeedField(): JSX.Element {
         <input
           name="seed"
           inputMode="numeric"
-          pattern="\d{1,20}"
-          title="A whole number from 0 to 2^64 - 1"
+          ref={(input) => input?.setCustomValidity(isValid ? "" : `The seed has to be ${SEEDS}`)}
           disabled={isSeedRandom}
           value={seed}
           onInput={({ currentTarget }) => seed.value = currentTarget.value}

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { startWebWorker } from "./web_worker.ts";
+
 /** A module whose functions can be called on another thread. */
 export interface ThreadModule {
   /** Where it is: its `import.meta.url`. */
@@ -117,16 +119,10 @@ function startWorker(call: Call, listener: (answer: Answer) => void): () => void
     for (const event of ["error", "exit"] as const) worker.on(event, () => listener({}));
     return () => void worker.terminate();
   }
-  const url = URL.createObjectURL(new Blob([WEB_WORKER], { type: "text/javascript" }));
-  const worker = new Worker(url, { type: "module" });
-  worker.onmessage = ({ data }: MessageEvent<Answer>) => listener(data);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    listener({});
-  };
+  const worker = startWebWorker<Answer>(WEB_WORKER, {
+    onMessage: listener,
+    onFailure: () => listener({}),
+  });
   worker.postMessage(call);
-  return () => {
-    worker.terminate();
-    URL.revokeObjectURL(url);
-  };
+  return () => worker.terminate();
 }

@@ -12,7 +12,7 @@ import { isHubId } from "../hub/hub_id.ts";
 import { hasCode } from "../files/file_system.ts";
 import { findFileSystem, hasFileSystem } from "../files/find_file_system.ts";
 import { pathOfUrl } from "../files/paths.ts";
-import { FileProgress, TotalProgress } from "../files/progress.ts";
+import { FileProgress } from "../files/progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 import type { OriginalOptions } from "./original/open_original.ts";
 
@@ -88,7 +88,7 @@ export async function openFile(
   options.signal?.throwIfAborted();
   const path = url === undefined ? String(source) : pathOfUrl(url);
   const name = path.slice(path.lastIndexOf("/") + 1);
-  const watched = withTotal(options);
+  const watched = await withTotal(options);
   const progress = new FileProgress(name, watched.onProgress);
   switch (url?.protocol) {
     case "http:":
@@ -179,7 +179,7 @@ async function openWhole(
 
 /** A folder behind a URL, through a cache if there is one; who replaces `fetch` has to ask for one. */
 async function openOnServer(url: URL, options: OpenFolderOptions): Promise<ModelFolder> {
-  const watched = withTotal(options);
+  const watched = await withTotal(options);
   const cache = await cacheOfServers(options);
   if (cache === undefined) {
     return (await import("../files/http_folder.ts")).httpFolder(url, watched);
@@ -199,11 +199,12 @@ export async function cacheOfServers(
 
 async function openOnDisk(path: string, options: OpenFolderOptions): Promise<ModelFolder> {
   const { openDiskFolder } = await import("../files/disk_folder.ts");
-  return await openDiskFolder(path, withTotal(options));
+  return await openDiskFolder(path, await withTotal(options));
 }
 
 /** Options that also report the sum of all files. */
-export function withTotal(options: OpenFolderOptions): OpenFolderOptions {
+export async function withTotal(options: OpenFolderOptions): Promise<OpenFolderOptions> {
   if (!options.onProgress) return options;
+  const { TotalProgress } = await import("../files/total_progress.ts");
   return { ...options, onProgress: new TotalProgress(options.onProgress).onProgress };
 }

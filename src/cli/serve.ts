@@ -6,6 +6,7 @@
 
 import { openFolder } from "../checkpoints/folders.ts";
 import { MissingFileError } from "../files/paths.ts";
+import { workOf } from "../jobs/speed.ts";
 import type { RemoteQueue } from "../jobs/served_queue.ts";
 import { embeddedModelUrl } from "../pipeline/embedded_model.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
@@ -69,7 +70,9 @@ async function load(
   const { keepSeconds } = given;
   const options = { name: "vq-diffusion serve", keepSeconds };
   const { exchange } = owned.use(await openQueue({ ...given, queue }, model, options));
-  return { pipe: model.pipe, queue: await NatsQueue.open(exchange, given) };
+  const { pipe } = model;
+  const queued = await NatsQueue.open(exchange, given, (request) => workOf(pipe, request));
+  return { pipe, queue: queued };
 }
 
 async function loadPipeline(

@@ -7,6 +7,8 @@
 import type { FileSource } from "../files/source.ts";
 import { DIFFUSERS_WEIGHTS, isIndex, TRANSFORMERS_WEIGHTS } from "../files/weight_names.ts";
 
+const NAMES = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
+
 /** Longest `model_index.json` that is read. */
 const MOST_BYTES = 2 ** 20;
 
@@ -30,15 +32,28 @@ export async function expectedWeights(
     return [];
   }
   if (typeof components !== "object" || components === null) return [];
+  const parts = partsOf(files.keys());
   return Object.keys(components).flatMap((component) => {
-    const names = [...DIFFUSERS_WEIGHTS, ...TRANSFORMERS_WEIGHTS];
-    const name = names.find((name) => files.has(`${component}/${name}`));
+    const name = NAMES.find((name) => files.has(`${component}/${name}`));
     if (name === undefined) return [];
     if (!isIndex(name)) return [`${component}/${name}`];
-    const [stem = "", extension = ""] = name.split(".");
-    return [...files.keys()].filter((path) =>
-      path.startsWith(`${component}/${stem}`) && path.endsWith(`.${extension}`) &&
-      /-\d+-of-\d+\./.test(path)
-    );
+    const [stem, extension] = name.split(".");
+    return parts.get(`${component}/${stem}.${extension}`) ?? [];
   });
+}
+
+/** Paths of the parts that weights are in, by the path that they would have as one file. */
+function partsOf(paths: Iterable<string>): ReadonlyMap<string, readonly string[]> {
+  const parts = new Map<string, string[]>();
+  for (const path of paths) {
+    // A variant stands before or after the number: model.fp16-00001-of-00002.safetensors.
+    const [, weights, numbers, extension] =
+      /^(.+\/\w+?)(?:\.[\w-]+?)?(-\d+-of-\d+)(?:\.[\w-]+)?\.(\w+)$/.exec(path) ?? [];
+    if (numbers === undefined) continue;
+    const whole = `${weights}.${extension}`;
+    const others = parts.get(whole);
+    if (others) others.push(path);
+    else parts.set(whole, [path]);
+  }
+  return parts;
 }

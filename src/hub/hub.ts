@@ -28,7 +28,8 @@ import {
   type RepositoryInfo,
 } from "./repository.ts";
 import { missingFile, MissingFileError } from "../files/paths.ts";
-import { FileProgress, TotalProgress } from "../files/progress.ts";
+import { FileProgress } from "../files/progress.ts";
+import { TotalProgress } from "../files/total_progress.ts";
 import type { FileSource, ModelFolder } from "../files/source.ts";
 
 /** Where the hub is, unless an option says otherwise. */

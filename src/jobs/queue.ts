@@ -6,7 +6,7 @@
 
 import { shapeOf } from "./batch.ts";
 import { Job, type JobRequest } from "./job.ts";
-import { Speed, stepsOf } from "./speed.ts";
+import { remembered, Speed, type WorkOf } from "./speed.ts";
 
 /** Seconds after which to come again if nothing has been measured yet. */
 const FIRST_GUESS = 5;
@@ -63,11 +63,17 @@ export class JobQueue {
   /** Jobs that run, and with which others. */
   readonly #running = new Map<Job, Run>();
   readonly #takers: ((job: Job | undefined) => void)[] = [];
+  readonly #workOf: WorkOf;
   #closed = false;
 
-  /** Makes an empty queue. */
-  constructor(limits: JobQueueLimits) {
+  /**
+   * Makes an empty queue.
+   *
+   * @param workOf Tells what jobs take, from which the seconds follow.
+   */
+  constructor(limits: JobQueueLimits, workOf: WorkOf) {
     this.limits = limits;
+    this.#workOf = remembered(workOf);
   }
 
   /** Number of jobs that wait. */
@@ -170,11 +176,10 @@ export class JobQueue {
     const run = this.#running.get(jobs[0]!);
     for (const job of jobs) this.#running.delete(job);
     if (run === undefined || !jobs.some(({ state }) => state.status === "done")) return;
-    const steps = jobs.reduce((sum, { request }) => sum + stepsOf(request), 0);
-    // From a picture there are fewer steps, and others are not drawn beside it.
+    const calls = jobs.reduce((sum, { request }) => sum + this.#workOf(request).calls, 0);
     const isAlone = shapeOf(jobs[0]!.request) === undefined;
     const pictures = isAlone ? undefined : jobs.reduce((sum, job) => sum + picturesOf(job), 0);
-    this.speed.measured(steps, (performance.now() - run.start) / 1000, pictures);
+    this.speed.measured(calls, (performance.now() - run.start) / 1000, pictures);
   }
 
   /** Seconds until a place is free for a client, if nobody else takes it. */
@@ -213,7 +218,7 @@ export class JobQueue {
   #start(job: Job, run: Run = { start: performance.now(), jobs: new Set() }): void {
     run.jobs.add(job);
     this.#running.set(job, run);
-    const { numInferenceSteps: steps } = job.request.values;
+    const { steps } = this.#workOf(job.request);
     job.report({ status: "running", step: 0, steps, preview: undefined });
   }
 
@@ -256,7 +261,7 @@ export class JobQueue {
   }
 
   #secondsOf({ request }: Job): number {
-    return this.speed.seconds(stepsOf(request)) ?? FIRST_GUESS;
+    return this.speed.seconds(this.#workOf(request).calls) ?? FIRST_GUESS;
   }
 
   /** By its own speed so far, or else that of the jobs before. */

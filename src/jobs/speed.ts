@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type GenerationWork, generationWork } from "../pipeline/generation_work.ts";
+import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import type { JobRequest } from "./job.ts";
 
 /** Share of the newest measurement in the estimate: about the last five runs count. */
@@ -15,7 +17,7 @@ const FASTER = 0.9;
 /** Runs of one picture after which one of several is tried again. */
 const RUNS_TO_RETRY = 100;
 
-/** Measures the seconds of a step of one picture, and estimates from them. */
+/** Measures the seconds of a call of the network for one picture, and estimates from them. */
 export class Speed {
   readonly #all = new Mean();
   readonly #single = new Mean();
@@ -25,12 +27,12 @@ export class Speed {
   /**
    * Takes a measurement of a run.
    *
-   * @param steps Steps of one picture, those of several counted singly.
+   * @param calls Calls of the network, those for each picture counted singly.
    * @param pictures Pictures of the run; undefined if it is none that could have had others beside it.
    */
-  measured(steps: number, seconds: number, pictures: number | undefined): void {
-    if (steps === 0) return;
-    const each = seconds / steps;
+  measured(calls: number, seconds: number, pictures: number | undefined): void {
+    if (calls === 0) return;
+    const each = seconds / calls;
     this.#all.add(each);
     if (pictures === undefined) return;
     (pictures > 1 ? this.#batch : this.#single).add(each);
@@ -40,9 +42,9 @@ export class Speed {
     this.#singleRuns = 0;
   }
 
-  /** Seconds of a number of steps; undefined as long as none was measured. */
-  seconds(steps: number): number | undefined {
-    return this.#all.value && this.#all.value * steps;
+  /** Seconds of a number of calls; undefined as long as none was measured. */
+  seconds(calls: number): number | undefined {
+    return this.#all.value && this.#all.value * calls;
   }
 
   /** Whether several pictures are faster in one run than one after the other; yes as long as nobody knows. */
@@ -62,8 +64,23 @@ class Mean {
   }
 }
 
-/** Steps of a job, those of each picture counted singly; one with guidance asks the network twice. */
-export function stepsOf({ values }: JobRequest): number {
-  const calls = values.guidanceScale > 1 ? 2 : 1;
-  return values.numInferenceSteps * values.numImagesPerPrompt * calls;
+/** Tells what the pictures of a job take. */
+export type WorkOf = (request: JobRequest) => GenerationWork;
+
+/** Tells what the pictures of a job take that a pipeline draws. */
+export function workOf(
+  { components }: VQDiffusionPipeline,
+  { prompt, picture, values }: JobRequest,
+): GenerationWork {
+  return generationWork(components, prompt, { ...values, ...picture });
+}
+
+/** Tells the same, and finds it out once for each request. */
+export function remembered(workOf: WorkOf): WorkOf {
+  const known = new WeakMap<JobRequest, GenerationWork>();
+  return (request) => {
+    const work = known.get(request) ?? workOf(request);
+    known.set(request, work);
+    return work;
+  };
 }

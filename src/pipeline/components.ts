@@ -4,6 +4,7 @@
  * @module
  */
 
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import type { TextComponents } from "../conditioning/text.ts";
 import type { CLIPTextModel } from "../models/clip_text_model.ts";
 import type { LearnedClassifierFreeSamplingEmbeddings } from "../models/learned_embeddings.ts";
@@ -73,50 +74,8 @@ export interface ComponentUser<C extends PipelineParts = PipelineParts> {
   use<T>(task: (components: C) => Promise<T>): Promise<T>;
 }
 
-/** Where a component lies and what it is. */
-export interface ComponentInfo {
-  /** Its folder, which is its name in `model_index.json`. */
-  readonly folder: string;
-  /** Its class in diffusers or transformers. */
-  readonly className: string;
-  /** The library where diffusers finds the class. */
-  readonly library: string;
-  /** Whether it has weights. */
-  readonly hasWeights: boolean;
-  /** Whether only models that draw from text have it. */
-  readonly isForText: boolean;
-}
-
-/** The components in the order that they are saved in. */
-export const COMPONENTS = {
-  vqvae: component("vqvae", "VQModel", "diffusers"),
-  textEncoder: component("text_encoder", "CLIPTextModel", "transformers", { isForText: true }),
-  tokenizer: component("tokenizer", "CLIPTokenizer", "transformers", {
-    hasWeights: false,
-    isForText: true,
-  }),
-  transformer: component("transformer", "Transformer2DModel", "diffusers"),
-  scheduler: component("scheduler", "VQDiffusionScheduler", "diffusers", { hasWeights: false }),
-  learnedClassifierFreeSamplingEmbeddings: component(
-    "learned_classifier_free_sampling_embeddings",
-    "LearnedClassifierFreeSamplingEmbeddings",
-    // Not exported by the package itself, but by the module of its pipeline.
-    "vq_diffusion",
-    { isForText: true },
-  ),
-} satisfies Readonly<Record<ComponentName, ComponentInfo>>;
-
-/** Names of the components. */
+/** Names of the components, in the order that they are saved in. */
 export const COMPONENT_NAMES = Object.keys(COMPONENTS) as ComponentName[];
-
-function component(
-  folder: string,
-  className: string,
-  library: string,
-  { hasWeights = true, isForText = false } = {},
-): ComponentInfo {
-  return { folder, className, library, hasWeights, isForText };
-}
 
 /** Names of the components that a model has. */
 export function componentNamesOf(

@@ -41,5 +41,5 @@ export async function openEmbeddedModel(options: OpenFolderOptions): Promise<Mod
   if (url.protocol !== "https:" && url.protocol !== "http:") return await openFolder(url, options);
   const { EMBEDDED_FILES } = await import("./embedded_files.ts");
   const { knownFolder } = await import("../hub/known_folder.ts");
-  return knownFolder(url, EMBEDDED_FILES, await cacheOfServers(options), withTotal(options));
+  return knownFolder(url, EMBEDDED_FILES, await cacheOfServers(options), await withTotal(options));
 }

@@ -6,9 +6,10 @@
 
 import type { Backend } from "../backends/backend.ts";
 import type { WeightDType } from "../base/dtypes.ts";
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import type { Model } from "../models/model.ts";
 import { anyInput } from "../conditioning/condition.ts";
-import { componentNamesOf, COMPONENTS, type LoadedComponents } from "./components.ts";
+import { componentNamesOf, type LoadedComponents } from "./components.ts";
 import { generateTokens } from "./generation.ts";
 import { generationRequest } from "./generation_request.ts";
 import { initialTokens } from "./initial_tokens.ts";

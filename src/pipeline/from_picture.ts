@@ -10,7 +10,6 @@ import type { RasterImage } from "../images/raster_image.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import type { SamplingPlan } from "../schedulers/sampling_plan.ts";
 import { type ComponentUser, type PipelineParts, sideOf } from "./components.ts";
-import { fitPicture } from "./fit_pictures.ts";
 import { hold } from "./held_tokens.ts";
 import type { InitialTokens, InitialTokensRequest, PictureStart } from "./starting_point.ts";
 import { inpaintingOf } from "./inpainting.ts";
@@ -27,21 +26,43 @@ export interface PicturePlan {
   readonly picture: PictureStart;
 }
 
+/** Where a picture enters a plan. */
+interface Entry {
+  /** How much of the picture is drawn anew, from 0 to 1. */
+  readonly strength: number;
+  /** The steps that are left. */
+  readonly plan: SamplingPlan;
+  /** Timestep of the strength, ⌊T · strength⌋ − 1; below 0 if there is no noise at all. */
+  readonly start: number;
+}
+
 /**
- * Fits pictures to the model, and finds where they enter a plan: at timestep ⌊T · strength⌋ − 1, as
- * Microsoft's `filter_ratio`. Steps from later timesteps are left out, and the picture is noised to the
- * timestep of the first that is left. A plan whose first timestep is earlier, as of a few leading ones,
- * is kept: it takes all noise for that of its first timestep.
+ * Finds where a picture enters a plan: at timestep ⌊T · strength⌋ − 1, as Microsoft's `filter_ratio`. Steps
+ * from later timesteps are left out. A plan whose first timestep is earlier, as of a few leading ones, is kept.
+ */
+export function entryOf(
+  plan: SamplingPlan,
+  numTrainTimesteps: number,
+  options: PictureOptions & { readonly strength?: number | undefined },
+): Entry {
+  const { maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
+  const start = Math.floor(numTrainTimesteps * strength) - 1;
+  return { plan: { ...plan, steps: stepsFrom(plan, start) }, start, strength };
+}
+
+/**
+ * Fits pictures to the model, and finds where they enter a plan. They are noised to the timestep of the first
+ * step that is left; a plan that is kept whole takes all noise for that of its first timestep.
  *
  * @throws {TypeError} If there is no `vqvae`.
  * @throws {RangeError} If the `vqvae` does not take colours, or no white of the mask is drawn.
  */
-export function startFromPicture(
+export async function startFromPicture(
   { vqvae, transformer, scheduler }: PipelineParts,
   plan: SamplingPlan,
   options: PictureOptions & { readonly strength?: number | undefined },
-): PicturePlan {
-  const { image, maskImage, strength = maskImage === undefined ? STRENGTH : 1 } = options;
+): Promise<PicturePlan> {
+  const { image, maskImage } = options;
   const autoencoder = needComponent(vqvae, "vqvae", "an image");
   const { config } = autoencoder;
   if (config.inChannels !== 3) {
@@ -51,15 +72,18 @@ export function startFromPicture(
   }
   const { sampleSize } = transformer.config;
   const side = sideOf({ transformer, vqvae: autoencoder });
-  const images = [image!].flat().map((one) => fitPicture(one, side));
-  const inpainting = maskImage && inpaintingOf(images[0]!, maskImage, sampleSize);
-  const start = Math.floor(scheduler.config.numTrainTimesteps * strength) - 1;
-  const steps = stepsFrom(plan, start);
+  const { fitted } = await import("./fit_on_thread.ts");
+  const images = await Promise.all([image!].flat().map((one) => fitted(one, "picture", side)));
+  const mask = maskImage && await fitted(maskImage, "mask", side);
+  const inpainting = mask && inpaintingOf(images[0]!, mask, sampleSize);
+  const { numTrainTimesteps } = scheduler.config;
+  const { plan: left, start, strength } = entryOf(plan, numTrainTimesteps, options);
+  const { steps } = left;
   const isWhole = steps.length === plan.steps.length;
   // Behind a mask nothing of the picture is wanted at full strength, not even a token in 10⁵.
   const nothing = inpainting !== undefined && strength === 1;
   const timestep = nothing ? undefined : isWhole ? start : steps[0]?.timestep;
-  return { plan: { ...plan, steps }, picture: { images, timestep, inpainting } };
+  return { plan: left, picture: { images, timestep, inpainting } };
 }
 
 /** The steps of a plan from a timestep on: at least the last, unless there is no noise at all. */

@@ -9,8 +9,7 @@ import { type Conditioning, encodeCondition, recordCondition } from "../conditio
 import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import type { RecordedStep } from "../schedulers/scheduler.ts";
 import type { ComponentUser, PipelineParts } from "./components.ts";
-import type { GenerationRequest } from "./generation_request.ts";
-import { isInside } from "./guidance_interval.ts";
+import { type GenerationRequest, isGuided } from "./generation_request.ts";
 import type { InitialTokens } from "./starting_point.ts";
 import { type HeldTokens, hold } from "./held_tokens.ts";
 import { type NoisePosition, NoiseSource } from "./noise_source.ts";
@@ -157,10 +156,8 @@ class Generation implements Disposable {
   }
 
   #isGuided(index: number): boolean {
-    const { guidanceScale, guidanceInterval, plan, scheduler } = this.#request;
-    const step = plan.steps[index];
-    if (guidanceScale === undefined || step === undefined) return false;
-    return isInside(guidanceInterval, step.timestep, scheduler.config.numTrainTimesteps);
+    const step = this.#request.plan.steps[index];
+    return step !== undefined && isGuided(this.#request, step);
   }
 
   async #remember(run: DenoisingRun): Promise<void> {

@@ -10,6 +10,7 @@ import {
   type GenerateInput,
 } from "../conditioning/condition.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
+import type { SamplingStep } from "../schedulers/sampling_plan.ts";
 import { namedScheduler } from "../schedulers/samplers.ts";
 import type { PipelineParts } from "./components.ts";
 import {
@@ -98,6 +99,15 @@ function conditionOf(
     : { kind };
 }
 
+/** Whether a step of a request is guided: it takes two calls of the network for each image. */
+export function isGuided(
+  { guidanceScale, guidanceInterval, scheduler }: GenerationRequest,
+  { timestep }: SamplingStep,
+): boolean {
+  if (guidanceScale === undefined) return false;
+  return isInside(guidanceInterval, timestep, scheduler.config.numTrainTimesteps);
+}
+
 /**
  * The request with the picture that it starts from, if there is one.
  *
@@ -111,5 +121,5 @@ export async function withPicture(
 ): Promise<GenerationRequest> {
   if (options.image === undefined) return request;
   const { startFromPicture } = await import("./from_picture.ts");
-  return { ...request, ...startFromPicture(components, request.plan, options) };
+  return { ...request, ...await startFromPicture(components, request.plan, options) };
 }

@@ -12,7 +12,6 @@
  */
 
 import type { RasterImage } from "../images/raster_image.ts";
-import { fitMask } from "./fit_pictures.ts";
 import { whiteOf } from "./mask.ts";
 
 /** A part of a picture that is repainted. */
@@ -32,9 +31,8 @@ const [SIDE_OF_SEAM, LEAST_SEAM] = [32, 4];
  * Finds what is repainted of a picture: the tokens that the mask touches.
  *
  * @param picture The picture in the size that it is drawn in.
- * @param mask The mask in the size that it was given in; it is fitted as the picture was.
+ * @param mask The mask, fitted as the picture was.
  * @param tokensOfSide Tokens in a row and in a column.
- * @throws {RangeError} If nothing of the white lies where the picture is drawn.
  */
 export function inpaintingOf(
   picture: RasterImage,
@@ -42,7 +40,7 @@ export function inpaintingOf(
   tokensOfSide: number,
 ): Inpainting {
   const { width } = picture;
-  const isInside = whiteOf(fitMask(mask, width)).map((white) => white > 0 ? 1 : 0);
+  const isInside = whiteOf(mask).map((white) => white > 0 ? 1 : 0);
   const side = width / tokensOfSide;
   const isDrawn = new Uint8Array(tokensOfSide ** 2);
   isInside.forEach((inside, i) => {

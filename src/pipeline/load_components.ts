@@ -7,6 +7,7 @@
 import { describeName, describeValue } from "../base/check.ts";
 import type { WeightDType } from "../base/dtypes.ts";
 import type { Backend } from "../backends/backend.ts";
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import { readConfig } from "../checkpoints/config.ts";
 import type { OnProgress } from "../files/progress.ts";
 import type { ModelFolder } from "../files/source.ts";
@@ -25,7 +26,6 @@ import { checkFit } from "./component_fit.ts";
 import {
   COMPONENT_NAMES,
   type ComponentName,
-  COMPONENTS,
   type LoadedComponents,
   modelsOf,
 } from "./components.ts";

@@ -5,16 +5,12 @@
  */
 
 import { checkOptions } from "../base/check.ts";
+import { COMPONENTS } from "../checkpoints/component_classes.ts";
+import { modelIndex } from "../checkpoints/model_index.ts";
 import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
 import { type FolderTransaction, type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
-import {
-  COMPONENT_NAMES,
-  type ComponentName,
-  componentNamesOf,
-  COMPONENTS,
-  type PipelineParts,
-} from "./components.ts";
+import { componentNamesOf, type PipelineParts } from "./components.ts";
 import { GENERATION_CONFIG_FILE, generationConfigText } from "./generation_config.ts";
 
 /** Options of `VQDiffusionPipeline.savePretrained`. */
@@ -53,10 +49,11 @@ export async function savePipeline(
     );
   }
   const { generationConfig: config } = components;
+  const index = modelIndex(transformer.conditionType === "text");
   const texts = {
     [GENERATION_CONFIG_FILE]: config && generationConfigText(config),
     [NAMES_FILE]: known && `${JSON.stringify(known.json)}\n`,
-    "model_index.json": `${JSON.stringify(modelIndex(names), null, 2)}\n`,
+    "model_index.json": `${JSON.stringify(index, null, 2)}\n`,
   };
   const write = async (folder: FolderWriter) => {
     for (const name of names) {
@@ -82,21 +79,4 @@ function removeOthers(
   for (const [path, text] of Object.entries(texts)) {
     if (text === undefined) folder.remove(path);
   }
-}
-
-/**
- * What `model_index.json` says of a pipeline. A component that it does not have is null, as diffusers writes it.
- */
-export function modelIndex(
-  names: readonly ComponentName[] = COMPONENT_NAMES,
-): Record<string, unknown> {
-  const entries = COMPONENT_NAMES.map((name) => {
-    const { folder, library, className } = COMPONENTS[name];
-    return [folder, names.includes(name) ? [library, className] : [null, null]];
-  });
-  return {
-    _class_name: "VQDiffusionPipeline",
-    _diffusers_version: "0.9.0",
-    ...Object.fromEntries(entries),
-  };
 }

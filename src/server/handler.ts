@@ -10,7 +10,7 @@ import { sideOf } from "../pipeline/components.ts";
 import { checkParameters, limitsOf } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { eventStream, type SendEvent } from "./event_stream.ts";
-import { checkJob, type Job, jobOf, pngResponse, sendEvents } from "./job.ts";
+import { checkOrder, type Order, orderOf, pngResponse, sendEvents } from "./order.ts";
 import { type Place, Places } from "./places.ts";
 import { RequestError } from "./request_error.ts";
 import {
@@ -233,12 +233,12 @@ class Handler<Environment> {
     const { signal, release } = await this.#takePlace(context);
     try {
       const pipe = await this.#pipeline.get(environment);
-      const job = await this.#job(pipe, parameters);
+      const order = await this.#order(pipe, parameters);
       const wantsEvents = /\btext\/event-stream\b/.test(request.headers.get("accept") ?? "");
       const either = AbortSignal.any([request.signal, signal]);
       // The place of a stream is given back when it ends.
-      if (wantsEvents) return this.#events(pipe, job, either, release);
-      const response = await pngResponse(pipe, job, either);
+      if (wantsEvents) return this.#events(pipe, order, either, release);
+      const response = await pngResponse(pipe, order, either);
       release();
       return response;
     } catch (error) {
@@ -248,17 +248,17 @@ class Handler<Environment> {
   }
 
   /** The generation that is asked for, with all that depends on the model checked. */
-  async #job(pipe: VQDiffusionPipeline, parameters: RequestParameters): Promise<Job> {
+  async #order(pipe: VQDiffusionPipeline, parameters: RequestParameters): Promise<Order> {
     checkSubject(parameters, pipe.components.transformer.config);
     const { ranges, ...limits } = limitsOf(pipe);
     const narrowed = { ...requestRanges(this.#limits), ...ranges };
-    const job = jobOf(parameters, { ...limits, ranges: narrowed });
+    const order = orderOf(parameters, { ...limits, ranges: narrowed });
     const { maxPixels } = this.#limits;
-    const { strength } = job.values;
+    const { strength } = order.values;
     const side = sideOf(pipe.components);
     const picture = await picturesOf(parameters.files, { maxPixels, side, strength });
-    checkJob(pipe, { ...job, picture });
-    return { ...job, picture };
+    checkOrder(pipe, { ...order, picture });
+    return { ...order, picture };
   }
 
   /** Takes one of the places for generations. As long as it is held, the request is kept alive. */
@@ -282,7 +282,7 @@ class Handler<Environment> {
 
   #events(
     pipe: VQDiffusionPipeline,
-    job: Job,
+    order: Order,
     signal: AbortSignal,
     release: () => void,
   ): Response {
@@ -290,7 +290,7 @@ class Handler<Environment> {
     const all = AbortSignal.any([signal, gone.signal]);
     const run = async (send: SendEvent) => {
       try {
-        await sendEvents(pipe, job, all, send);
+        await sendEvents(pipe, order, all, send);
       } catch (error) {
         if (!all.aborted) send("error", { error: this.#describe(error).message });
       } finally {

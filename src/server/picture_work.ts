@@ -8,13 +8,10 @@
 import { callOnOtherThread } from "../base/other_thread.ts";
 import { isLarge, type Pixels } from "../images/pixels.ts";
 import { RasterImage } from "../images/raster_image.ts";
-import { fitMask, fitPicture } from "../pipeline/fit_pictures.ts";
 import { maskOfPainting, maskOfTransparency } from "./masks.ts";
 
 /** What is to be made of a picture. */
 export type PictureWork =
-  | { readonly make: "fitted picture"; readonly side: number }
-  | { readonly make: "fitted mask"; readonly side: number }
   | { readonly make: "mask of transparency" }
   | { readonly make: "mask of painting"; readonly inverted: boolean }
   | { readonly make: "mask of size"; readonly width: number; readonly height: number };
@@ -27,10 +24,6 @@ export function make(pixels: Pixels, work: PictureWork): Pixels {
 
 function makeImage(picture: RasterImage, work: PictureWork): RasterImage {
   switch (work.make) {
-    case "fitted picture":
-      return fitPicture(picture, work.side);
-    case "fitted mask":
-      return fitMask(picture, work.side);
     case "mask of transparency":
       return maskOfTransparency(picture);
     case "mask of painting":
@@ -42,11 +35,7 @@ function makeImage(picture: RasterImage, work: PictureWork): RasterImage {
 
 const THIS_MODULE = { moduleUrl: import.meta.url, make };
 
-/**
- * Makes something of a picture: on another thread where it is large, so that other requests need not wait.
- *
- * @throws {RangeError} If nothing of a mask is drawn.
- */
+/** Makes something of a picture: on another thread where it is large, so that other requests need not wait. */
 export async function workOn(picture: RasterImage, work: PictureWork): Promise<RasterImage> {
   if (!isLarge(picture)) return makeImage(picture, work);
   const { data, width, height } = picture;

@@ -7,7 +7,7 @@
 import type { JobRequest } from "../jobs/job.ts";
 import { limitsOf } from "../pipeline/generation_parameters.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import { jobOf } from "./job.ts";
+import { orderOf } from "./order.ts";
 import {
   checkNegative,
   numberOf,
@@ -37,7 +37,7 @@ export function queuedRequest(
   if (fields["seed"] === undefined) refuse("seed", "a number", undefined);
   const previewSteps = numberOf("previews", fields["previews"], true, { min: 0, max: 1000 }) ?? 0;
   const ranges = requestRanges(limits);
-  const { values } = jobOf({ prompt, previews: previewSteps, values: fields }, {
+  const { values } = orderOf({ prompt, previews: previewSteps, values: fields }, {
     ...limitsOf(pipe),
     ranges,
   });

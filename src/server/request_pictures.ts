@@ -56,11 +56,11 @@ export async function fitPictures(
 ): Promise<PictureOptions> {
   asRequestError(() => checkPictureOptions({ image, maskImage, strength }, 1));
   if (image === undefined) return {};
-  const { workOn } = await import("./picture_work.ts");
-  const fitted = await workOn(image, { make: "fitted picture", side });
-  if (maskImage === undefined) return { image: fitted };
+  const { fitted } = await import("../pipeline/fit_on_thread.ts");
+  const picture = await fitted(image, "picture", side);
+  if (maskImage === undefined) return { image: picture };
   try {
-    return { image: fitted, maskImage: await workOn(maskImage, { make: "fitted mask", side }) };
+    return { image: picture, maskImage: await fitted(maskImage, "mask", side) };
   } catch (error) {
     return asRequestError(() => {
       throw error;

@@ -13,6 +13,7 @@ import type { ModelFolder } from "../files/source.ts";
 import type { Job, JobRequest } from "../jobs/job.ts";
 import { JobQueue, type JobQueueLimits, QueueClosedError, QueueFullError } from "../jobs/queue.ts";
 import type { RemoteQueue, ServedQueue } from "../jobs/served_queue.ts";
+import { workOf } from "../jobs/speed.ts";
 import { runWorker } from "../jobs/worker.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import { sideOf } from "../pipeline/components.ts";
@@ -23,7 +24,7 @@ import { webUIError } from "./automatic1111/answers.ts";
 import { WEB_UI_PATH, webUIRoutes } from "./automatic1111/routes.ts";
 import { FolderFiles } from "./folder_files.ts";
 import { hasFormBody } from "./form_body.ts";
-import { checkJob, jobOf } from "./job.ts";
+import { checkOrder, orderOf } from "./order.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
 import { Metrics } from "./metrics.ts";
 import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
@@ -127,7 +128,7 @@ export class Service {
       this.queue = options.queue;
       this.finished = options.queue.finished;
     } else {
-      const queue = new JobQueue(options.queue);
+      const queue = new JobQueue(options.queue, (request) => workOf(pipe, request));
       this.queue = queue;
       this.finished = runWorker(pipe, queue, { maxBatch: options.limits.maxImages });
     }
@@ -242,7 +243,7 @@ export class Service {
     if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
     checkSubject(parameters, this.#pipe.components.transformer.config);
-    const { prompt, values, previews } = jobOf(parameters, this.#limits());
+    const { prompt, values, previews } = orderOf(parameters, this.#limits());
     const { strength } = values;
     const picture = await picturesOf(parameters.files, {
       ...limits,
@@ -251,7 +252,7 @@ export class Service {
     });
     // It is not asked for a picture.
     if (raw.method === "HEAD") {
-      checkJob(this.#pipe, { prompt, picture, values });
+      checkOrder(this.#pipe, { prompt, picture, values });
       return new Response(null, { headers: { "content-type": "image/png" } });
     }
     const notes = (await this.#pipe.promptNotes(prompt ?? [])).map(({ message }) => message);
@@ -279,7 +280,7 @@ export class Service {
 
   /** Checks and queues a job, which is given up when its client goes away. */
   #submit(context: Call, request: JobRequest): Job {
-    checkJob(this.#pipe, request);
+    checkOrder(this.#pipe, request);
     const { signal } = context.req.raw;
     signal.throwIfAborted();
     const client = context.get("client");

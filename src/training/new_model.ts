@@ -9,6 +9,7 @@ import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { StoredArray } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
+import { modelIndex } from "../checkpoints/model_index.ts";
 import { openSafetensors } from "../checkpoints/safetensors.ts";
 import { encodeSafetensors } from "../checkpoints/safetensors_writer.ts";
 import { memoryFile, memoryFolder } from "../files/memory_folder.ts";
@@ -20,7 +21,6 @@ import type { ParameterDeclaration, ParameterSlot } from "../models/parameter_sl
 import { Parameters, ParameterScope } from "../models/parameters.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
-import { modelIndex } from "../pipeline/save_pipeline.ts";
 import type { Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { trainTokenizer } from "../tokenizers/train_tokenizer.ts";
@@ -97,7 +97,7 @@ export async function newModel(
   files[weightsFile] = encodeSafetensors([["embeddings", embeddings]]);
   files["scheduler/scheduler_config.json"] = jsonText(schedulerConfig(codes));
   files["generation_config.json"] = jsonText(GENERATION);
-  files["model_index.json"] = jsonText(modelIndex());
+  files["model_index.json"] = jsonText(modelIndex(true));
   return memoryFolder(files, "a new model");
 }
 

@@ -49,3 +49,12 @@ export function watchThreads(onReady = (_thread: Thread, _count: number) => {}):
     name === "node:worker_threads" ? { Worker: Watched } : original.call(process, name);
   return { started, memories, [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
 }
+
+/** Until it is disposed of there are no threads but Web Workers, as in browsers. */
+export function withoutNodeThreads(): Disposable {
+  const { process } = globalThis as unknown as { process: Builtins };
+  const original = process.getBuiltinModule;
+  process.getBuiltinModule = (name) =>
+    name === "node:worker_threads" ? undefined : original.call(process, name);
+  return { [Symbol.dispose]: () => void (process.getBuiltinModule = original) };
+}

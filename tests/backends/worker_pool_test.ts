@@ -6,7 +6,8 @@ import { evaluate } from "../../src/backends/evaluate.ts";
 import { createWasmBackend, type WasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
-import { watchThreads } from "./watched_threads.ts";
+import { letNextWorkerDie } from "./dying_worker.ts";
+import { watchThreads, withoutNodeThreads } from "./watched_threads.ts";
 
 /** A product that takes some tenths of a second, and its first value. */
 async function multiply(backend: WasmBackend, size: number): Promise<number> {
@@ -53,6 +54,17 @@ Deno.test("WasmBackend gives one error for a run whose thread ends, and goes on"
     await assertRejects(() => running, Error, "A worker failed: it ended with code");
     assertEquals(await multiply(backend, 64), 64);
   }
+  assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
+});
+
+Deno.test("WasmBackend gives an error for a run whose Web Worker ends silently, and goes on", async () => {
+  using _ = withoutNodeThreads();
+  using workers = letNextWorkerDie(2);
+  await using backend = await createWasmBackend({ threads: 3 });
+  assertEquals(await multiply(backend, 64), 64);
+  await assertRejects(() => multiply(backend, 64), WorkerFailedError, "it ended without a word");
+  assertEquals(await multiply(backend, 64), 64);
+  assertEquals(workers.started(), 6);
   assertEquals(backend.memoryUse(), { bytes: 0, allocations: 0 });
 });
 

@@ -52,6 +52,13 @@ for (const [kind, Worker] of Object.entries({ "the web's": globals.Worker, "Node
       assertEquals(await callOnOtherThread(functions, "uncloneable"), functions.uncloneable());
     });
   });
+
+  Deno.test(`callOnOtherThread() calls a function here when a worker of ${kind} kind ends silently`, async () => {
+    await withWorker(Worker, async () => {
+      functions.setPlace("here");
+      assertEquals(await callOnOtherThread(functions, "endSilently"), "here");
+    });
+  });
 }
 
 Deno.test("callOnOtherThread() calls a function here where there are no workers", async () => {

@@ -2,6 +2,7 @@
 
 import { bundle as bundleTarget } from "../../tools/bundle/build.ts";
 import { TARGETS } from "../../tools/bundle/targets.ts";
+import { letNextWorkerDie } from "../backends/dying_worker.ts";
 import { fileResponse } from "../files/file_server.ts";
 import type { Files } from "../pipeline/golden_runs.ts";
 
@@ -12,6 +13,8 @@ const PATIENCE = 180_000;
 export interface PageResult {
   readonly error?: string;
   readonly isolated: boolean;
+  /** Workers that were started, if one was to end silently. */
+  readonly workers?: number;
   readonly device: { readonly type: string; readonly threads: number; readonly reason: string };
   readonly tokens: number[];
   readonly pixels: number[];
@@ -110,8 +113,11 @@ export function servePage(bundle: string, model: Files, isolated: boolean) {
         headers: page,
       });
     }
+    const headers = { "content-type": "text/javascript" };
+    if (pathname === "/dying_worker.js") {
+      return new Response(`export ${letNextWorkerDie}`, { headers });
+    }
     if (folder === "browser") {
-      const headers = { "content-type": "text/javascript" };
       return new Response(await Deno.readFile(`${bundle}/${path}`), { headers });
     }
     const file = folder === "model" ? model[path] : undefined;

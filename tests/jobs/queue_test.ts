@@ -2,10 +2,10 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import type { Job } from "../../src/jobs/job.ts";
 import { JobQueue, QueueClosedError, QueueFullError } from "../../src/jobs/queue.ts";
-import { jobRequest } from "./jobs.ts";
+import { jobRequest, plainWork } from "./jobs.ts";
 
 function newQueue(capacity = 10, capacityPerClient = capacity): JobQueue {
-  return new JobQueue({ capacity, capacityPerClient });
+  return new JobQueue({ capacity, capacityPerClient }, plainWork);
 }
 
 /** Adds jobs of clients, one for each letter. */

@@ -1,6 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { Speed, stepsOf } from "../../src/jobs/speed.ts";
-import { jobRequest } from "./jobs.ts";
+import type { JobRequest } from "../../src/jobs/job.ts";
+import { remembered, Speed, workOf } from "../../src/jobs/speed.ts";
+import type { PictureOptions } from "../../src/pipeline/picture_options.ts";
+import { loadTiny } from "../server/service.ts";
+import { jobRequest, plainWork } from "./jobs.ts";
 
 Deno.test("Speed.seconds() follows the newest runs", () => {
   const speed = new Speed();
@@ -27,10 +30,29 @@ Deno.test("Speed.isBatchFaster compares pictures of one run with those of severa
   assertEquals(speed.isBatchFaster, true);
 });
 
-Deno.test("stepsOf() counts the calls of the network", () => {
-  const { values, ...request } = jobRequest(10);
-  const steps = (changes: Partial<typeof values>) =>
-    stepsOf({ ...request, values: { ...values, ...changes } });
-  assertEquals([steps({}), steps({ numImagesPerPrompt: 3 })], [10, 30]);
-  assertEquals(steps({ numImagesPerPrompt: 3, guidanceScale: 5 }), 60);
+Deno.test("workOf() tells the calls of the network for all pictures of a job", async () => {
+  await using pipe = await loadTiny();
+  const { values: plain, ...request } = jobRequest(10);
+  const values = { ...plain, sampler: "strided" };
+  const { images: [image] } = await pipe.generate("a cat", { numInferenceSteps: 1, seed: 1 });
+  const work = (changes: Partial<typeof values>, picture?: PictureOptions) =>
+    workOf(pipe, { ...request, picture, values: { ...values, ...changes } });
+  assertEquals(work({}), plainWork({ ...request, values }));
+  assertEquals(work({ numImagesPerPrompt: 3, guidanceScale: 5 }), { steps: 10, calls: 60 });
+  const interval = work({ guidanceScale: 5, guidanceInterval: [0.5, 1] });
+  assertEquals(interval, { steps: 10, calls: 15 });
+  assertEquals(work({ guidanceScale: 5, strength: 0.4 }, { image }), { steps: 4, calls: 8 });
+  assertEquals(work({ strength: 0 }, { image }), { steps: 0, calls: 0 });
+});
+
+Deno.test("remembered() asks once for each request", () => {
+  const asked: JobRequest[] = [];
+  const work = remembered((request) => {
+    asked.push(request);
+    return plainWork(request);
+  });
+  const requests = [jobRequest(3), jobRequest(4)];
+  const told = [...requests, ...requests].map((request) => work(request).calls);
+  assertEquals(told, [3, 4, 3, 4]);
+  assertEquals(asked, requests);
 });

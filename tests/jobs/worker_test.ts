@@ -5,10 +5,10 @@ import { runWorker } from "../../src/jobs/worker.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { folderOf, tinyFiles } from "../pipeline/golden_runs.ts";
 import { pausingPipeline } from "../server/support.ts";
-import { jobRequest } from "./jobs.ts";
+import { jobRequest, plainWork } from "./jobs.ts";
 
 function newQueue(): JobQueue {
-  return new JobQueue({ capacity: 10, capacityPerClient: 10 });
+  return new JobQueue({ capacity: 10, capacityPerClient: 10 }, plainWork);
 }
 
 async function loadTiny(): Promise<VQDiffusionPipeline> {

@@ -30,6 +30,9 @@ interface Visit {
   readonly href: string;
   readonly rest: string[];
   readonly refusal: string;
+  readonly refusedSeeds: string[];
+  readonly ending: string;
+  readonly isDrawnAgain: boolean;
   readonly waiting: boolean;
   readonly violations: string[];
 }
@@ -113,7 +116,10 @@ Deno.test({
 
 for (const browser of [chromium, findBrowser("firefox")]) {
   Deno.test({
-    name: `page/main.tsx draws by itself what the server draws, in ${browser?.name ?? "a browser"}`,
+    name:
+      `page/main.tsx draws by itself what the server draws, also after its worker has ended, in ${
+        browser?.name ?? "a browser"
+      }`,
     ignore: browser === undefined,
     async fn() {
       await using folder = await temporaryFolder();
@@ -133,6 +139,13 @@ for (const browser of [chromium, findBrowser("firefox")]) {
       assertEquals(seen.changed, [true, false]);
       assertMatch(seen.refusal, /^a cow: Cannot generate: guidanceInterval is /);
       assertEquals(seen.waiting, false);
+      const message = "The seed has to be a whole number from 0 to 2^64 - 1";
+      assertEquals(
+        seen.refusedSeeds,
+        ["18446744073709551616", "1.5", "-1"].map((seed) => `${seed}: ${message}`),
+      );
+      assertEquals(seen.ending, "This browser cannot draw: it ended without a word");
+      assertEquals(seen.isDrawnAgain, true);
       assertEquals([seen.violations, seen.unnamed], [[], []]);
     },
   });

@@ -212,6 +212,27 @@ function drop(target, file) {
   target.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
 }
 
+/** The values of a field that the page does not send, with what it says. */
+async function refused(name, texts) {
+  const seen = [];
+  for (const text of texts) {
+    write(name, text);
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    const { validationMessage } = one(`form [name=${name}]`);
+    if (validationMessage !== "") seen.push(`${text}: ${validationMessage}`);
+  }
+  return seen;
+}
+
+/** Ends the worker that draws in place of its next drawing; nobody is told. */
+function endNextDrawing() {
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = function () {
+    Worker.prototype.postMessage = postMessage;
+    this.terminate();
+  };
+}
+
 /** Draws by itself and on the server, from nothing and into a half of a picture. */
 async function inBrowser() {
   await until(() => one("form [name=steps]"));
@@ -225,6 +246,13 @@ async function inBrowser() {
   };
   one("[name=random]").click();
   await until(() => !one("[name=seed]").disabled);
+  const refusedSeeds = await refused("seed", [
+    `${2n ** 64n - 1n}`,
+    `${2n ** 64n}`,
+    "1.5",
+    "-1",
+    "",
+  ]);
   write("seed", "7");
   write("steps", "3");
   write("prompt", "a cat");
@@ -256,9 +284,22 @@ async function inBrowser() {
   write("guidance_interval", "wrong");
   press("Enter", true);
   await until(() => one("[role=alert]") && !one("progress"));
+  const [refusal, isWaiting] = [text("[role=alert]"), waiting()];
+  write("guidance_interval", "");
+  endNextDrawing();
+  press("Enter", true);
+  await until(() => waiting());
+  const ending = text("[role=alert]");
+  const count = entries().length;
+  [...all("section button")].find(({ textContent }) => textContent === "Go on").click();
+  await until(() => entries().length > count && !one("progress"));
+  const isDrawnAgain = half === await pixels(one(".gallery img"));
   const result = {
-    refusal: text("[role=alert]"),
-    waiting: waiting(),
+    refusal,
+    refusedSeeds,
+    waiting: isWaiting,
+    ending,
+    isDrawnAgain,
     header,
     same: [own === fromServer, sameHalf],
     form: { steps, seed },

@@ -1,6 +1,6 @@
 // Generations that start from pictures: Microsoft's runs with `filter_ratio`, and what strength means.
 
-import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
@@ -116,12 +116,12 @@ Deno.test("VQDiffusionPipeline.generate() of strength 0 gives the pictures throu
 });
 
 /** Timesteps of the steps that are left of a plan, and the timestep of the noise. */
-function startOf(timesteps: readonly number[], strength: number, parts: PipelineParts) {
+async function startOf(timesteps: readonly number[], strength: number, parts: PipelineParts) {
   const plan = {
     table: new Float32Array(6),
     steps: timesteps.map((timestep) => ({ timestep, row: 0 })),
   };
-  const started = startFromPicture(parts, plan, { image: pictures()[0]!, strength });
+  const started = await startFromPicture(parts, plan, { image: pictures()[0]!, strength });
   const left = started.plan.steps.map(({ timestep }) => timestep);
   return [left, started.picture.timestep];
 }
@@ -131,20 +131,20 @@ Deno.test("startFromPicture() leaves out the steps before the timestep that stre
   await using loaded = await loadImagePipeline(backend);
   const parts = loaded.pipe.components;
   const all = Array.from({ length: 100 }, (_, i) => 99 - i);
-  assertEquals(startOf(all, 1, parts), [all, 99]);
-  assertEquals(startOf(all, 0.5, parts), [all.slice(50), 49]);
+  assertEquals(await startOf(all, 1, parts), [all, 99]);
+  assertEquals(await startOf(all, 0.5, parts), [all.slice(50), 49]);
   // Cut off after multiplying, as in the reference: 0.29 · 100 is a little less than 29.
-  assertEquals(startOf(all, 0.29, parts), [all.slice(72), 27]);
-  assertEquals(startOf(all, 0.01, parts), [[0], 0]);
-  assertEquals(startOf(all, 0.009, parts), [[], undefined]);
-  assertEquals(startOf(all, 0, parts), [[], undefined]);
+  assertEquals(await startOf(all, 0.29, parts), [all.slice(72), 27]);
+  assertEquals(await startOf(all, 0.01, parts), [[0], 0]);
+  assertEquals(await startOf(all, 0.009, parts), [[], undefined]);
+  assertEquals(await startOf(all, 0, parts), [[], undefined]);
   const spread = [99, 74, 49, 24];
-  assertEquals(startOf(spread, 1, parts), [spread, 99]);
-  assertEquals(startOf(spread, 0.6, parts), [[49, 24], 49]);
-  assertEquals(startOf(spread, 0.2, parts), [[24], 24]);
+  assertEquals(await startOf(spread, 1, parts), [spread, 99]);
+  assertEquals(await startOf(spread, 0.6, parts), [[49, 24], 49]);
+  assertEquals(await startOf(spread, 0.2, parts), [[24], 24]);
   // A few leading ones take more noise for theirs, as they do with masks alone.
-  assertEquals(startOf([2, 1, 0], 0.6, parts), [[2, 1, 0], 59]);
-  assertEquals(startOf([2, 1, 0], 0.02, parts), [[1, 0], 1]);
+  assertEquals(await startOf([2, 1, 0], 0.6, parts), [[2, 1, 0], 59]);
+  assertEquals(await startOf([2, 1, 0], 0.02, parts), [[1, 0], 1]);
 });
 
 async function loadTiny(files = tinyFiles()) {
@@ -240,7 +240,7 @@ Deno.test("VQDiffusionPipeline.generate() from a picture needs an autoencoder th
     "the pipeline has no vqvae, which an image needs",
   );
   const grey = { ...pipe.components, vqvae: { scaleFactor: 4, config: { inChannels: 1 } } };
-  assertThrows(
+  await assertRejects(
     () => startOf([1, 0], 1, grey as unknown as PipelineParts),
     RangeError,
     "the vqvae takes images of 1 channels, expected 3",

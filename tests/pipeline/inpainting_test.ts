@@ -5,7 +5,8 @@ import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { hold } from "../../src/pipeline/held_tokens.ts";
-import { inpaintingOf, paste } from "../../src/pipeline/inpainting.ts";
+import { fitMask } from "../../src/pipeline/fit_pictures.ts";
+import { type Inpainting, inpaintingOf, paste } from "../../src/pipeline/inpainting.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { TorchGenerator } from "../../src/random/torch_generator.ts";
 import { folderOf, tinyFiles } from "./golden_runs.ts";
@@ -42,6 +43,11 @@ const IS_DRAWN = Uint8Array.from({ length: TOKENS ** 2 }, (_, i) => {
   return i % TOKENS >= 4 && i < 5 * TOKENS ? 1 : 0;
 });
 
+/** What is repainted of PICTURE with a mask of any size. */
+function inpaint(mask: RasterImage): Inpainting {
+  return inpaintingOf(PICTURE, fitMask(mask, SIDE), TOKENS);
+}
+
 async function loadTiny(threads = 2) {
   return await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
     device: "wasm",
@@ -50,7 +56,7 @@ async function loadTiny(threads = 2) {
 }
 
 Deno.test("inpaintingOf() draws the tokens that the mask touches", () => {
-  const drawn = (mask: RasterImage) => [...inpaintingOf(PICTURE, mask, TOKENS).isDrawn];
+  const drawn = (mask: RasterImage) => [...inpaint(mask).isDrawn];
   assertEquals(drawn(MASK), [...IS_DRAWN]);
   const corner = maskOf(SIDE, SIDE, (x, y) => x === 4 && y === 3);
   assertEquals(drawn(corner).indexOf(1), 1);
@@ -71,12 +77,12 @@ Deno.test("inpaintingOf() takes for white what is light and not transparent", ()
   set(13, 255, 255, 255, 200);
   set(17, 0, 255, 0, 255);
   set(21, 255, 0, 255, 255);
-  const { isDrawn } = inpaintingOf(PICTURE, mask, TOKENS);
+  const { isDrawn } = inpaint(mask);
   assertEquals([...isDrawn.subarray(0, TOKENS)], [0, 1, 0, 1, 1, 0, 0, 0]);
 });
 
 Deno.test("inpaintingOf() shows what is drawn inside of the mask, with a seam", () => {
-  const { opacity } = inpaintingOf(PICTURE, MASK, TOKENS);
+  const { opacity } = inpaint(MASK);
   const row = [...opacity.subarray(5 * SIDE, 6 * SIDE)];
   // Nothing outside; four pixels up to all of it; the edge of the picture is no seam.
   const seam = [0.2, 0.4, 0.6, 0.8].map(Math.fround);
@@ -85,9 +91,9 @@ Deno.test("inpaintingOf() shows what is drawn inside of the mask, with a seam", 
   assertEquals(column, [...new Array(16).fill(1), ...seam.toReversed(), ...new Array(12).fill(0)]);
   // In a line of three pixels the middle is shown whole.
   const line = maskOf(SIDE, SIDE, (x) => x >= 10 && x < 13);
-  const thin = inpaintingOf(PICTURE, line, TOKENS).opacity;
+  const thin = inpaint(line).opacity;
   assertEquals([...thin.subarray(9, 14)], [0, 0.5, 1, 0.5, 0]);
-  const all = inpaintingOf(PICTURE, maskOf(SIDE, SIDE, () => true), TOKENS);
+  const all = inpaint(maskOf(SIDE, SIDE, () => true));
   assertEquals(new Set(all.opacity), new Set([1]));
 });
 

@@ -1,10 +1,11 @@
 // Sizes and contents of the bundles that `deno task bundle` makes.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { RasterImage as OwnImage } from "../../src/images/raster_image.ts";
 import { bundle } from "../../tools/bundle/build.ts";
 import { TARGETS } from "../../tools/bundle/targets.ts";
 import { countWorkers } from "../counted_workers.ts";
+import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { temporaryFolder } from "../temporary_folder.ts";
 
 /** Most bytes of JavaScript in each, before compression. */
@@ -32,11 +33,17 @@ for (const [name, most] of Object.entries(MOST_BYTES)) {
 Deno.test("the bundle for edge workers says what it has no code for", async () => {
   await using folder = await temporaryFolder();
   await bundle(TARGETS.edge, folder.path);
-  const { VQDiffusionPipeline } = await import(`file://${folder.path}/edge.js`);
+  const { memoryFolder, VQDiffusionPipeline } = await import(`file://${folder.path}/edge.js`);
   const load = (source: string) => VQDiffusionPipeline.fromPretrained(source, { device: "wasm" });
   await assertRejects(() => load("microsoft/vq-diffusion-ithq"), TypeError, "a model of the hub");
   await assertRejects(() => load("./model.pth"), TypeError, "an original checkpoint");
   await assertRejects(() => load("./weights"), TypeError, "a folder on disk");
+  await using pipe = await VQDiffusionPipeline.fromPretrained(memoryFolder(tinyFiles()), {
+    device: "wasm",
+    threads: 2,
+  });
+  assertEquals(pipe.device.threads, 1);
+  assertStringIncludes(pipe.device.reason, "no threads: Cannot use threads: this bundle");
 });
 
 Deno.test("the bundle for Node reads and writes small and large JPEG files", async () => {

@@ -140,6 +140,11 @@ function readSource(path: string): string {
   return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
+/** The text of a file without its comments. */
+function readCode(path: string): string {
+  return readSource(path).replace(/\/\*[^]*?\*\/|(^|\s)\/\/.*/g, "");
+}
+
 Deno.test("folders under src/ have a place in the order of imports", () => {
   const folders = [...Deno.readDirSync(new URL("src/", ROOT))]
     .filter(({ isDirectory }) => isDirectory)
@@ -170,10 +175,17 @@ Deno.test("every file under src/ is used by the library or the command line", ()
 
 Deno.test("library files leave Deno alone, except those of the file system", () => {
   const users = sourceFiles("src/").filter((path) => {
-    const code = readSource(path).replace(/\/\*[^]*?\*\/|(^|\s)\/\/.*/g, "");
-    return folderOf(path) !== "cli" && /\bDeno\b/.test(code);
+    return folderOf(path) !== "cli" && /\bDeno\b/.test(readCode(path));
   });
   assertEquals(users.sort(), DENO_FILES);
+});
+
+Deno.test("every Web Worker is started where its end is noticed", () => {
+  // Those of Node tell of their end. What the page is bundled to is its sources again.
+  const starters = ["src/", "page/"].flatMap(sourceFiles)
+    .filter((path) => path !== "src/server/page_files.ts")
+    .filter((path) => /\bnew (?!node\.|threads\.)[\w.]*Worker\(/.test(readCode(path)));
+  assertEquals(starters, ["src/base/web_worker.ts"]);
 });
 
 Deno.test("files written by hand are not longer than 400 lines", () => {

@@ -72,6 +72,7 @@ export const TARGETS: Readonly<Record<"browser" | "edge" | "node", Target>> = {
       "src/pipeline/save_pipeline.ts": "a folder on disk",
       "src/checkpoints/save_weights.ts": "a folder on disk",
       "src/images/jpeg.ts": "JPEG",
+      "src/backends/wasm/worker_pool.ts": "threads",
       "src/backends/webgpu/dry.ts": "WebGPU",
       "src/backends/webgpu/mod.ts": "WebGPU",
     },

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { startWebWorker } from "../../base/web_worker.ts";
 import { disposedError, WorkerFailedError } from "../errors.ts";
 import { CONTROL_BYTES, ControlWord, type Execution, type Job, type Runner } from "./runner.ts";
 
@@ -25,7 +26,10 @@ type PoolModules = readonly [module: WebAssembly.Module, portable: WebAssembly.M
 /** A message of a worker: ready, the end of a job, or the text of a failure. */
 type WorkerMessage = "ready" | boolean | string;
 
-/** Body of a worker; `start` and `post` are defined before it. */
+/**
+ * Body of a worker; `start` and `post` are defined before it. The last one tells of the end of a job: before
+ * that, others may still read what belongs to it.
+ */
 const WORKER_BODY = `
 const W = ${JSON.stringify(ControlWord)};
 const serve = async ({ modules, memory, control, index, threads }) => {
@@ -41,7 +45,6 @@ const serve = async ({ modules, memory, control, index, threads }) => {
     const scratch = (words[W.scratch] >>> 0) + index * words[W.scratchBytes];
     const { run } = instances[words[W.portable]];
     const ended = run(words[W.program], words[W.count], control, threads, scratch);
-    // The last one tells: before that, others may still read what belongs to this job.
     if (Atomics.add(words, W.done, 1) === threads - 1) {
       Atomics.store(words, W.done, 0);
       post(Boolean(ended));
@@ -114,20 +117,9 @@ function startWorker(start: WorkerStart, listener: Listener): PoolWorker {
     worker.unref();
     return { terminate: () => void worker.terminate() };
   }
-  const url = URL.createObjectURL(new Blob([WEB_WORKER], { type: "text/javascript" }));
-  try {
-    const worker = new Worker(url, { type: "module" });
-    worker.onmessage = (event: MessageEvent<WorkerMessage>) => listener(event.data);
-    worker.onerror = (event) => {
-      event.preventDefault();
-      listener(event.message ?? "it could not be loaded");
-    };
-    worker.postMessage(start);
-    return worker;
-  } finally {
-    // The worker has taken the source when its first message comes; browsers may fetch it late.
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  }
+  const worker = startWebWorker(WEB_WORKER, { onMessage: listener, onFailure: listener });
+  worker.postMessage(start);
+  return worker;
 }
 
 /** What workers compute with. */

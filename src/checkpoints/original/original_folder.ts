@@ -11,6 +11,7 @@
  */
 
 import type { ArraySource } from "../arrays.ts";
+import { modelIndex } from "../model_index.ts";
 import { type FileTree, treeFolder } from "../../files/file_tree.ts";
 import { joinPath, meansAbsence, missingFile, readTextOf } from "../../files/paths.ts";
 import type { FileSource, ModelFolder } from "../../files/source.ts";
@@ -22,8 +23,8 @@ import {
 } from "./learned_embeddings.ts";
 import { holdsModel, modelStateDict, TEXT_ENCODER, TRANSFORMER } from "./model_state_dict.ts";
 import { type OriginalConfig, type OriginalKind, parseOriginalConfig } from "./original_config.ts";
-import { modelIndex, schedulerConfig } from "./pipeline_configs.ts";
 import { safetensorsView } from "./safetensors_view.ts";
+import { schedulerConfig } from "./scheduler_config.ts";
 import type { ConvertedArray, StateDict } from "./state_dict.ts";
 import { textEncoderArrays, textEncoderConfig } from "./text_encoder.ts";
 import { tokenizerFiles } from "./tokenizer.ts";
@@ -199,7 +200,7 @@ class Conversion implements FileTree {
     const codes = await this.#codes(classes - 1, codebookRows(vqWeights), config);
     const learnable = config?.learnable ?? hasLearnedEmbeddings(weights);
     const configs: Record<string, unknown> = {
-      "model_index.json": modelIndex(kind),
+      "model_index.json": modelIndex(kind === "text"),
       "transformer/config.json": transformer,
       "vqvae/config.json": vqConfig(vqWeights, codes),
       "scheduler/scheduler_config.json": schedulerConfig(

@@ -7,7 +7,7 @@
 import { isOver, Job, type JobRequest } from "../job.ts";
 import { type JobQueueLimits, QueueClosedError, QueueFullError } from "../queue.ts";
 import type { RemoteQueue } from "../served_queue.ts";
-import { Speed, stepsOf } from "../speed.ts";
+import { remembered, Speed, type WorkOf } from "../speed.ts";
 import type { Exchange, Figures } from "./exchange.ts";
 import { RemoteJob } from "./remote_job.ts";
 import { pause } from "./steady.ts";
@@ -32,19 +32,34 @@ export class NatsQueue implements RemoteQueue {
   #figures: Figures;
   /** Jobs that were added since the figures were told. */
   #added = 0;
-  /** Steps of the job that was added last, as a guess for others. */
-  #steps = 0;
+  /** Calls of the network for the job that was added last, as a guess for others. */
+  #calls = 0;
+  readonly #workOf: WorkOf;
 
-  private constructor(exchange: Exchange, limits: JobQueueLimits, figures: Figures) {
+  private constructor(
+    exchange: Exchange,
+    limits: JobQueueLimits,
+    workOf: WorkOf,
+    figures: Figures,
+  ) {
     this.#exchange = exchange;
     this.limits = limits;
+    this.#workOf = remembered(workOf);
     this.#figures = figures;
     this.finished = Promise.all([this.#idle.promise, this.#watchFigures()]).then(() => {});
   }
 
-  /** Opens the queue. */
-  static async open(exchange: Exchange, limits: JobQueueLimits): Promise<NatsQueue> {
-    return new NatsQueue(exchange, limits, await exchange.figures());
+  /**
+   * Opens the queue.
+   *
+   * @param workOf Tells what jobs take, from which the seconds follow.
+   */
+  static async open(
+    exchange: Exchange,
+    limits: JobQueueLimits,
+    workOf: WorkOf,
+  ): Promise<NatsQueue> {
+    return new NatsQueue(exchange, limits, workOf, await exchange.figures());
   }
 
   /** Number of jobs that wait. */
@@ -103,7 +118,7 @@ export class NatsQueue implements RemoteQueue {
     const remote = new RemoteJob(job, this.#exchange, () => this.#figures);
     this.#jobs.set(job, remote);
     this.#added++;
-    this.#steps = stepsOf(request);
+    this.#calls = this.#workOf(request).calls;
     this.#measure(job);
     remote.follow().then(() => {
       this.#jobs.delete(job);
@@ -114,7 +129,7 @@ export class NatsQueue implements RemoteQueue {
 
   /** Seconds until a job is through. */
   secondsTo({ state, request }: Job): number {
-    const own = this.#speed.seconds(stepsOf(request)) ?? FIRST_GUESS;
+    const own = this.#speed.seconds(this.#workOf(request).calls) ?? FIRST_GUESS;
     if (state.status === "queued") return own + (state.ahead + 1) * this.#secondsEach();
     return state.status === "running" ? own * (1 - state.step / state.steps) : 0;
   }
@@ -137,7 +152,7 @@ export class NatsQueue implements RemoteQueue {
 
   /** Seconds from the end of one job to that of the next, as each worker has one. */
   #secondsEach(): number {
-    const seconds = this.#speed.seconds(this.#steps) ?? FIRST_GUESS;
+    const seconds = this.#speed.seconds(this.#calls) ?? FIRST_GUESS;
     return seconds / Math.max(1, this.running);
   }
 
@@ -146,7 +161,8 @@ export class NatsQueue implements RemoteQueue {
     for await (const { status } of job.states()) {
       if (status === "running") start ??= performance.now();
       if (status !== "done" || start === undefined) continue;
-      this.#speed.measured(stepsOf(job.request), (performance.now() - start) / 1000, 1);
+      const { calls } = this.#workOf(job.request);
+      this.#speed.measured(calls, (performance.now() - start) / 1000, 1);
     }
   }
 

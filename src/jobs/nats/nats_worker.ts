@@ -7,6 +7,7 @@
 import type { JsMsg } from "npm:@nats-io/jetstream@3.4.0";
 import type { VQDiffusionPipeline } from "../../pipeline/vq_diffusion_pipeline.ts";
 import { isOver, Job, type JobRequest, type JobState } from "../job.ts";
+import { workOf } from "../speed.ts";
 import { draw } from "../worker.ts";
 import type { Exchange } from "./exchange.ts";
 import { decodeJob, jobId, type ReadFields } from "./job_message.ts";
@@ -149,7 +150,7 @@ class Work {
     const { abandon } = this.#options;
     abandon?.addEventListener("abort", cancel);
     using _ = this.#exchange.onGivenUp(this.#id, cancel);
-    const { numInferenceSteps: steps } = request.values;
+    const { steps } = workOf(this.#pipe, request);
     job.report({ status: "running", step: 0, steps, preview: undefined });
     const reporting = this.#report(job);
     if (abandon?.aborted) cancel();

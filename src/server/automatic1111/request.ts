@@ -8,7 +8,7 @@ import type { RasterImage } from "../../images/raster_image.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
 import { randomSeed } from "../../random/seed.ts";
-import { jobOf, previewStepsOf } from "../job.ts";
+import { orderOf, previewStepsOf } from "../order.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -115,7 +115,7 @@ function readRequest(
     images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
   };
   checkNegative("negative_prompt", own.negative, request.maxPromptLength);
-  const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
+  const { values } = orderOf({ prompt, previews: 0, values: own }, parameters);
   return {
     job: { prompt, values, previewSteps: previewStepsOf(values, PREVIEWS) },
     scale: scaleOf(fields, model.side),

@@ -12,7 +12,7 @@ import {
   SHORT_NAMES,
   stylesOf,
 } from "../../pipeline/generation_parameters.ts";
-import { jobOf, previewStepsOf } from "../job.ts";
+import { orderOf, previewStepsOf } from "../order.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -98,7 +98,7 @@ export function readImagesRequest(
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
   const own = { ...valuesOf(given), images };
   checkNegative("negative", given["negative"], request.maxPromptLength);
-  const { values } = jobOf({ prompt, previews: 0, values: own }, parameters);
+  const { values } = orderOf({ prompt, previews: 0, values: own }, parameters);
   return {
     job: { prompt, values, previewSteps: previewStepsOf(values, partialImages) },
     stream,

@@ -9,7 +9,7 @@ import { QueueClosedError, QueueFullError } from "../../../src/jobs/queue.ts";
 import { sideOf } from "../../../src/pipeline/components.ts";
 import { loadTiny, until } from "../../server/service.ts";
 import { pausingPipeline } from "../../server/support.ts";
-import { jobRequest } from "../jobs.ts";
+import { jobRequest, plainWork } from "../jobs.ts";
 import {
   hasNatsServer,
   MODEL,
@@ -176,7 +176,7 @@ natsTest("NatsQueue adds a job again that its server has forgotten to hand out",
   // As a server was seen to tell that was killed: it has nothing to hand out, and yet the job.
   const figures = { waiting: 0, running: 0, idle: 0, delivered: 1, ackSeconds: 2 };
   exchange.figures = () => Promise.resolve(figures);
-  const queue = await NatsQueue.open(exchange, { capacity: 9, capacityPerClient: 9 });
+  const queue = await NatsQueue.open(exchange, { capacity: 9, capacityPerClient: 9 }, plainWork);
   const { id, bytes } = await encodeJob(seeded(1), MODEL);
   assertEquals(await exchange.add(id, bytes), 1);
   const job = queue.add(seeded(1), "a");

@@ -4,6 +4,7 @@ import { connectToQueue } from "../../../src/jobs/nats/connect.ts";
 import { Exchange } from "../../../src/jobs/nats/exchange.ts";
 import { NatsQueue } from "../../../src/jobs/nats/nats_queue.ts";
 import type { ExchangeOptions } from "../../../src/jobs/nats/stores.ts";
+import { plainWork } from "../jobs.ts";
 import { temporaryFolder } from "../../temporary_folder.ts";
 
 /** Identity of the model in tests. */
@@ -91,7 +92,7 @@ export async function openNatsQueue(
     & { readonly capacity?: number; readonly capacityPerClient?: number } = {},
 ) {
   const opened = await openExchange(url, options);
-  const queue = await NatsQueue.open(opened.exchange, { capacity, capacityPerClient });
+  const queue = await NatsQueue.open(opened.exchange, { capacity, capacityPerClient }, plainWork);
   return {
     queue,
     exchange: opened.exchange,

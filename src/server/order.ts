@@ -21,8 +21,8 @@ import type { SendEvent } from "./event_stream.ts";
 import { asRequestError } from "./request_error.ts";
 import { generationParameters, type RequestParameters } from "./request_parameters.ts";
 
-/** A generation with all parameters filled in. */
-export interface Job extends PictureSubject {
+/** What a request asks for: a generation with all parameters filled in. */
+export interface Order extends PictureSubject {
   /** The picture to start from and its mask. Default: none. */
   readonly picture?: PictureOptions | undefined;
   /** Parameters of the generation. */
@@ -39,10 +39,10 @@ export interface Job extends PictureSubject {
  * @param limits What the model and the handler allow.
  * @throws {RequestError} If it asks for more than the model has.
  */
-export function jobOf(
+export function orderOf(
   { prompt, classLabel, previews, values }: Omit<RequestParameters, "files">,
   limits: ParameterLimits,
-): Job {
+): Order {
   const parameters = generationParameters(values, limits);
   const { seed = randomSeed() } = parameters;
   const repeatable = parameters.seed !== undefined;
@@ -66,31 +66,31 @@ export function previewStepsOf(
  *
  * @throws {RequestError} If the pipeline would refuse it.
  */
-export function checkJob(
+export function checkOrder(
   pipe: VQDiffusionPipeline,
-  job: Pick<Job, "prompt" | "classLabel" | "picture" | "values">,
+  order: Pick<Order, "prompt" | "classLabel" | "picture" | "values">,
 ): void {
-  const { picture, values } = job;
+  const { picture, values } = order;
   // It checks all arguments when it is called, and does nothing before it is asked for an event.
-  const events = asRequestError(() => pipe.stream(inputOf([job]), { ...values, ...picture }));
+  const events = asRequestError(() => pipe.stream(inputOf([order]), { ...values, ...picture }));
   events.return();
 }
 
 /** Draws the images as one PNG file. */
 export async function pngResponse(
   pipe: VQDiffusionPipeline,
-  job: Job,
+  order: Order,
   signal: AbortSignal,
 ): Promise<Response> {
-  const options = { ...job.values, ...job.picture, signal };
-  const { images } = await pipe.generate(inputOf([job]), options);
+  const options = { ...order.values, ...order.picture, signal };
+  const { images } = await pipe.generate(inputOf([order]), options);
   const image = images.length === 1 ? images[0]! : contactSheet(images);
   return new Response(await image.toPng(), {
     headers: {
       "content-type": "image/png",
-      "x-seed": `${job.values.seed}`,
+      "x-seed": `${order.values.seed}`,
       "vary": "accept",
-      ...(!job.repeatable && { "cache-control": "no-store" }),
+      ...(!order.repeatable && { "cache-control": "no-store" }),
     },
   });
 }
@@ -98,22 +98,22 @@ export async function pngResponse(
 /** Draws the images and reports every step, the first being 1. */
 export async function sendEvents(
   pipe: VQDiffusionPipeline,
-  job: Job,
+  order: Order,
   signal: AbortSignal,
   send: SendEvent,
 ): Promise<void> {
-  const options = { ...job.values, ...job.picture, signal };
+  const options = { ...order.values, ...order.picture, signal };
   let images: readonly RasterImage[] | undefined;
-  for await (const event of pipe.stream(inputOf([job]), options)) {
+  for await (const event of pipe.stream(inputOf([order]), options)) {
     const { step, steps, timestep } = event;
     const isLast = step === steps;
     if (isLast) images = await event.preview();
-    const previews = job.previews > 0 && !isLast && step % job.previews === 0
+    const previews = order.previews > 0 && !isLast && step % order.previews === 0
       ? await base64Files(await event.preview())
       : undefined;
     send("step", { step, steps, timestep, previews });
   }
   // At strength 0 there are no steps.
-  images ??= (await pipe.generate(inputOf([job]), options)).images;
-  send("result", { seed: `${job.values.seed}`, images: await base64Files(images) });
+  images ??= (await pipe.generate(inputOf([order]), options)).images;
+  send("result", { seed: `${order.values.seed}`, images: await base64Files(images) });
 }

@@ -18,7 +18,8 @@ const SAMPLES = new URL("../weights/samples.png", import.meta.url);
 async function draw(model: string | undefined, out: string | URL): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { device: "wasm" });
   const cases = SHEET_PROMPTS.map((prompt, seed) => ({ prompt, seed }));
-  const drawn = await drawAll(pipe, cases);
+  const { styles } = pipe.generationConfig;
+  const drawn = await drawAll(pipe, cases, { styles });
   await Deno.writeFile(out, await contactSheet(drawn.map(({ image }) => image)).toPng());
   console.log(SHEET_PROMPTS.join(" · "));
 }

@@ -13,10 +13,10 @@ export interface Case {
   readonly seed: number;
 }
 
-/** How pictures are drawn; what is left out is up to the model. */
+/** How pictures are drawn; what is left out is up to the model, but prompts are drawn as they stand. */
 export type DrawOptions = Pick<
   GenerateOptions,
-  "guidanceScale" | "truncationRate" | "numInferenceSteps" | "sampler"
+  "guidanceScale" | "truncationRate" | "numInferenceSteps" | "sampler" | "styles"
 >;
 
 /** A picture and what it was decoded from. */
@@ -51,6 +51,7 @@ export async function drawBatch(
   const [prompts, seeds] = batchArguments(batch);
   let latents: Int32Array = new Int32Array();
   const { images } = await pipe.generate(prompts, {
+    styles: [],
     ...options,
     ...seeds,
     callback: (_step, _timestep, tokens) => void (latents = tokens),

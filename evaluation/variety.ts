@@ -31,7 +31,7 @@ const USAGE = `Measures how many different pictures of a name different seeds dr
 --sampler a,b     samplers; default: the model's
 --steps a,b       inference steps; default: the model's
 
-Prompts name no style. "recognised": share of pictures that are nearer to a drawing of their own name than
+Prompts name no style: seeds choose it, if the model has styles. "recognised": share of pictures that are nearer to a drawing of their own name than
 to those of all other known names, in all styles. "different": how many different drawings of the own name
 the pictures of a name are nearest to, of ${STYLES.length}; only recognised pictures count. "all": share of
 names with as many different drawings as there are styles. After ± half of the 95 % interval, in brackets
@@ -107,7 +107,8 @@ await runScript({
     for (const sampler of values.sampler?.split(",") ?? [undefined]) {
       for (const steps of values.steps?.split(",") ?? [undefined]) {
         const numInferenceSteps = integerOption("steps", steps);
-        const drawn = await drawAll(pipe, cases, { sampler, numInferenceSteps });
+        const { styles } = pipe.generationConfig;
+        const drawn = await drawAll(pipe, cases, { sampler, numInferenceSteps, styles });
         const variety = varietyOf(drawn, names, drawings);
         rows.push(rowOf(sampler ?? "the model's", steps ?? "the model's", variety));
       }

@@ -10,7 +10,8 @@ export interface Parameter {
   readonly help: string;
   readonly min?: number;
   readonly max?: number;
-  readonly default?: number;
+  /** A number, or the model's styles. */
+  readonly default?: number | readonly string[];
 }
 
 /** What computes, and why. */

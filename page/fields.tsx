@@ -13,7 +13,7 @@ const SAMPLERS = ["strided", "cosine", "leading", "fast:4", "purity"];
 const PLACEHOLDERS: Readonly<Record<string, string>> = {
   sampler: "the model's",
   interval: "0-1",
-  texts: "the model's",
+  texts: "the model's; none",
 };
 
 /** A parameter as people read it. */

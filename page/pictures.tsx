@@ -125,7 +125,7 @@ function Entry(picture: Picture): JSX.Element {
     <figure>
       <img src={url} alt={prompt} />
       <figcaption>
-        {prompt}
+        {picture.drawn || prompt}
         <br />
         <span class="quiet">seed {seed}, {details}</span>
       </figcaption>

@@ -3,7 +3,7 @@
 import { readPngTexts } from "../src/images/png_text.ts";
 import { readSettings, withSettings as write } from "../src/pipeline/picture_settings.ts";
 import type { Info, Parameter, Settings } from "./api.ts";
-import { libraryValue } from "./values.ts";
+import { fieldValue, libraryValue, stylesOf } from "./values.ts";
 
 /** Keyword of the text that has them. */
 const KEYWORD = "vq-diffusion";
@@ -14,15 +14,16 @@ const EMBEDDED_ID = "vq-diffusion";
 /** Writes settings into a PNG file. */
 export async function withSettings(
   file: Blob,
-  { prompt, seed, values, picture }: Settings,
+  settings: Settings,
   { model, width, height, parameters }: Info,
 ): Promise<Blob> {
+  const { prompt, seed, values, picture } = settings;
   const long = parameters.filter(({ name }) => name !== "images" && values[name] !== undefined)
     .map(({ name, option }) => [option, libraryValue(option, values[name]!)]);
   const png = await write(new Uint8Array(await file.arrayBuffer()), {
     prompt: prompt || undefined,
     seed: BigInt(seed!),
-    values: Object.fromEntries(long),
+    values: { ...Object.fromEntries(long), styles: stylesOf(settings, parameters) },
     image: picture && "image.png",
     mask: picture?.mask && "mask.png",
     model: model === EMBEDDED_ID ? undefined : model,
@@ -49,9 +50,6 @@ export async function readPicture(
   const { prompt = "", seed, values } = await readSettings(bytes, file.name);
   const given = values as Readonly<Record<string, unknown>>;
   const short = parameters.filter(({ option }) => given[option] !== undefined)
-    .map(({ name, option, type }) => {
-      const value = given[option];
-      return [name, Array.isArray(value) ? value.join(type === "interval" ? "-" : ", ") : value];
-    });
+    .map(({ name, option }) => [name, fieldValue(option, given[option])]);
   return { prompt, seed: `${seed}`, values: Object.fromEntries(short) };
 }

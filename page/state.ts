@@ -6,6 +6,7 @@ import { drawInBrowser } from "./browser.ts";
 import { readPicture, withSettings } from "./settings.ts";
 import { startPicture, startPictureOf, useStartPicture } from "./start_picture.ts";
 import { openStore, type Picture, type PictureStore } from "./store.ts";
+import { drawnPrompt } from "./values.ts";
 
 /** Previews of a drawing, about. */
 const PREVIEWS = 10;
@@ -57,21 +58,21 @@ export const place = computed<Place>(() =>
   wantsBrowser.value && info.value?.browser ? "browser" : "server"
 );
 
-/** Parameters that have a default, in the order of the form. */
+/** Numbers that have a default, in the order of the form. */
 export const common = computed(() =>
-  info.value?.parameters.filter(({ default: value }) => value !== undefined) ?? []
+  info.value?.parameters.filter(({ default: value }) => typeof value === "number") ?? []
 );
 
 /** Parameters that may be left out; the seed and the picture's strength have fields of their own. */
 export const others = computed(() =>
   info.value?.parameters.filter(({ name, type, default: value }) =>
-    value === undefined && type !== "seed" && name !== "strength"
+    typeof value !== "number" && type !== "seed" && name !== "strength"
   ) ?? []
 );
 
 /** Defaults by the names of the parameters. */
 const defaults = computed<Settings["values"]>(() =>
-  Object.fromEntries(common.value.map(({ name, default: value }) => [name, value!]))
+  Object.fromEntries(common.value.map(({ name, default: value }) => [name, value as number]))
 );
 
 let store: PictureStore | undefined;
@@ -317,6 +318,7 @@ async function keep(
     const picture: Picture = {
       id,
       settings: own,
+      drawn: drawnPrompt(own, info.value!.parameters),
       png: await withSettings(file, own, info.value!),
     };
     pictures.value = [picture, ...pictures.value];

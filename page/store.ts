@@ -11,6 +11,8 @@ const STORE = "pictures";
 export interface Picture {
   readonly id: number;
   readonly settings: Settings & { readonly seed: string };
+  /** The prompt as it was drawn, with a style if its seed has chosen one; older pictures have none. */
+  readonly drawn?: string;
   readonly png: Blob;
 }
 

@@ -1,11 +1,35 @@
 // What stands in the fields of parameters, as the library takes it.
 
-import { parseStyles } from "../src/conditioning/styles.ts";
+import { formatStyles, parseStyles, styledPrompt } from "../src/conditioning/styles.ts";
 import { parseInterval } from "../src/pipeline/guidance_interval.ts";
+import type { Parameter, Settings } from "./api.ts";
 
 /** The value of a parameter by its name in the library. One that cannot be read is left for it to refuse. */
 export function libraryValue(option: string, value: number | string): unknown {
   if (option === "guidanceInterval") return parseInterval(String(value)) ?? value;
   if (option === "styles") return parseStyles(String(value)) ?? value;
   return value;
+}
+
+/** The styles that seeds choose from: a picture to start from shows its own. */
+export function stylesOf(
+  { values, picture }: Settings,
+  parameters: readonly Parameter[],
+): readonly string[] {
+  if (values["styles"] !== undefined) return parseStyles(String(values["styles"])) ?? [];
+  const styles = parameters.find(({ option }) => option === "styles")?.default;
+  return picture === undefined && typeof styles === "object" ? styles : [];
+}
+
+/** The prompt as a picture of it was drawn, with the style that its seed has chosen. */
+export function drawnPrompt(settings: Settings, parameters: readonly Parameter[]): string {
+  const { prompt, seed } = settings;
+  return styledPrompt(prompt, BigInt(seed!), stylesOf(settings, parameters));
+}
+
+/** What stands in the field of a parameter, of its value in the library. */
+export function fieldValue(option: string, value: unknown): number | string {
+  if (option === "guidanceInterval") return (value as readonly number[]).join("-");
+  if (option === "styles") return formatStyles(value as readonly string[]);
+  return value as number | string;
 }

@@ -154,9 +154,9 @@ function valuesOf(
     { ...inherited, ...Object.fromEntries(given) },
     limits,
   );
-  // With the picture that says them, so that it is drawn again whatever the model's are by then.
-  const styles = stylesOf({ ...start, styles: values.styles }, limits);
-  return { ...values, styles: styles.length > 0 ? styles : values.styles };
+  // They stand in the picture, which is drawn again whatever the model's are by then.
+  const styles = stylesOf(values.styles, start.image !== undefined, limits);
+  return { ...values, styles };
 }
 
 /**

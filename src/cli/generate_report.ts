@@ -70,6 +70,7 @@ export function tokensFile({ request, values }: FinishedRun, tokens: Int32Array)
   const pixels = tokens.length / pictures.length;
   const images = pictures.map((picture, i) => ({
     ...subjectOf(picture),
+    ...drawnOf(picture, values),
     seed: `${picture.seed}`,
     tokens: [...tokens.subarray(i * pixels, (i + 1) * pixels)],
   }));

@@ -77,7 +77,7 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
     },
     seeds,
     pictures,
-    inherited: picture?.values ?? {},
+    inherited: inheritedOf(args, picture),
     model,
     revision: args.revision ?? revision,
     dtype: args.dtype ?? dtype,
@@ -93,6 +93,18 @@ export function settingsOf(
 ): PictureSettings {
   const { seed } = picture;
   return { ...subjectOf(picture), seed, values, ...startNames, model, revision, dtype, scale };
+}
+
+/** Styles are those of its model, for prompts; a picture to start from shows its own. */
+function inheritedOf(
+  { image, model }: GenerateArguments,
+  picture: PictureSettings | undefined,
+): SettingsValues {
+  if (picture === undefined) return {};
+  const { styles, ...others } = picture.values;
+  const isOtherModel = model !== undefined && model !== picture.model;
+  const isOther = isOtherModel || image !== undefined && picture.image === undefined;
+  return isOther ? others : { styles, ...others };
 }
 
 /** What is given comes first, then what a picture shows that is drawn again. */

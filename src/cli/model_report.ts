@@ -178,9 +178,11 @@ async function defaultsOf(
   if (config === undefined) return {};
   const { json: _, ...values } = parseGenerationConfig(config, numTrainTimesteps);
   const texts = PARAMETER_NAMES.filter((name) => Object.hasOwn(values, name))
-    .map((name) =>
-      `${GENERATION_PARAMETERS[name].shortName} ${values[name as keyof typeof values]}`
-    );
+    .map((name) => {
+      const value = values[name as keyof typeof values];
+      const text = Array.isArray(value) ? value.map(describeName).join(", ") : String(value);
+      return `${GENERATION_PARAMETERS[name].shortName} ${text}`;
+    });
   return texts.length > 0 ? { "draws best with": texts.join(", ") } : {};
 }
 

@@ -8,6 +8,7 @@
 import { describeValue } from "../base/check.ts";
 import type { CLIPTokenizer } from "../tokenizers/clip_tokenizer.ts";
 import type { KnownNames } from "./known_names.ts";
+import { longestStyled } from "./styles.ts";
 
 /** Something to know about a prompt. */
 export interface PromptNote {
@@ -27,18 +28,20 @@ const MOST_NAMES = 4;
 /**
  * Notes on prompts, each once.
  *
- * @param model What reads the prompts, and the names that it knows, as far as there are such.
+ * @param model What reads the prompts, the names that it knows, and styles that are put behind prompts, as
+ *   far as there are such.
  */
 export function promptNotes(
   prompts: readonly string[],
-  { tokenizer, names }: {
+  { tokenizer, names, styles = [] }: {
     readonly tokenizer?: CLIPTokenizer | undefined;
     readonly names?: KnownNames | undefined;
+    readonly styles?: readonly string[] | undefined;
   },
 ): PromptNote[] {
   return [...new Set(prompts)].flatMap((prompt) => [
     ...(names === undefined ? [] : unknownNote(prompt, names)),
-    ...(tokenizer === undefined ? [] : cutNote(prompt, tokenizer)),
+    ...(tokenizer === undefined ? [] : cutNote(prompt, longestStyled(prompt, styles), tokenizer)),
   ]);
 }
 
@@ -51,13 +54,13 @@ function unknownNote(prompt: string, names: KnownNames): PromptNote[] {
 }
 
 /** Prompts are cut as in diffusers, without the token that ends them. */
-function cutNote(prompt: string, tokenizer: CLIPTokenizer): PromptNote[] {
-  const ids = tokenizer.encode(prompt);
+function cutNote(prompt: string, drawn: string, tokenizer: CLIPTokenizer): PromptNote[] {
+  const ids = tokenizer.encode(drawn);
   const { modelMaxLength } = tokenizer;
   const beyond = ids.slice(modelMaxLength, -1);
   if (beyond.length === 0) return [];
   const lost = describeValue(tokenizer.decode(beyond).trim());
-  const message = `the prompt ${describeValue(prompt)} is too long: the model reads ` +
+  const message = `the prompt ${describeValue(drawn)} is too long: the model reads ` +
     `${modelMaxLength} tokens of it, without ${lost}`;
   return [{ prompt, kind: "cut", message, nearest: [] }];
 }

@@ -14,7 +14,7 @@ import type { Seed } from "../random/seed.ts";
  * draw the style, then the picture in it, is to draw from the mixture of all of them, without the pictures
  * half in one style and half in another that few steps make of it.
  *
- * @param seed Of it the low 32 bits count, as everywhere.
+ * @param seed A whole number, of which the low 32 bits count, as everywhere.
  * @param styles What is put behind a prompt, such as `"flat style"`; none for prompts as they stand.
  *
  * @example
@@ -33,6 +33,12 @@ export function styledPrompt(prompt: string, seed: Seed, styles: readonly string
   }
   const index = BigInt.asUintN(32, BigInt(seed)) % BigInt(styles.length);
   return `${thing}, ${styles[Number(index)]}`;
+}
+
+/** A prompt with the longest of the styles that seeds may choose. */
+export function longestStyled(prompt: string, styles: readonly string[]): string {
+  const styled = styles.map((_, seed) => styledPrompt(prompt, seed, styles));
+  return styled.reduce((a, b) => b.length > a.length ? b : a, prompt);
 }
 
 /**
@@ -56,19 +62,31 @@ export function styledPrompts(
   return styled.some((prompt, image) => prompt !== plain[image]) ? styled : undefined;
 }
 
+/** Most UTF-16 code units of a style. */
+const MOST_LENGTH = 200;
+
+/** What {@linkcode isStyle} takes, for error messages. */
+export const A_STYLE = `a string of at most ${MOST_LENGTH} characters that has words and no comma`;
+
 /** How styles are written in one text, for error messages. */
-export const STYLE_TEXTS = 'styles such as "flat style, in pencil"; an empty text for none';
+export const STYLE_TEXTS = 'styles such as "flat style, in pencil", or "none"';
+
+/** Whether something is a style. */
+export function isStyle(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MOST_LENGTH && !/[,\p{Cc}]/u.test(value) &&
+    wordsOf(value) !== "";
+}
 
 /** Reads styles of one text, parted by commas; undefined if it is not {@linkcode STYLE_TEXTS}. */
 export function parseStyles(text: string): readonly string[] | undefined {
-  if (text.trim() === "") return [];
+  if (/^\s*(none\s*)?$/i.test(text)) return [];
   const styles = text.split(",").map((style) => style.trim());
   return styles.every(isStyle) ? styles : undefined;
 }
 
-/** Whether something is a style, which has words. */
-export function isStyle(value: unknown): value is string {
-  return typeof value === "string" && wordsOf(value) !== "";
+/** The text that {@linkcode parseStyles} reads. */
+export function formatStyles(styles: readonly string[]): string {
+  return styles.length > 0 ? styles.join(", ") : "none";
 }
 
 /** Whether a prompt has the words of a style, in capitals or not. */

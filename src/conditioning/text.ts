@@ -240,12 +240,15 @@ async function encodeTexts(
   if (texts.length === 0) return [];
   const tokenizer = needComponent(components.tokenizer, "tokenizer", "a prompt");
   const textEncoder = needComponent(components.textEncoder, "textEncoder", "a prompt");
+  // Of many images of a prompt there are few different texts.
+  const different = [...new Set(texts)];
   using frame = textEncoder.backend.frame();
-  const ids = frame.empty([texts.length, tokenizer.modelMaxLength], "i32");
-  ids.write(promptIds(tokenizer, texts));
+  const ids = frame.empty([different.length, tokenizer.modelMaxLength], "i32");
+  ids.write(promptIds(tokenizer, different));
   const embeddings = frame.normalizeRows(textEncoder.record(frame, ids));
   await frame.run({ signal });
-  return await readSequences(embeddings);
+  const sequences = await readSequences(embeddings);
+  return texts.map((text) => sequences[different.indexOf(text)]!);
 }
 
 /** Divides (texts, length, columns), or (length, columns) of one text. */

@@ -236,7 +236,7 @@ export function checkGenerateOptions(
   checkSize(count, values.numImagesPerPrompt, limits);
   const batch = count * values.numImagesPerPrompt;
   const generator = checkGenerator(seed, options.generator, batch);
-  const styles = stylesOf(options, limits);
+  const styles = stylesOf(options.styles, image !== undefined, limits);
   const seedOf = (image: number) => imageSeed(generator, image);
   return {
     ...values,
@@ -259,10 +259,11 @@ function subject(name: string): Subject {
 }
 
 /** Options that only a model takes that draws from text. */
-const TEXT_OPTIONS = ["promptEmbeds", "negativePrompt", "negativePromptEmbeds"] as const;
+const TEXT_OPTIONS = ["promptEmbeds", "negativePrompt", "negativePromptEmbeds", "styles"] as const;
 
 function refuseTextOptions(options: StreamOptions, conditionType: ConditionType): void {
-  const given = TEXT_OPTIONS.find((name) => options[name] !== undefined);
+  const isGiven = (value: unknown) => Array.isArray(value) ? value.length > 0 : value !== undefined;
+  const given = TEXT_OPTIONS.find((name) => isGiven(options[name]));
   if (given === undefined) return;
   const reason = conditionType === "class"
     ? "as the model draws from classes"

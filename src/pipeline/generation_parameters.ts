@@ -7,7 +7,7 @@
  */
 
 import { checkInteger, checkNumber, type Range, refuseType, type Subject } from "../base/check.ts";
-import { isStyle } from "../conditioning/styles.ts";
+import { A_STYLE, isStyle } from "../conditioning/styles.ts";
 import type { Transformer2DConfig } from "../models/transformer_2d_config.ts";
 import type { Seed } from "../random/seed.ts";
 import { checkSampler, stepsOfSampler } from "../schedulers/samplers.ts";
@@ -45,8 +45,9 @@ export interface GenerationParameters {
   readonly negativePrompt?: string | readonly string[] | undefined;
   /**
    * What is put behind a prompt that has none of these, such as `"flat style"`: the seed of an image chooses
-   * one (see `styledPrompt`). An empty array leaves prompts as they stand, as does a picture to start from,
-   * which shows its own style. Default: the model's, if it has any.
+   * one (see `styledPrompt`); that of a generator is the one it began with. An empty array leaves prompts as
+   * they stand, as does a picture to start from, which shows its own style. Embeddings get none. Default: the
+   * model's, if it has any.
    */
   readonly styles?: readonly string[] | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */
@@ -241,12 +242,17 @@ export function unpromptedLimits<L extends ParameterLimits>(limits: L): L {
   return { ...limits, defaults: { ...limits.defaults, guidanceScale: 1 } };
 }
 
-/** The styles that seeds choose from: a picture to start from shows its own. */
+/**
+ * The styles that seeds choose from: what is given, or else the model's.
+ *
+ * @param isPictured Whether there is a picture to start from, which shows its own style.
+ */
 export function stylesOf(
-  { styles, image }: Pick<GenerationParameters, "styles"> & { readonly image?: unknown },
+  given: GenerationParameters["styles"],
+  isPictured: boolean,
   { defaults }: Pick<ParameterLimits, "defaults">,
 ): readonly string[] {
-  return styles ?? (image === undefined ? defaults?.styles : undefined) ?? [];
+  return given ?? (isPictured ? undefined : defaults?.styles) ?? [];
 }
 
 /** The values that fit a parameter: those of the table, as far as `limits.ranges` allows them. */
@@ -327,8 +333,7 @@ function checkStyles(subject: Subject, value: unknown): void {
   if (!Array.isArray(value)) refuseType(subject, value, "an array of strings");
   const wrong = value.findIndex((one) => !isStyle(one));
   if (wrong < 0) return;
-  const one = { ...subject, name: `${subject.name}[${wrong}]` };
-  refuseType(one, value[wrong], "a string that has words");
+  refuseType({ ...subject, name: `${subject.name}[${wrong}]` }, value[wrong], A_STYLE);
 }
 
 function defaultOf(name: ParameterName, limits: ParameterLimits): number | undefined {

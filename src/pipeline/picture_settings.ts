@@ -152,7 +152,8 @@ function seedField(config: Config): bigint {
 function valuesOf(config: Config): SettingsValues {
   const given = NAMES.filter((name) => config.values[name] !== undefined);
   const values = given.map((name) => [name, valueOf(config, name)]);
-  return Object.fromEntries(values);
+  // Before there were styles, prompts were drawn as they stand.
+  return { styles: [], ...Object.fromEntries(values) };
 }
 
 function valueOf(config: Config, name: ParameterName): unknown {

@@ -53,7 +53,8 @@ export interface StreamEvent {
 
 /**
  * Text to image with VQ-Diffusion (Gu et al., arXiv 2111.14822; Tang et al., arXiv 2205.16007): diffusers'
- * `VQDiffusionPipeline` with the same tokens for the same seed.
+ * `VQDiffusionPipeline` with the same tokens for the same seed and prompt. (A model may have `styles`, of which
+ * the seed puts one behind a prompt; with `styles: []` prompts are drawn as they stand.)
  *
  * @example
  * ```ts
@@ -163,15 +164,17 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
 
   /**
    * What to tell people about prompts before they are drawn: that the model knows no name in one, with
-   * the nearest that it knows, and that one is longer than what the model reads.
+   * the nearest that it knows, and that one, with a style of the model's if it names none, is longer than
+   * what the model reads.
    *
    * @throws {SyntaxError} If the model's list of names is damaged; see {@linkcode knownNames}.
    */
   async promptNotes(prompt: string | readonly string[]): Promise<PromptNote[]> {
     const prompts = typeof prompt === "string" ? [prompt] : prompt;
     const { promptNotes } = await import("../conditioning/prompt_notes.ts");
-    const { tokenizer } = this.components;
-    return promptNotes(prompts, { tokenizer, names: await this.knownNames() });
+    const { tokenizer, generationConfig } = this.components;
+    const { styles } = generationConfig ?? {};
+    return promptNotes(prompts, { tokenizer, names: await this.knownNames(), styles });
   }
 
   /** Which device computes, and why it was chosen. */

@@ -252,7 +252,10 @@ class Handler<Environment> {
     checkSubject(parameters, pipe.components.transformer.config);
     const { ranges, ...limits } = limitsOf(pipe);
     const narrowed = { ...requestRanges(this.#limits), ...ranges };
-    const order = orderOf(parameters, { ...limits, ranges: narrowed });
+    const order = orderOf(
+      { ...parameters, isPictured: parameters.files.image !== undefined },
+      { ...limits, ranges: narrowed },
+    );
     const { maxPixels } = this.#limits;
     const { strength } = order.values;
     const side = sideOf(pipe.components);

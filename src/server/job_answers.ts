@@ -10,6 +10,7 @@ import type { Job, Preview } from "../jobs/job.ts";
 import type { ServedQueue } from "../jobs/served_queue.ts";
 import { followingSeeds } from "../random/seed.ts";
 import { base64Files } from "./base64_files.ts";
+import { drawnPrompts } from "./order.ts";
 import type { RequestError } from "./request_error.ts";
 import { eventText } from "./text_stream.ts";
 
@@ -76,7 +77,8 @@ export async function* jobEvents(
         const { seed } = job.request.values;
         const seeds = followingSeeds(seed, state.images.length).map(String);
         const images = await base64Files(state.images);
-        yield eventText("result", { seed: `${seed}`, seeds, images });
+        const prompts = drawnPrompts(job.request, images.length);
+        yield eventText("result", { seed: `${seed}`, seeds, prompts, images });
         break;
       }
       case "failed":

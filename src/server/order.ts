@@ -4,18 +4,20 @@
  * @module
  */
 
+import { styledPrompt } from "../conditioning/styles.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import {
   checkParameters,
   type GenerationValues,
   type ParameterLimits,
+  stylesOf,
   unpromptedLimits,
 } from "../pipeline/generation_parameters.ts";
 import type { PictureOptions } from "../pipeline/picture_options.ts";
 import { inputOf, type PictureSubject } from "../pipeline/picture_subject.ts";
 import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
-import { randomSeed } from "../random/seed.ts";
+import { followingSeeds, randomSeed } from "../random/seed.ts";
 import { base64Files } from "./base64_files.ts";
 import type { SendEvent } from "./event_stream.ts";
 import { asRequestError } from "./request_error.ts";
@@ -33,6 +35,12 @@ export interface Order extends PictureSubject {
   readonly repeatable: boolean;
 }
 
+/** What {@linkcode orderOf} needs of a request. */
+export interface OrderParameters extends Omit<RequestParameters, "files"> {
+  /** Whether there is a picture to start from. */
+  readonly isPictured: boolean;
+}
+
 /**
  * Fills in what a request leaves open.
  *
@@ -40,15 +48,26 @@ export interface Order extends PictureSubject {
  * @throws {RequestError} If it asks for more than the model has.
  */
 export function orderOf(
-  { prompt, classLabel, previews, values }: Omit<RequestParameters, "files">,
+  { prompt, classLabel, isPictured, previews, values }: OrderParameters,
   limits: ParameterLimits,
 ): Order {
   const parameters = generationParameters(values, limits);
   const { seed = randomSeed() } = parameters;
   const repeatable = parameters.seed !== undefined;
   const own = (prompt ?? classLabel) === undefined ? unpromptedLimits(limits) : limits;
-  const checked = { ...checkParameters(parameters, own), seed };
+  const styles = stylesOf(parameters.styles, isPictured, limits);
+  const checked = { ...checkParameters(parameters, own), styles, seed };
   return { prompt, classLabel, previews, values: checked, repeatable };
+}
+
+/** The prompt of each picture as it was drawn; undefined if there was none. */
+export function drawnPrompts(
+  { prompt, values }: Pick<Order, "prompt" | "values">,
+  count: number,
+): string[] | undefined {
+  if (prompt === undefined) return undefined;
+  const seeds = followingSeeds(values.seed, count);
+  return seeds.map((seed) => styledPrompt(prompt, seed, values.styles));
 }
 
 /** Steps from one preview to the next for about so many of them; 0 for none. */
@@ -115,5 +134,7 @@ export async function sendEvents(
   }
   // At strength 0 there are no steps.
   images ??= (await pipe.generate(inputOf([order]), options)).images;
-  send("result", { seed: `${order.values.seed}`, images: await base64Files(images) });
+  const { seed } = order.values;
+  const prompts = drawnPrompts(order, images.length);
+  send("result", { seed: `${seed}`, prompts, images: await base64Files(images) });
 }

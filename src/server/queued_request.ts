@@ -37,9 +37,8 @@ export function queuedRequest(
   if (fields["seed"] === undefined) refuse("seed", "a number", undefined);
   const previewSteps = numberOf("previews", fields["previews"], true, { min: 0, max: 1000 }) ?? 0;
   const ranges = requestRanges(limits);
-  const { values } = orderOf({ prompt, previews: previewSteps, values: fields }, {
-    ...limitsOf(pipe),
-    ranges,
-  });
+  // Whoever has queued it said the styles, none if there is a picture.
+  const parameters = { prompt, isPictured: false, previews: previewSteps, values: fields };
+  const { values } = orderOf(parameters, { ...limitsOf(pipe), ranges });
   return { prompt, values, previewSteps };
 }

@@ -243,7 +243,10 @@ export class Service {
     if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
     const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
     checkSubject(parameters, this.#pipe.components.transformer.config);
-    const { prompt, values, previews } = orderOf(parameters, this.#limits());
+    const { prompt, values, previews } = orderOf(
+      { ...parameters, isPictured: parameters.files.image !== undefined },
+      this.#limits(),
+    );
     const { strength } = values;
     const picture = await picturesOf(parameters.files, {
       ...limits,

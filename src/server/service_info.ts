@@ -42,7 +42,7 @@ export async function serviceInfo(
       help,
       min: finite(min),
       max: finite(max),
-      default: defaults[name],
+      default: name === "styles" ? limits.defaults?.styles : defaults[name],
     };
   });
   const names = await pipe.knownNames();

@@ -35,6 +35,11 @@ Deno.test("generate tells which style a seed has chosen, and draws it again from
   const again = await tokens("--from", "a-cat-5.png");
   assertEquals(again, await tokens("a cat, flat style", "--seed", "5"));
 
+  // A picture to start from shows its own style.
+  const plain = await tokens("a cat", "--seed", "5", "--image", "a-cat-4.png");
+  const edited = ["--from", "a-cat-5.png", "--image", "a-cat-4.png"];
+  assertEquals(await tokens(...edited), plain);
+
   const report = JSON.parse(
     await run(["a cat", "a dog in ink", "--seed", "1", ...styles, "--json"]),
   );

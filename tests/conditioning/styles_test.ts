@@ -1,7 +1,13 @@
 // Styles of prompts that name none.
 
 import { assertEquals } from "@std/assert";
-import { parseStyles, styledPrompt, styledPrompts } from "../../src/conditioning/styles.ts";
+import {
+  formatStyles,
+  longestStyled,
+  parseStyles,
+  styledPrompt,
+  styledPrompts,
+} from "../../src/conditioning/styles.ts";
 
 const STYLES = ["noto style", "fluent style", "flat style"];
 
@@ -38,6 +44,12 @@ Deno.test("styledPrompt() leaves a prompt as it stands that names a style or not
   }
 });
 
+Deno.test("longestStyled() is the most that can become of a prompt", () => {
+  assertEquals(longestStyled("a cat", STYLES), "a cat, fluent style");
+  assertEquals(longestStyled("a cat, flat style", STYLES), "a cat, flat style");
+  assertEquals(longestStyled("a cat", []), "a cat");
+});
+
 Deno.test("styledPrompts() gives each image of a batch the style of its own seed", () => {
   const request = { copies: 2, styles: STYLES, seedOf: (image: number) => 2 + image };
   assertEquals(styledPrompts(["a cat", "a dog, flat style"], request), [
@@ -52,8 +64,11 @@ Deno.test("styledPrompts() gives each image of a batch the style of its own seed
 
 Deno.test("parseStyles() reads what stands between commas", () => {
   assertEquals(parseStyles(" flat style, in pencil "), ["flat style", "in pencil"]);
-  assertEquals(parseStyles(" "), []);
-  for (const wrong of ["flat,,noto", ",", "flat style, !"]) {
-    assertEquals(parseStyles(wrong), undefined);
+  for (const none of ["", " ", "none", " None "]) assertEquals(parseStyles(none), []);
+  for (const wrong of ["flat,,noto", ",", "flat style, !", "flat\nstyle", "x".repeat(201)]) {
+    assertEquals(parseStyles(wrong), undefined, wrong);
+  }
+  for (const styles of [[], ["flat style"], ["flat style", "in pencil"]]) {
+    assertEquals(parseStyles(formatStyles(styles)), styles);
   }
 });

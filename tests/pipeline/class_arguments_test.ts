@@ -255,6 +255,12 @@ Deno.test("VQDiffusionPipeline.generate() says what a model takes that does not 
     [
       classes,
       { classLabel: 1 },
+      { styles: ["in ink"] },
+      "styles is given, expected none, as the model draws from classes",
+    ],
+    [
+      classes,
+      { classLabel: 1 },
       { negativePromptEmbeds: embeds },
       "negativePromptEmbeds is given, expected none",
     ],

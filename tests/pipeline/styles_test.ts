@@ -78,16 +78,37 @@ Deno.test("VQDiffusionPipeline takes the styles that a caller gives, or none", a
 
   const wrong: [styles: unknown, message: string][] = [
     ["flat style", 'Cannot generate: styles is "flat style", expected an array of strings'],
-    [["flat style", 1], "Cannot generate: styles[1] is 1, expected a string that has words"],
-    [["!"], 'Cannot generate: styles[0] is "!", expected a string that has words'],
+    [
+      ["flat style", 1],
+      "Cannot generate: styles[1] is 1, expected a string of at most 200 characters that has words",
+    ],
+    [
+      ["in ink, wet"],
+      'Cannot generate: styles[0] is "in ink, wet", expected a string of at most 200',
+    ],
+    [
+      ["!"],
+      'Cannot generate: styles[0] is "!", expected a string of at most 200 characters that has words',
+    ],
   ];
   for (const [styles, message] of wrong) {
     const call = () => pipe.generate("a cat", { ...options, styles: styles as string[] });
     await assertRejects(call, TypeError, message);
   }
-  for (const styles of ["flat style", ["flat style", 1], ["!"]]) {
+  for (const styles of ["flat style", ["flat style", 1], ["!"], ["a,b"], ["x".repeat(201)]]) {
     await assertRejects(() => load({ styles }), TypeError, "generation_config.json: styles");
   }
+});
+
+Deno.test("VQDiffusionPipeline.promptNotes() counts the style that a seed may choose", async () => {
+  await using plain = await load();
+  await using pipe = await load({ styles: STYLES });
+  // As many letters as the model reads, without the tokens for start and end.
+  const prompt = "x ".repeat(plain.components.tokenizer.modelMaxLength - 2).trim();
+  assertEquals(await plain.promptNotes(prompt), []);
+  const [note] = await pipe.promptNotes(prompt);
+  assertEquals([note?.kind, note?.prompt], ["cut", prompt]);
+  assertEquals(await pipe.promptNotes("a cat"), []);
 });
 
 Deno.test("imageSeed() knows the seed of an image, wherever its random numbers come from", async () => {

@@ -6,6 +6,7 @@
 
 import { encodeBase64 } from "../../base/base64.ts";
 import { VERSION } from "../../base/version.ts";
+import { styledPrompt } from "../../conditioning/styles.ts";
 import { contactSheet } from "../../images/contact_sheet.ts";
 import { enlarge } from "../../images/enlarge.ts";
 import { withPngTexts } from "../../images/png_text.ts";
@@ -67,7 +68,7 @@ function infoOf(
   const all = <T>(value: T): T[] => seeds.map(() => value);
   return {
     prompt,
-    all_prompts: all(prompt),
+    all_prompts: seeds.map((seed) => styledPrompt(prompt, seed, values.styles)),
     negative_prompt: negative,
     all_negative_prompts: all(negative),
     seed: Number(seeds[0]),

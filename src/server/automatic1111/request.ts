@@ -8,7 +8,7 @@ import type { RasterImage } from "../../images/raster_image.ts";
 import type { JobRequest } from "../../jobs/job.ts";
 import { type ParameterLimits, rangeOf } from "../../pipeline/generation_parameters.ts";
 import { randomSeed } from "../../random/seed.ts";
-import { orderOf, previewStepsOf } from "../order.ts";
+import { orderOf, type OrderParameters, previewStepsOf } from "../order.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -60,7 +60,7 @@ export function readTextRequest(
   limits: WebUILimits,
 ): WebUIRequest {
   const prompt = promptOf(fields["prompt"] ?? "", limits.request.maxPromptLength);
-  return readRequest(fields, prompt, model, limits);
+  return readRequest(fields, { prompt, isPictured: false }, model, limits);
 }
 
 /**
@@ -74,7 +74,7 @@ export async function readImageRequest(
   limits: WebUILimits,
 ): Promise<WebUIRequest> {
   const prompt = promptOf(fields["prompt"] ?? "", limits.request.maxPromptLength) || undefined;
-  const request = readRequest(fields, prompt, model, limits);
+  const request = readRequest(fields, { prompt, isPictured: true }, model, limits);
   const { init_images: images } = fields;
   if (!Array.isArray(images) || images.length !== 1) {
     refuse("init_images", "a list of one picture", images);
@@ -92,7 +92,7 @@ export async function readImageRequest(
 /** Reads what all requests have in common. */
 function readRequest(
   fields: RequestValues,
-  prompt: string | undefined,
+  subject: Pick<OrderParameters, "prompt" | "isPictured">,
   model: ServedModel,
   { request, parameters }: WebUILimits,
 ): WebUIRequest {
@@ -110,14 +110,14 @@ function readRequest(
     steps,
     sampler,
     // Without a prompt there is nothing that guidance could follow.
-    guidance: prompt === undefined ? undefined : guidance,
+    guidance: subject.prompt === undefined ? undefined : guidance,
     negative: textField(fields, "negative_prompt") || undefined,
     images: countOf(fields, rangeOf("numImagesPerPrompt", parameters).max ?? Infinity),
   };
   checkNegative("negative_prompt", own.negative, request.maxPromptLength);
-  const { values } = orderOf({ prompt, previews: 0, values: own }, parameters);
+  const { values } = orderOf({ ...subject, previews: 0, values: own }, parameters);
   return {
-    job: { prompt, values, previewSteps: previewStepsOf(values, PREVIEWS) },
+    job: { prompt: subject.prompt, values, previewSteps: previewStepsOf(values, PREVIEWS) },
     scale: scaleOf(fields, model.side),
     sendImages: fields["send_images"] === undefined || booleanField(fields, "send_images"),
     sampler: name,

@@ -72,7 +72,8 @@ export async function* imageEvents(
     if (state.status === "done") {
       const seeds = followingSeeds(job.request.values.seed, state.images.length);
       for (const [i, b64_json] of (await filesOf(state.images, request)).entries()) {
-        const fields = { b64_json, image_index: i, seed: `${seeds[i]}` };
+        const seed = { ...revisedPrompt(job, seeds[i]!), seed: `${seeds[i]}` };
+        const fields = { b64_json, image_index: i, ...seed };
         yield event("completed", state.images[i]!, fields);
       }
     }

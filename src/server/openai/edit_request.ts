@@ -37,7 +37,7 @@ export async function readEditRequest(
 ): Promise<OpenAIRequest> {
   const fields = fieldsOf(form);
   const prompt = promptOf(fields["prompt"], limits.request.maxPromptLength);
-  const request = readImagesRequest(fields, prompt, model, limits);
+  const request = readImagesRequest(fields, { prompt, isPictured: true }, model, limits);
   const image = await pictureOf("image", form, limits);
   const maskImage = hasField("mask", form) ? await maskOf(form, image, limits) : undefined;
   return await withPictures(request, { image, maskImage }, model);
@@ -54,7 +54,7 @@ export async function readVariationRequest(
   limits: OpenAILimits,
 ): Promise<OpenAIRequest> {
   const fields = { strength: VARIATION_STRENGTH, ...fieldsOf(form) };
-  const request = readImagesRequest(fields, undefined, model, limits);
+  const request = readImagesRequest(fields, { prompt: undefined, isPictured: true }, model, limits);
   return await withPictures(request, { image: await pictureOf("image", form, limits) }, model);
 }
 

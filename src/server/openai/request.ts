@@ -10,9 +10,8 @@ import {
   type ParameterLimits,
   rangeOf,
   SHORT_NAMES,
-  stylesOf,
 } from "../../pipeline/generation_parameters.ts";
-import { orderOf, previewStepsOf } from "../order.ts";
+import { orderOf, type OrderParameters, previewStepsOf } from "../order.ts";
 import { RequestError } from "../request_error.ts";
 import {
   checkNegative,
@@ -68,23 +67,19 @@ export function readOpenAIRequest(
   limits: OpenAILimits,
 ): OpenAIRequest {
   const prompt = promptOf(body["prompt"] ?? undefined, limits.request.maxPromptLength);
-  const request = readImagesRequest(body, prompt, model, limits);
-  const { values } = request.job;
-  // The answer tells what has become of the prompt.
-  const styles = stylesOf(values, limits.parameters);
-  return { ...request, job: { ...request.job, values: { ...values, styles } } };
+  return readImagesRequest(body, { prompt, isPictured: false }, model, limits);
 }
 
 /**
  * Reads what all requests have in common. Fields that they may have beside OpenAI's are those of the table
  * of parameters, such as `seed`, `steps` and `guidance`; others are ignored.
  *
- * @param prompt Undefined for variations.
+ * @param subject Its prompt is undefined for variations.
  * @throws {RequestError} If a field is wrong, or asks for what there is not.
  */
 export function readImagesRequest(
   body: RequestValues,
-  prompt: string | undefined,
+  subject: Pick<OrderParameters, "prompt" | "isPictured">,
   model: ServedModel,
   { request, parameters }: OpenAILimits,
 ): OpenAIRequest {
@@ -98,9 +93,9 @@ export function readImagesRequest(
   const partialImages = numberOf("partial_images", given["partial_images"], true, range) ?? 0;
   const own = { ...valuesOf(given), images };
   checkNegative("negative", given["negative"], request.maxPromptLength);
-  const { values } = orderOf({ prompt, previews: 0, values: own }, parameters);
+  const { values } = orderOf({ ...subject, previews: 0, values: own }, parameters);
   return {
-    job: { prompt, values, previewSteps: previewStepsOf(values, partialImages) },
+    job: { prompt: subject.prompt, values, previewSteps: previewStepsOf(values, partialImages) },
     stream,
     partialImages,
     scale: scaleOf(given["size"], model.side),

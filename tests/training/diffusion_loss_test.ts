@@ -84,21 +84,23 @@ Deno.test("DiffusionLoss gives all memory back", async () => {
   assertEquals(backend.memoryUse().bytes, 0);
 });
 
-Deno.test("DiffusionLoss takes less memory where it computes again", async () => {
-  await using backend = await createDryBackend({ device: "wasm", threads: 1 });
-  const { transformer, parameters } = await goldenTransformer(backend);
-  await using _transformer = transformer;
-  const schedules = await goldenScheduler();
-  const bytesOf = (batch: number, recompute: boolean) => {
-    const before = backend.memoryUse().bytes;
-    const options = { batch, length: 5, recompute };
-    using _loss = new DiffusionLoss(transformer, parameters, schedules, options);
-    return backend.memoryUse().bytes - before;
-  };
-  const perImage = (recompute: boolean) => bytesOf(264, recompute) - bytesOf(8, recompute);
-  // Of its two blocks one at a time; what comes before and after them is kept.
-  assert(perImage(true) < 0.8 * perImage(false), `${perImage(true)} of ${perImage(false)}`);
-});
+for (const device of ["wasm", "webgpu"] as const) {
+  Deno.test(`${device}: DiffusionLoss takes less memory where it computes again`, async () => {
+    await using backend = await createDryBackend({ device, threads: 1 });
+    const { transformer, parameters } = await goldenTransformer(backend);
+    await using _transformer = transformer;
+    const schedules = await goldenScheduler();
+    const bytesOf = (batch: number, recompute: boolean) => {
+      const before = backend.memoryUse().bytes;
+      const options = { batch, length: 5, recompute };
+      using _loss = new DiffusionLoss(transformer, parameters, schedules, options);
+      return backend.memoryUse().bytes - before;
+    };
+    const perImage = (recompute: boolean) => bytesOf(264, recompute) - bytesOf(8, recompute);
+    // Of its two blocks one at a time; what comes before and after them is kept.
+    assert(perImage(true) < 0.8 * perImage(false), `${perImage(true)} of ${perImage(false)}`);
+  });
+}
 
 Deno.test("DiffusionLoss refuses options and batches that do not fit, before it computes", async () => {
   await using backend = await BACKENDS[1]!.make();

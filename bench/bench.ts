@@ -38,6 +38,8 @@ export interface Entry {
   readonly contestant: Contestant;
   /** The peer that it is; undefined for ours. */
   readonly peer?: Peer;
+  /** What it is called. Default: by the peer, or `"ours"`. */
+  readonly by?: string;
   /** The setting of ours. */
   readonly setting?: Setting;
   readonly dtype: WeightDType;
@@ -111,9 +113,9 @@ async function peakMemory(entries: readonly Entry[]): Promise<readonly (number |
 }
 
 function describe(entry: Entry, milliseconds: number, work: Work | undefined): Omit<Row, "what"> {
-  const { peer, setting, dtype, threads } = entry;
+  const { peer, by = peer?.name ?? "ours", setting, dtype, threads } = entry;
   const row = {
-    by: peer?.name ?? "ours",
+    by,
     dtype,
     simd: peer?.simd ?? setting?.simd ?? "",
     threads,

@@ -21,7 +21,9 @@ export async function training(bench: Bench): Promise<void> {
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     const ours: Entry[] = [];
     for (const setting of bench.settings) {
-      ours.push(await ourEntry(setting, images, folder, stack));
+      for (const recompute of [false, true]) {
+        ours.push(await ourEntry(setting, images, { folder, recompute }, stack));
+      }
     }
     const peers = await peerEntries(bench, await trainingTask(images), stack);
     const rounds = quick ? Math.min(runs, QUICK_ROUNDS) : runs;
@@ -33,11 +35,13 @@ export async function training(bench: Bench): Promise<void> {
 async function ourEntry(
   setting: Setting,
   images: number,
-  folder: string,
+  { folder, recompute }: { readonly folder: string; readonly recompute: boolean },
   stack: AsyncDisposableStack,
 ): Promise<Entry> {
   const { simd, threads } = setting;
   const command = [Deno.execPath(), "run", "--allow-all", CHILD, folder, images, simd, threads];
-  const process = await PeerProcess.start("our training", command.map(String), folder);
-  return { contestant: stack.use(process), setting, dtype: "fp32", threads };
+  const how = recompute ? ["recompute"] : [];
+  const process = await PeerProcess.start("our training", [...command, ...how].map(String), folder);
+  const by = recompute ? "ours, recompute" : "ours";
+  return { contestant: stack.use(process), by, setting, dtype: "fp32", threads };
 }

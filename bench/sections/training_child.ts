@@ -1,5 +1,5 @@
 // Steps of training in a process of its own, so that its memory can be told; it does what `PeerProcess`
-// says: training_child.ts <task folder> <images> <SIMD> <threads>
+// says: training_child.ts <task folder> <images> <SIMD> <threads> [recompute]
 
 import type { SimdVariant } from "../../src/backends/wasm/kernels.ts";
 import { createBackend } from "../../src/backends/select.ts";
@@ -21,7 +21,13 @@ import {
   trainingWeights,
 } from "../training_task.ts";
 
-const [folder, images, simd, threads] = Deno.args as [string, string, SimdVariant, string];
+const [folder, images, simd, threads, recompute] = Deno.args as [
+  string,
+  string,
+  SimdVariant,
+  string,
+  string?,
+];
 const weights = trainingWeights();
 const parameters = new TrainableParameters();
 await using backend = await createBackend({ device: "wasm", simd, threads: Number(threads) });
@@ -30,8 +36,12 @@ await using model = await Transformer2DModel.create(backend, transformerConfig(S
 });
 const { length } = CONTEXT;
 const { auxiliaryLossWeight, emaDecay, learningRate, comparedLearningRate } = TRAINING;
-const options = { batch: Number(images), length, auxiliaryLossWeight };
-using loss = new DiffusionLoss(model, parameters, await trainingScheduler(), options);
+using loss = new DiffusionLoss(model, parameters, await trainingScheduler(), {
+  batch: Number(images),
+  length,
+  auxiliaryLossWeight,
+  recompute: recompute === "recompute",
+});
 const batch = trainingBatch(Number(images));
 const optimizer = new AdamW(TRAINING);
 const average = await ExponentialMovingAverage.start(parameters, { decay: emaDecay });

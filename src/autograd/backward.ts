@@ -6,8 +6,7 @@
 
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { formatShape } from "../base/format.ts";
-import type { TapeEntry } from "./tape.ts";
-import type { TapeFrame } from "./tape_frame.ts";
+import type { Tape, TapeEntry } from "./tape.ts";
 
 /** What {@linkcode backward} goes from. */
 export interface BackwardStart {
@@ -30,12 +29,26 @@ export interface BackwardStart {
  * @throws {TypeError} If an operation in between has no gradient.
  */
 export function backward(
-  tape: TapeFrame,
+  tape: Tape,
   start: BackwardStart | readonly BackwardStart[],
   sources: readonly Tensor[],
 ): (Tensor | undefined)[] {
-  const { frame, entries } = tape;
   const starts = [start].flat() as readonly BackwardStart[];
+  return flatGradients(tape, starts, sources)
+    .map((found, i) => found && inShape(tape.frame, found, sources[i]!.shape));
+}
+
+/**
+ * What {@linkcode backward} does.
+ *
+ * @returns For each source the gradient, of as many elements: that of a start itself, or a tensor that may
+ *   be the gradient by another source, too.
+ */
+export function flatGradients(
+  { frame, entries }: Tape,
+  starts: readonly BackwardStart[],
+  sources: readonly Tensor[],
+): (Tensor | undefined)[] {
   const gradients = new Gradients(frame, starts);
   const needed = dependents(entries, sources);
   const results = new Set(starts.map(({ result }) => result));
@@ -54,10 +67,7 @@ export function backward(
     // Nothing before it on the tape needs its result.
     if (!results.has(entry.result) && !asked) entry.result.dispose();
   }
-  return sources.map((source) => {
-    const found = gradients.get(source);
-    return found && inShape(frame, found, source.shape);
-  });
+  return sources.map((source) => gradients.get(source));
 }
 
 function inShape(frame: Frame, x: Tensor, shape: readonly number[]): Tensor {

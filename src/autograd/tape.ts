@@ -34,6 +34,14 @@ export interface TapeEntry {
   readonly gradients: RecordGradients;
 }
 
+/** Operations that were recorded. */
+export interface Tape {
+  /** Where they were recorded, and gradients are. */
+  readonly frame: Frame;
+  /** The operations so far, in order. */
+  readonly entries: readonly TapeEntry[];
+}
+
 /**
  * The one id 0: for `scatterAdd`, the sum of all rows.
  *

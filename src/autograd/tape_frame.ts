@@ -28,6 +28,7 @@ import type {
   RunOptions,
   Tensor,
 } from "../backends/backend.ts";
+import { recordCheckpoint } from "./checkpoint.ts";
 import { attentionGradients, attentionInputs } from "./gradients/attention.ts";
 import { conv2dGradients, type PackedKernel } from "./gradients/convolution.ts";
 import { activateGradients, linearGradients, type PackedMatrix } from "./gradients/linear.ts";
@@ -60,13 +61,20 @@ import type { RecordGradients, TapeEntry } from "./tape.ts";
 export class TapeFrame implements Frame {
   /** Where the operations are recorded, and gradients too. */
   readonly frame: Frame;
+  readonly #recompute: boolean;
   readonly #entries: TapeEntry[] = [];
   readonly #matrices = new Map<LinearWeight, PackedMatrix>();
   readonly #kernels = new Map<ConvWeight, PackedKernel>();
 
-  /** Begins an empty tape. */
-  constructor(frame: Frame) {
+  /**
+   * Begins an empty tape.
+   *
+   * @param options.recompute Whether of a checkpoint only the result is kept, and the rest computed again for
+   *   gradients: less memory, more time, the same numbers. Default false.
+   */
+  constructor(frame: Frame, { recompute = false }: { readonly recompute?: boolean } = {}) {
     this.frame = frame;
+    this.#recompute = recompute;
   }
 
   /** The operations so far, in order. */
@@ -95,6 +103,12 @@ export class TapeFrame implements Frame {
 
   keep<D extends DType>(x: Tensor<D>): Tensor<D> {
     return this.frame.keep(x);
+  }
+
+  checkpoint(x: Tensor, part: (frame: Frame, x: Tensor) => Tensor): Tensor {
+    if (!this.#recompute) return part(this, x);
+    const { inputs, result, gradients } = recordCheckpoint(() => this.#inside(), x, part);
+    return this.#note("checkpoint", inputs, result, gradients);
   }
 
   run(options?: RunOptions): Promise<void> {
@@ -348,6 +362,14 @@ export class TapeFrame implements Frame {
     const dx = this.frame.diffusionLossGradient(logProbs, dy, options);
     const gradients = noGradients("diffusionLossGradient");
     return this.#note("diffusionLossGradient", [logProbs, dy], dx, gradients);
+  }
+
+  /** An empty tape on the same frame, on which weights that were packed on this one can be used. */
+  #inside(): TapeFrame {
+    const tape = new TapeFrame(this.frame);
+    this.#matrices.forEach((matrix, weight) => tape.#matrices.set(weight, matrix));
+    this.#kernels.forEach((kernel, weight) => tape.#kernels.set(weight, kernel));
+    return tape;
   }
 
   #note(

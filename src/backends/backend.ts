@@ -120,10 +120,7 @@ export interface GroupNormOptions {
 export interface PosteriorOptions {
   /** (rows, 6): see {@linkcode SCHEDULE_COLUMNS}. */
   readonly schedule: Tensor;
-  /**
-   * One element: the row of `schedule` that the step goes from. The row before it is where it leads; a
-   * step from row 0 leads to x_0.
-   */
+  /** One element: the row of `schedule` that the step goes from, to the row before it; from row 0 to x_0. */
   readonly row: Tensor<"i32">;
 }
 
@@ -275,9 +272,8 @@ export interface GradientOperations {
  * Calling an operation checks its arguments, reserves the result and records it; nothing is computed
  * before {@linkcode Frame.run}, which can be called as often as wanted, with inputs changed by
  * {@linkcode Tensor.write} in between. Disposing of the frame gives back everything made by it but
- * what {@linkcode Frame.keep} made, which stays.
- *
- * Every operation throws a `TypeError` or `RangeError` that names it if the arguments do not fit.
+ * what {@linkcode Frame.keep} made, which stays. An operation whose arguments do not fit throws a
+ * `TypeError` or `RangeError` that names it.
  */
 export interface Frame extends GradientOperations, Disposable {
   /** Reserves a tensor without content: an input for `write`, or what `addTo` adds to. */
@@ -292,6 +288,11 @@ export interface Frame extends GradientOperations, Disposable {
    * disposed of as soon as its run is submitted. Without a run after this call it goes with the frame.
    */
   keep<D extends DType>(x: Tensor<D>): Tensor<D>;
+  /**
+   * Records a part of a model, which may use x up. For gradients, a frame may keep the result alone of what it
+   * computes, and record it once more when they need the rest.
+   */
+  checkpoint(x: Tensor, part: (frame: Frame, x: Tensor) => Tensor): Tensor;
   /** Runs all recorded operations, in order, after the runs submitted before. */
   run(options?: RunOptions): Promise<void>;
   /** Gives all memory back, after the runs submitted before. */

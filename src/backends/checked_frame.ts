@@ -111,6 +111,10 @@ export class CheckedFrame<D extends Device> extends CheckedGradients<D> implemen
     return this.#recorder.life.scopes.open();
   }
 
+  checkpoint(x: Tensor, part: (frame: Frame, x: Tensor) => Tensor): Tensor {
+    return part(this, x);
+  }
+
   run(options?: RunOptions): Promise<void> {
     return this.#recorder.run(options);
   }

@@ -48,6 +48,8 @@ Training:
   --steps <n>          Steps in all (default: 600)
   --batch <n>          Pictures of a batch (default: 32)
   --accumulate <n>     Batches of a step, for more pictures than fit into memory (default: 1)
+  --recompute          Keep of each block the result only, and compute the rest again for gradients: less
+                       memory, more time, the same result
   --lr <x>             Greatest learning rate (default: 0.0015)
   --warm-up <n>        Steps in which it rises to that; then it falls to 0 as a cosine (default: a
                        twentieth of all, at most 100)
@@ -92,6 +94,7 @@ const OPTIONS = {
   steps: { type: "string" },
   batch: { type: "string" },
   accumulate: { type: "string" },
+  recompute: { type: "boolean" },
   lr: { type: "string" },
   "warm-up": { type: "string" },
   "train-text": { type: "boolean" },
@@ -175,6 +178,7 @@ export function readTrainArguments(args: readonly string[]): TrainArguments | un
       steps: integerOption("steps", values.steps),
       batch: integerOption("batch", values.batch),
       accumulate: integerOption("accumulate", values.accumulate),
+      recompute: values.recompute,
       learningRate: numberOption("lr", values.lr, { min: 0 }),
       warmUp: integerOption("warm-up", values["warm-up"], { min: 0 }),
       optimizer: choiceOption("optimizer", values.optimizer, ["muon", "adamw"]),

@@ -123,7 +123,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     positionIds.write(Int32Array.from({ length }, (_, i) => i));
     const positions = this.#positionEmbedding.forward(frame, positionIds);
     let x = this.#tokenEmbedding.forward(frame, ids, positions);
-    for (const layer of this.#layers) x = layer.forward(frame, x);
+    for (const layer of this.#layers) {
+      x = frame.checkpoint(x, (frame, x) => layer.forward(frame, x));
+    }
     return this.#finalLayerNorm.forward(frame, x);
   }
 

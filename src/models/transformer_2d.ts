@@ -200,7 +200,8 @@ export class Transformer2DModel extends Model<Transformer2DConfig> {
     if (feedForwardType === "conv") x = frame.reshape(x, [sample.shape[0]!, side, side, columns]);
     this.#transformerBlocks.forEach((block, i) => {
       const keyValues = context.keyValues[i];
-      x = block.forward(frame, x, { timestep, keyValues, classLabels });
+      const inputs = { timestep, keyValues, classLabels };
+      x = frame.checkpoint(x, (frame, x) => block.forward(frame, x, inputs));
     });
     const rows = frame.reshape(x, [x.shape[0]!, pixels, columns]);
     return frame.logSoftmax(this.#out.forward(frame, this.#normOut.forward(frame, rows)));

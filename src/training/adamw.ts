@@ -12,6 +12,7 @@ import {
   type OptimizerMemory,
   type ParameterGradient,
 } from "./optimizer.ts";
+import { readParameters } from "./read_ahead.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** Options of {@linkcode AdamW}; the defaults are those that Microsoft trained with. */
@@ -97,8 +98,7 @@ export class AdamW implements Optimizer {
   /** @ignore Does a step with gradients that are cut already. */
   async apply({ gradients, factor }: ClippedGradients, learningRate: number): Promise<void> {
     this.#steps++;
-    for (const { parameter, values } of gradients) {
-      const data = await parameter.tensor.data();
+    for await (const [{ parameter, values }, data] of readParameters(gradients)) {
       this.#update(data, this.#momentsOf(parameter, data.length), values, factor, learningRate);
       parameter.tensor.write(data);
     }

@@ -37,13 +37,18 @@ export interface DiffusionLossOptions {
   readonly adaptiveAuxiliaryLoss?: boolean | undefined;
   /** Weights of pixels whose x_t is the mask, and of others. Default 1 and 1. */
   readonly maskWeight?: readonly [masked: number, others: number] | undefined;
+  /**
+   * Whether what blocks and layers compute is forgotten, and computed again for gradients (Chen et al., arXiv
+   * 1604.06174): less memory, more time, the same numbers. Default false.
+   */
+  readonly recompute?: boolean | undefined;
   /** What is trained to take the place of captions that are dropped. Default: none are. */
   readonly unconditional?: UnconditionalEmbeddings | undefined;
   /** The text encoder, to be trained along. Default: it stays as it is, and batches hold what it made. */
   readonly textEncoder?: TrainableTextEncoder | undefined;
 }
 
-/** The options of numbers with their defaults. */
+/** The options that are values, with their defaults. */
 type Settings = {
   readonly [K in Exclude<keyof DiffusionLossOptions, keyof CaptionSources>]-?: NonNullable<
     DiffusionLossOptions[K]
@@ -131,7 +136,7 @@ export class DiffusionLoss implements Disposable {
     this.#mask = transformer.config.numVectorEmbeds - 1;
     this.#frame = transformer.backend.frame();
     try {
-      const tape = new TapeFrame(this.#frame);
+      const tape = new TapeFrame(this.#frame, this.#options);
       const { unconditional, textEncoder } = options;
       const trained = [parameters, unconditional?.parameters, textEncoder?.parameters]
         .filter((parameters) => parameters !== undefined);
@@ -260,6 +265,7 @@ function checkOptions(options: DiffusionLossOptions): Settings {
     auxiliaryLossWeight = 5e-4,
     adaptiveAuxiliaryLoss = true,
     maskWeight = [1, 1],
+    recompute = false,
   } = options;
   const subject = (name: string) => ({ task: "make DiffusionLoss", name });
   checkInteger(subject("batch"), batch, { min: 1 });
@@ -267,7 +273,8 @@ function checkOptions(options: DiffusionLossOptions): Settings {
   checkNumber(subject("auxiliaryLossWeight"), auxiliaryLossWeight, { min: 0 });
   checkBoolean(subject("adaptiveAuxiliaryLoss"), adaptiveAuxiliaryLoss);
   for (const weight of maskWeight) checkNumber(subject("maskWeight"), weight, { min: 0 });
-  return { batch, length, auxiliaryLossWeight, adaptiveAuxiliaryLoss, maskWeight };
+  checkBoolean(subject("recompute"), recompute);
+  return { batch, length, auxiliaryLossWeight, adaptiveAuxiliaryLoss, maskWeight, recompute };
 }
 
 /** Refuses models of Microsoft's that draw from something else. */

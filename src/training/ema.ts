@@ -5,6 +5,7 @@
  */
 
 import { checkNumber } from "../base/check.ts";
+import { readParameters } from "./read_ahead.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** What has parameters: `TrainableParameters`, or a list of those of several models. */
@@ -56,6 +57,10 @@ export class ExponentialMovingAverage {
     return this.#averages;
   }
 
+  get #items(): readonly { readonly parameter: TrainableTensor; readonly average: Float32Array }[] {
+    return Array.from(this.#averages, ([parameter, average]) => ({ parameter, average }));
+  }
+
   /** Goes on from where another was. */
   restore(averages: ReadonlyMap<TrainableTensor, Float32Array>): void {
     for (const [parameter, average] of this.#averages) {
@@ -66,8 +71,7 @@ export class ExponentialMovingAverage {
 
   /** Takes the parameters of a step in. */
   async update(): Promise<void> {
-    for (const [{ tensor }, average] of this.#averages) {
-      const values = await tensor.data();
+    for await (const [{ average }, values] of readParameters(this.#items)) {
       for (let i = 0; i < values.length; i++) {
         average[i] = this.#decay * average[i]! + (1 - this.#decay) * values[i]!;
       }
@@ -76,8 +80,7 @@ export class ExponentialMovingAverage {
 
   /** Exchanges averages and parameters, to draw with the averages or to save them; and back again. */
   async exchange(): Promise<void> {
-    for (const [{ tensor }, average] of this.#averages) {
-      const values = await tensor.data();
+    for await (const [{ parameter: { tensor }, average }, values] of readParameters(this.#items)) {
       tensor.write(average);
       average.set(values);
     }

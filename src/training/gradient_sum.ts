@@ -5,6 +5,7 @@
  */
 
 import type { ParameterGradient } from "./optimizer.ts";
+import { readAhead } from "./read_ahead.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** Adds up the gradients of batches that do not fit into memory together, and divides by their number. */
@@ -14,8 +15,8 @@ export class GradientSum {
 
   /** Takes in the gradients of a batch. */
   async add(gradients: readonly ParameterGradient[]): Promise<void> {
-    for (const { parameter, gradient } of gradients) {
-      const values = await gradient.data();
+    const read = ({ gradient }: ParameterGradient) => gradient.data();
+    for await (const [{ parameter }, values] of readAhead(gradients, read)) {
       const sum = this.#sums.get(parameter);
       if (sum === undefined) this.#sums.set(parameter, values);
       else for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!;

@@ -17,6 +17,7 @@ import {
   type ParameterGradient,
 } from "./optimizer.ts";
 import { type MatrixShape, Orthogonalizer } from "./orthogonalizer.ts";
+import { readParameters } from "./read_ahead.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** Options of {@linkcode Muon}. */
@@ -144,8 +145,7 @@ export class Muon implements Optimizer, Disposable {
     const orthogonal = await this.#orthogonalizerOf(parameters).run(directions);
     const kept = 1 - learningRate * weightDecay;
     let next = 0;
-    for (const { arrays, tensor } of parameters) {
-      const values = await tensor.data();
+    for await (const [{ parameter: { arrays, tensor } }, values] of readParameters(gradients)) {
       let at = 0;
       for (const [, shape] of arrays) {
         const change = orthogonal[next++]!;

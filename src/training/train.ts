@@ -354,8 +354,9 @@ function settingsOf(
   }
   const seed = String(settings.seed);
   const trainTextEncoder = model.parameters.textEncoder !== undefined;
+  const { recompute: _, ...others } = settings;
   return {
-    ...settings,
+    ...others,
     seed,
     trainTextEncoder,
     from: model.description,

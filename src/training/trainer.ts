@@ -4,7 +4,14 @@
  * @module
  */
 
-import { checkChoice, checkInteger, checkNumber, checkOptions, type Range } from "../base/check.ts";
+import {
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  type Range,
+} from "../base/check.ts";
 import { promptIds } from "../conditioning/text.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import type { Seed } from "../random/seed.ts";
@@ -34,6 +41,11 @@ export interface TrainerOptions {
   readonly batch?: number | undefined;
   /** Batches of a step, whose gradients are added up: as more pictures would be, with less memory. Default 1. */
   readonly accumulate?: number | undefined;
+  /**
+   * Whether what blocks and layers compute is forgotten, and computed again for gradients: less memory, more
+   * time, the same numbers. Default false.
+   */
+  readonly recompute?: boolean | undefined;
   /** `"muon"` or `"adamw"`. Default `"muon"`, which learns more per picture. */
   readonly optimizer?: "muon" | "adamw" | undefined;
   /** The greatest learning rate. Default 1.5e-3, for Muon. */
@@ -240,6 +252,7 @@ export function trainerSettings(options: TrainerOptions): TrainerSettings {
     steps,
     batch: options.batch ?? 32,
     accumulate: options.accumulate ?? 1,
+    recompute: options.recompute ?? false,
     optimizer: options.optimizer ?? "muon",
     learningRate: options.learningRate ?? 1.5e-3,
     warmUp: options.warmUp ?? Math.min(100, Math.floor(steps / 20)),
@@ -257,6 +270,7 @@ export function trainerSettings(options: TrainerOptions): TrainerSettings {
     ["warmUp", { min: 0, max: settings.steps - 1 }],
   ];
   for (const [name, range] of whole) checkInteger({ task, name }, settings[name], range);
+  checkBoolean({ task, name: "recompute" }, settings.recompute);
   // Refuses what is no seed.
   new TorchGenerator(settings.seed);
   checkChoice({ task, name: "optimizer" }, settings.optimizer, ["muon", "adamw"]);
@@ -268,9 +282,10 @@ export function trainerSettings(options: TrainerOptions): TrainerSettings {
   return settings;
 }
 
+/** @throws {RangeError} If the memory does not suffice. */
 function makeLoss(
   { components, parameters }: TrainableModel,
-  { batch, auxiliaryLossWeight }: TrainerSettings,
+  { batch, auxiliaryLossWeight, recompute }: TrainerSettings,
   length: number,
 ): DiffusionLoss {
   const { transformer, scheduler, learnedClassifierFreeSamplingEmbeddings: embeddings } =
@@ -280,8 +295,16 @@ function makeLoss(
   const unconditional = embeddings.learnable
     ? { embeddings, parameters: parameters.learnedClassifierFreeSamplingEmbeddings }
     : undefined;
-  const options = { batch, length, auxiliaryLossWeight, unconditional, textEncoder };
-  return new DiffusionLoss(transformer, parameters.transformer, scheduler, options);
+  const options = { batch, length, auxiliaryLossWeight, recompute, unconditional, textEncoder };
+  try {
+    return new DiffusionLoss(transformer, parameters.transformer, scheduler, options);
+  } catch (cause) {
+    // The options were checked.
+    if (!(cause instanceof RangeError)) throw cause;
+    const wanted = `fewer pictures, as with accumulate${recompute ? "" : ", or recompute"}`;
+    const message = `Cannot train: batch is ${batch}, expected ${wanted}: ${cause.message}`;
+    throw new RangeError(message, { cause });
+  }
 }
 
 function checkFinite(step: number, name: string, value: number): void {

@@ -11,6 +11,7 @@ import type { LearningRate } from "./learning_rate.ts";
 import type { Optimizer } from "./optimizer.ts";
 import type { TimestepSampler } from "./timestep_sampler.ts";
 import type { TrainableModel } from "./trainable_model.ts";
+import { readParameters } from "./read_ahead.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** What is known of a step. */
@@ -111,8 +112,9 @@ export async function tensorState(
 ): Promise<Map<string, StateArray>> {
   const state = new Map<string, StateArray>();
   const { memory } = optimizer;
-  for (const [name, parameter] of tensors) {
-    state.set(`parameter.${name}`, await parameter.tensor.data());
+  const named = Array.from(tensors, ([name, parameter]) => ({ name, parameter }));
+  for await (const [{ name, parameter }, values] of readParameters(named)) {
+    state.set(`parameter.${name}`, values);
     for (const [kind, values] of Object.entries(memory.get(parameter) ?? {})) {
       state.set(`optimizer.${kind}.${name}`, values.slice());
     }

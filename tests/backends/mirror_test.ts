@@ -23,7 +23,17 @@ const GROUPS = [
 ];
 
 /** Methods of frames that compute nothing. */
-const OTHERS = ["constructor", "checked", "scope", "run", "dispose", "empty", "keep", "reshape"];
+const OTHERS = [
+  "constructor",
+  "checked",
+  "scope",
+  "checkpoint",
+  "run",
+  "dispose",
+  "empty",
+  "keep",
+  "reshape",
+];
 
 const OPERATIONS = [CheckedGradients.prototype, CheckedFrame.prototype]
   .flatMap((prototype) => Object.getOwnPropertyNames(prototype))

@@ -9,16 +9,10 @@ import type { Files } from "../pipeline/golden_runs.ts";
 /** Longest that a page may take: compiling shaders for the CPU is slow. */
 const PATIENCE = 180_000;
 
-/** What the page posts. */
+/** What all pages post. */
 export interface PageResult {
   readonly error?: string;
-  readonly isolated: boolean;
-  /** Workers that were started, if one was to end silently. */
-  readonly workers?: number;
   readonly device: { readonly type: string; readonly threads: number; readonly reason: string };
-  readonly tokens: number[];
-  readonly pixels: number[];
-  readonly png: number[];
 }
 
 /** A browser that is installed. */
@@ -88,17 +82,26 @@ export async function bundle(folder: string): Promise<void> {
   await bundleTarget(TARGETS.browser, folder);
 }
 
-/**
- * Serves the page at `/`, the bundle in `/browser/` and a model in `/model/`.
- *
- * @param isolated Whether the page may share memory with workers.
- */
-export function servePage(bundle: string, model: Files, isolated: boolean) {
-  const result = Promise.withResolvers<PageResult>();
-  const page = new Headers({ "content-type": "text/html" });
+/** What a page is served with. */
+export interface ServedPage {
+  /** Name of its file in this folder. */
+  readonly page: string;
+  /** Folder of the bundle. */
+  readonly bundle: string;
+  readonly model: Files;
+  /** Whether the page may share memory with workers. Default: not. */
+  readonly isolated?: boolean;
+}
+
+/** Serves a page at `/`, which posts a `T`, the bundle in `/browser/` and a model in `/model/`. */
+export function servePage<T extends PageResult>(
+  { page, bundle, model, isolated = false }: ServedPage,
+) {
+  const result = Promise.withResolvers<T>();
+  const headers = new Headers({ "content-type": "text/html" });
   if (isolated) {
-    page.set("cross-origin-opener-policy", "same-origin");
-    page.set("cross-origin-embedder-policy", "require-corp");
+    headers.set("cross-origin-opener-policy", "same-origin");
+    headers.set("cross-origin-embedder-policy", "require-corp");
   }
   const answer = async (request: Request): Promise<Response> => {
     const { pathname } = new URL(request.url);
@@ -109,16 +112,12 @@ export function servePage(bundle: string, model: Files, isolated: boolean) {
       return new Response();
     }
     if (pathname === "/") {
-      return new Response(await Deno.readFile(new URL("page.html", import.meta.url)), {
-        headers: page,
-      });
+      return new Response(await Deno.readFile(new URL(page, import.meta.url)), { headers });
     }
-    const headers = { "content-type": "text/javascript" };
-    if (pathname === "/dying_worker.js") {
-      return new Response(`export ${letNextWorkerDie}`, { headers });
-    }
+    const script = { headers: { "content-type": "text/javascript" } };
+    if (pathname === "/dying_worker.js") return new Response(`export ${letNextWorkerDie}`, script);
     if (folder === "browser") {
-      return new Response(await Deno.readFile(`${bundle}/${path}`), { headers });
+      return new Response(await Deno.readFile(`${bundle}/${path}`), script);
     }
     const file = folder === "model" ? model[path] : undefined;
     if (file) return fileResponse(file, request.headers.get("range"));

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { Backend } from "../../src/backends/backend.ts";
+import { createDryBackend } from "../../src/backends/select.ts";
 import { DiffusionLoss, type DiffusionLossOptions } from "../../src/training/diffusion_loss.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { assertClose } from "../backends/operations/trial.ts";
@@ -83,6 +84,24 @@ Deno.test("DiffusionLoss gives all memory back", async () => {
   assertEquals(backend.memoryUse().bytes, 0);
 });
 
+for (const device of ["wasm", "webgpu"] as const) {
+  Deno.test(`${device}: DiffusionLoss takes less memory where it computes again`, async () => {
+    await using backend = await createDryBackend({ device, threads: 1 });
+    const { transformer, parameters } = await goldenTransformer(backend);
+    await using _transformer = transformer;
+    const schedules = await goldenScheduler();
+    const bytesOf = (batch: number, recompute: boolean) => {
+      const before = backend.memoryUse().bytes;
+      const options = { batch, length: 5, recompute };
+      using _loss = new DiffusionLoss(transformer, parameters, schedules, options);
+      return backend.memoryUse().bytes - before;
+    };
+    const perImage = (recompute: boolean) => bytesOf(264, recompute) - bytesOf(8, recompute);
+    // Of its two blocks one at a time; what comes before and after them is kept.
+    assert(perImage(true) < 0.8 * perImage(false), `${perImage(true)} of ${perImage(false)}`);
+  });
+}
+
 Deno.test("DiffusionLoss refuses options and batches that do not fit, before it computes", async () => {
   await using backend = await BACKENDS[1]!.make();
   const { transformer, parameters } = await goldenTransformer(backend);
@@ -93,6 +112,8 @@ Deno.test("DiffusionLoss refuses options and batches that do not fit, before it 
   assertThrows(() => make({ batch: 0, length: 5 }), RangeError, "batch is 0");
   const negative = { batch: 4, length: 5, auxiliaryLossWeight: -1 };
   assertThrows(() => make(negative), RangeError, "auxiliaryLossWeight is -1");
+  const text = { batch: 4, length: 5, recompute: "yes" as unknown as boolean };
+  assertThrows(() => make(text), TypeError, 'recompute is "yes"');
   using loss = make({ batch: 4, length: 5 });
   const batch = goldenBatch(new GoldenArrays("text/batch_main"));
   for (

@@ -168,6 +168,26 @@ for (const { name, ignore, make } of MAKERS) {
   });
 }
 
+for (const { name, ignore, make } of MAKERS) {
+  Deno.test({
+    name: `${name}: DiffusionLoss has the same numbers, bit for bit, where it computes again`,
+    ignore,
+    fn: async () => {
+      await using backend = await make();
+      await using textEncoder = await trainableEncoder(backend);
+      await using unconditional = await unconditionalOf(backend);
+      const captions = { inputIds: INPUT_IDS, dropped: [false, true, false, false] };
+      const [kept, again] = await Promise.all(
+        [false, true].map((recompute) =>
+          lossOf(backend, { textEncoder, unconditional, recompute }, captions)
+        ),
+      );
+      assert(kept!.gradients.size > 60, `${kept!.gradients.size}`);
+      assertEquals(again, kept);
+    },
+  });
+}
+
 const { make } = BACKENDS[1]!;
 
 /** How far a parameter is moved to both sides; the loss is exact to 1e-6. */

@@ -10,6 +10,7 @@ import {
   type TrainingExample,
 } from "../../src/training/training_examples.ts";
 import type { Backend } from "../../src/backends/backend.ts";
+import { createDryBackend } from "../../src/backends/select.ts";
 import { BACKENDS } from "../backends/backends.ts";
 import { assertClose } from "../backends/operations/trial.ts";
 import { makeWebGpu, WITHOUT_WEBGPU } from "../backends/webgpu_adapter.ts";
@@ -70,6 +71,11 @@ for (const optimizer of ["muon", "adamw"] as const) {
     assertEquals(await trained(5, { ...options, from: half }), whole);
   });
 }
+
+Deno.test("Trainer does the same steps where it computes again, bit for bit", async () => {
+  const options = { trainTextEncoder: true, accumulate: 2 };
+  assertEquals(await trained(2, { ...options, recompute: true }), await trained(2, options));
+});
 
 Deno.test("Trainer.step() trains transformer and learned embeddings", async () => {
   await using model = await tinyModel();
@@ -205,6 +211,8 @@ Deno.test("Trainer refuses options and states that do not fit, and gives all mem
       [{ seed: 0.5 }, "the seed is 0.5"],
     ] as const
   ) await assertRejects(() => create(options), RangeError, message);
+  const text = { recompute: "true" as unknown as boolean };
+  await assertRejects(() => create(text), TypeError, 'recompute is "true"');
   const misspelt = { optimiser: "adamw" } as TrainerOptions;
   await assertRejects(() => create(misspelt), TypeError, "did you mean optimizer?");
   await assertRejects(() => create({}, []), RangeError, "there are no examples");
@@ -215,6 +223,32 @@ Deno.test("Trainer refuses options and states that do not fit, and gives all mem
     assertThrows(() => trainer.restore(state), TypeError, "its state has no array generator");
   }
   assertEquals(model.backend.memoryUse().bytes, bytes);
+});
+
+Deno.test("Trainer says what takes less memory where it does not suffice", async () => {
+  const backend = await createDryBackend({
+    device: "wasm",
+    threads: 1,
+    memoryLimit: 120 * 2 ** 20,
+  });
+  await using _backend = backend;
+  await using model = await TrainableModel.fromPretrained(tinyFolder(), { backend });
+  const pixels = model.components.transformer.config.sampleSize ** 2;
+  const examples = [{ caption: "stripes", tokens: new Int32Array(pixels) }];
+  const { bytes } = backend.memoryUse();
+  const create = (batch: number, recompute: boolean) =>
+    Trainer.create(model, examples, { steps: 1, batch, recompute });
+  const refused = (batch: number, recompute: boolean, wanted: string) =>
+    assertRejects(
+      () => create(batch, recompute),
+      RangeError,
+      `Cannot train: batch is ${batch}, expected fewer pictures, as with ${wanted}: Cannot allocate`,
+    );
+  // 141 and 90 MiB.
+  await refused(100, false, "accumulate, or recompute");
+  (await create(100, true)).dispose();
+  await refused(400, true, "accumulate");
+  assertEquals(backend.memoryUse().bytes, bytes);
 });
 
 Deno.test("ExampleOrder takes each example once before any comes again", () => {

@@ -25,9 +25,9 @@ export class FrameMemory {
     return buffer;
   }
 
-  /** The smallest free buffer that is large enough, or a new one. */
+  /** The smallest free buffer that is large enough and not much larger, or a new one. */
   take(bytes: number, operation: string): GPUBuffer {
-    const fits = this.#free.filter((buffer) => buffer.size >= bytes);
+    const fits = this.#free.filter(({ size }) => size >= bytes && size <= 2 * bytes + 4096);
     if (fits.length === 0) return this.reserve(bytes, operation);
     const best = fits.reduce((a, b) => b.size < a.size ? b : a);
     this.#free.splice(this.#free.indexOf(best), 1);

@@ -76,7 +76,15 @@ export function startWebWorker<M>(source: string, listeners: WorkerListeners<M>)
   }
 }
 
+/** What is used of the Web Locks API, which the types of a program that imports this need not have. */
+interface Locking {
+  readonly locks: {
+    request(name: string, options: { signal: AbortSignal }, listener: () => void): Promise<unknown>;
+  };
+}
+
 /** Calls `listener` when nobody holds a lock any more. */
 function whenReleased(lock: string, signal: AbortSignal, listener: () => void): void {
-  navigator.locks.request(lock, { signal }, listener).catch(() => {});
+  const { locks } = navigator as unknown as Locking;
+  locks.request(lock, { signal }, listener).catch(() => {});
 }

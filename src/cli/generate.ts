@@ -95,7 +95,8 @@ export async function generate(args: string[]): Promise<number> {
   const { device } = pipe;
   say(describeDevice(device));
   noteWhatHasNoEffect(values, note);
-  const notes = await notesOn(pipe, request.subjects, note);
+  const drawnAs = request.pictures.map((picture) => drawnSubject(picture, values));
+  const notes = await notesOn(pipe, drawnAs, note);
   const loaded = clock();
 
   const { images, tokens, steps } = await draw(pipe, given, request, values);

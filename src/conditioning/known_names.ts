@@ -19,13 +19,24 @@ const MOST_NAMES = 100_000;
 /** The most words of a prompt that nearest names are looked for. */
 const MOST_WORDS = 8;
 
+/** Most words of a style or a ground with those around: "on a light blue background". */
+const MOST_BESIDE = 6;
+
 /** Words of prompts that name nothing. */
 const SMALL_WORDS = new Set(
   (
     "a an and at background by colored coloured drawing emoji for from icon image in into its of on or " +
-    "photo picture style the to with one two three four five six seven eight nine ten"
+    "photo picture s style the to with one two three four five six seven eight nine ten"
   ).split(" "),
 );
+
+/** What a model knows of a prompt. */
+export interface UnderstoodPrompt {
+  /** Names of which all words are in the prompt, those of most words first, without parts of others. */
+  readonly names: readonly string[];
+  /** Words that belong to no name, style or ground. */
+  readonly others: readonly string[];
+}
 
 /** The names that a model knows, and words that may stand beside them in a prompt. */
 export class KnownNames {
@@ -39,7 +50,7 @@ export class KnownNames {
   readonly json: Readonly<Record<string, unknown>>;
   /** All names by the words in them, which stand in the singular. */
   readonly #namesOf = new Map<string, string[]>();
-  /** Words of styles and grounds, which name a thing only where nothing else does. */
+  /** Styles and grounds in a prompt. */
   readonly #besideNames: ReadonlySet<string>;
 
   /**
@@ -55,7 +66,10 @@ export class KnownNames {
     );
     this.styles = namesIn(config, "styles");
     this.grounds = namesIn(config, "grounds");
-    this.#besideNames = new Set([...this.styles, ...this.grounds].flatMap(wordsOf));
+    this.#besideNames = new Set([
+      ...this.styles.flatMap((one) => [`${one} style`, `in ${one} style`]),
+      ...this.grounds.flatMap((one) => [`on a ${one} background`, `on an ${one} background`]),
+    ].map((phrase) => wordsOf(phrase).join(" ")));
     for (const name of this.names) {
       for (const word of new Set(wordsOf(name).map(stemOf))) {
         const others = this.#namesOf.get(word);
@@ -81,24 +95,53 @@ export class KnownNames {
     return Object.fromEntries(found);
   }
 
-  /** Whether a prompt has a word of a name. That of a colour does not count where there are others. */
-  knows(prompt: string): boolean {
-    return this.#wordsThatName(prompt).some((word) => this.#namesWith(word).length > 0);
+  /** Finds the names in a prompt, and the words that are none. */
+  understand(prompt: string): UnderstoodPrompt {
+    const left = this.#wordsLeft(prompt);
+    const stems = new Set(left.map(stemOf));
+    const words = significant(left);
+    const found = [...new Set(words.flatMap((word) => this.#namesWith(word)))]
+      .map((name) => ({ name, own: significant(wordsOf(name)).map(stemOf) }))
+      .filter(({ own }) => own.every((stem) => stems.has(stem)))
+      .sort((a, b) => b.own.length - a.own.length);
+    const named = new Set<string>();
+    const names = found.filter(({ own }) => {
+      const isPart = own.every((stem) => named.has(stem));
+      own.forEach((stem) => named.add(stem));
+      return !isPart;
+    });
+    return {
+      names: names.map(({ name }) => name),
+      others: [...new Set(words.filter((word) => !named.has(stemOf(word))))],
+    };
   }
 
   /** The names that the words of a prompt are nearest to, at most so many. */
   nearest(prompt: string, most: number): string[] {
     const words = [...this.#namesOf.keys()].filter((word) => !SMALL_WORDS.has(word));
-    const near = this.#wordsThatName(prompt).slice(0, MOST_WORDS)
-      .flatMap((word) => nearestName(stemOf(word), words) ?? [])
+    const near = significant(this.#wordsLeft(prompt)).slice(0, MOST_WORDS)
+      .flatMap((word) => nearestWord(stemOf(word), words) ?? [])
       .flatMap((word) => this.#namesWith(word).toSorted((a, b) => a.length - b.length));
     return [...new Set(near)].slice(0, most);
   }
 
-  #wordsThatName(prompt: string): string[] {
-    const words = wordsOf(prompt).filter((word) => !SMALL_WORDS.has(word));
-    const others = words.filter((word) => !this.#besideNames.has(word));
-    return others.length > 0 ? others : words;
+  /** The words of a prompt that name no style and no ground. */
+  #wordsLeft(prompt: string): readonly string[] {
+    const words = wordsOf(prompt);
+    const left: string[] = [];
+    for (let i = 0; i < words.length;) {
+      const count = this.#wordsBeside(words.slice(i, i + MOST_BESIDE));
+      if (count === 0) left.push(words[i]!);
+      i += Math.max(1, count);
+    }
+    return left;
+  }
+
+  /** How many words name a style or a ground, from the first on. */
+  #wordsBeside(words: readonly string[]): number {
+    let count = words.length;
+    while (count > 0 && !this.#besideNames.has(words.slice(0, count).join(" "))) count--;
+    return count;
   }
 
   #namesWith(word: string): readonly string[] {
@@ -135,9 +178,20 @@ function namesIn(config: Config, key: string): readonly string[] {
   return stringListField(config, key, { default: [], maxLength: MOST_NAMES });
 }
 
+/** Words without small ones, if there are others. */
+function significant(words: readonly string[]): readonly string[] {
+  const others = words.filter((word) => !SMALL_WORDS.has(word));
+  return others.length > 0 ? others : words;
+}
+
 /** The words of a text in lower case, without marks. */
 function wordsOf(text: string): string[] {
   return text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+}
+
+/** The nearest of some words; those that begin alike come first, as fewest people mistake that letter. */
+function nearestWord(word: string, words: readonly string[]): string | undefined {
+  return nearestName(word, words.filter((one) => one[0] === word[0])) ?? nearestName(word, words);
 }
 
 /** An English noun in the singular, or a word that its singular and its plural have in common. */

@@ -14,8 +14,8 @@ import { longestStyled } from "./styles.ts";
 export interface PromptNote {
   /** The prompt. */
   readonly prompt: string;
-  /** Whether no word of it is known, or it is longer than what the model reads. */
-  readonly kind: "unknown" | "cut";
+  /** Whether no name in it is known, words beside names are not, or it is longer than what the model reads. */
+  readonly kind: "unknown" | "words" | "cut";
   /** One line for people. */
   readonly message: string;
   /** Of an unknown one, names that the model knows and that are near to it. */
@@ -46,7 +46,15 @@ export function promptNotes(
 }
 
 function unknownNote(prompt: string, names: KnownNames): PromptNote[] {
-  if (names.knows(prompt)) return [];
+  if (prompt.trim() === "") return [];
+  const { names: known, others } = names.understand(prompt);
+  if (known.length > 0) {
+    if (others.length === 0) return [];
+    const list = (texts: readonly string[]) =>
+      texts.slice(0, MOST_NAMES).map(describeValue).join(", ");
+    const message = `the model knows ${list(known)}, but not ${list(others)}, which may spoil it`;
+    return [{ prompt, kind: "words", message, nearest: [] }];
+  }
   const nearest = names.nearest(prompt, MOST_NAMES);
   const advice = nearest.length > 0 ? `; the nearest names: ${nearest.join(", ")}` : "";
   const message = `the model knows no name in ${describeValue(prompt)}${advice}`;

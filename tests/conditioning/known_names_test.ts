@@ -27,17 +27,29 @@ Deno.test("KnownNames.matching() finds names by parts of words, and by their cat
   assertEquals(NAMES.matching("plane"), {});
 });
 
-Deno.test("KnownNames.knows() looks for a word of a name beside colours, styles and small words", () => {
-  const known = [
-    "a cat",
-    "two cats!",
-    "Cherry, flat style",
-    "red",
-    "a fluffy octopus on a blue background",
+Deno.test("KnownNames.understand() finds whole names beside grounds, styles and small words", () => {
+  const understood: [prompt: string, names: string[], others: string[]][] = [
+    ["a cat", ["cat"], []],
+    ["two cats!", ["cat"], []],
+    ["the face of a cat", ["cat face"], []],
+    ["Cherry, flat style", ["cherries"], []],
+    ["a cat in flat style on a light blue background", ["cat"], []],
+    ["a fluffy octopus on a blue background", ["octopus"], ["fluffy"]],
+    ["a blue cat and a red panda", ["red panda", "cat"], ["blue"]],
+    ["a cat, flat", ["cat"], ["flat"]],
+    ["a cat on a green background", ["cat"], ["green"]],
+    // No word of these is a whole name.
+    ["red", [], ["red"]],
+    ["a panda's face", [], ["panda", "face"]],
+    ["a skyscraper on a blue background", [], ["skyscraper"]],
+    ["чай", [], ["чай"]],
+    ["flat style", [], []],
+    ["", [], []],
+    ["!", [], []],
   ];
-  const unknown = ["a skyscraper on a blue background", "flat style", "", "!", "чай"];
-  assertEquals(known.filter((prompt) => !NAMES.knows(prompt)), []);
-  assertEquals(unknown.filter((prompt) => NAMES.knows(prompt)), []);
+  for (const [prompt, names, others] of understood) {
+    assertEquals(NAMES.understand(prompt), { names, others }, prompt);
+  }
 });
 
 Deno.test("KnownNames.nearest() proposes names with the nearest words", () => {
@@ -45,6 +57,11 @@ Deno.test("KnownNames.nearest() proposes names with the nearest words", () => {
   assertEquals(NAMES.nearest("cta and aple", 3), ["cat", "cat face", "red apple"]);
   assertEquals(NAMES.nearest("cta and aple", 1), ["cat"]);
   assertEquals(NAMES.nearest("skyscraper", 3), []);
+  // "maple" is as near, but begins otherwise.
+  const names = { names: { "": ["maple leaf", "red apple"] } };
+  const others = new KnownNames({ description: "names.json", values: names });
+  assertEquals(others.nearest("an aple", 2), ["red apple"]);
+  assertEquals(others.nearest("a naple", 2), ["maple leaf"]);
 });
 
 Deno.test("readKnownNames() reads the list of a folder, and leaves other files of that name alone", async () => {
@@ -62,7 +79,11 @@ Deno.test("the embedded model's own names are all known, and near to themselves"
   const folder = await openFolder(new URL("../../weights/", import.meta.url));
   const names = (await readKnownNames(folder))!;
   assertEquals(names.names.length, 1034);
-  assertEquals(names.names.filter((name) => !names.knows(`a ${name}, noto style`)), []);
+  for (const name of names.names) {
+    const { names: found, others } = names.understand(`a ${name}, noto style on a pink background`);
+    // "musical notes" is "musical note", too.
+    assertEquals([found.length, others], [1, []], `${name}: ${found}`);
+  }
 });
 
 Deno.test("promptNotes() tells of prompts that are not known, and of what is cut off", async () => {
@@ -70,6 +91,11 @@ Deno.test("promptNotes() tells of prompts that are not known, and of what is cut
   const tokenizer = await CLIPTokenizer.fromPretrained(folder);
   const tell = (...prompts: string[]) => promptNotes(prompts, { tokenizer, names: NAMES });
   assertEquals(tell("a cat"), []);
+  assertEquals(tell(""), []);
+  assertEquals(
+    tell("a fluffy cat")[0]?.message,
+    'the model knows "cat", but not "fluffy", which may spoil it',
+  );
   const [note, ...others] = tell("an octupus", "an octupus");
   assertEquals(others, []);
   assertEquals(note, {

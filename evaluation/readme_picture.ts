@@ -26,7 +26,8 @@ const PROMPTS = [
 async function draw(): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
   const cases = PROMPTS.map((prompt) => ({ prompt, seed: 2 }));
-  const images = (await drawAll(pipe, cases)).map(({ image }) => image);
+  const { styles } = pipe.generationConfig;
+  const images = (await drawAll(pipe, cases, { styles })).map(({ image }) => image);
   await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
   console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));
 }

@@ -5,6 +5,7 @@
  */
 
 import type { DeviceInfo } from "../backends/backend.ts";
+import { describeValue } from "../base/check.ts";
 import { Pauses } from "../base/pauses.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
@@ -95,8 +96,8 @@ export async function generate(args: string[]): Promise<number> {
   const { device } = pipe;
   say(describeDevice(device));
   noteWhatHasNoEffect(values, note);
-  const drawnAs = request.pictures.map((picture) => drawnSubject(picture, values));
-  const notes = await notesOn(pipe, drawnAs, note);
+  noteOtherStyles(pipe, values, note);
+  const notes = await notesOn(pipe, request.subjects, note);
   const loaded = clock();
 
   const { images, tokens, steps } = await draw(pipe, given, request, values);
@@ -186,6 +187,17 @@ function noteWhatHasNoEffect(
   if (guidanceScale !== 1 || (guidanceInterval ?? negativePrompt) === undefined) return;
   const option = negativePrompt === undefined ? "--guidance-interval" : "--negative";
   note(`${option} has no effect, as there is no guidance; --guidance 2 or more gives some`);
+}
+
+function noteOtherStyles(
+  { generationConfig }: VQDiffusionPipeline,
+  { styles = [] }: Values,
+  note: Say,
+): void {
+  const known = new Set(generationConfig.styles);
+  const other = styles.find((style) => !known.has(style));
+  if (known.size === 0 || other === undefined) return;
+  note(`${describeValue(other)} is no style of the model's, which are ${[...known].join(", ")}`);
 }
 
 async function notesOn(

@@ -97,7 +97,7 @@ row. The settings are written into the PNG files.
 
 Examples:
   deno task generate "a red apple on a blue background"
-  deno task generate "a cat, flat style" --seed 1-9 --out cats/
+  deno task generate "a cat" "a crown, flat style" --seed 1-3 --out pictures/
   deno task generate "a crown" "a rocket" --truncation 0.86 --guidance 4 --scale 4
   deno task generate --from a-crown-5.png --steps 50
   deno task generate "a green apple" --image apple.png --strength 0.6

@@ -25,6 +25,7 @@ import {
 import type { PictureName } from "./output_names.ts";
 import { readPictures } from "./picture_files.ts";
 import { readPrompts } from "./prompt_sources.ts";
+import { cannotRead } from "./read_error.ts";
 
 /** What to draw, with which model. */
 export interface GenerateRequest {
@@ -143,8 +144,6 @@ async function readPicture(path: string): Promise<PictureSettings> {
   try {
     return await readSettings(await Deno.readFile(path), path);
   } catch (error) {
-    const { message } = error as Error;
-    const reason = message.startsWith("Cannot") ? message : `Cannot read ${path}: ${message}`;
-    throw new UsageError(reason, { cause: error });
+    throw cannotRead(path, error);
   }
 }

@@ -62,7 +62,9 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     return await command(args);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    const hint = error instanceof UsageError ? "; see --help" : "";
+    // No help tells of files.
+    const isUsage = error instanceof UsageError && !error.message.startsWith("Cannot ");
+    const hint = isUsage ? "; see --help" : "";
     printMessage(`error: ${message}${hint}`);
     return error instanceof UsageError ? 2 : 1;
   }

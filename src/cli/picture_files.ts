@@ -9,6 +9,7 @@ import type { RasterImage } from "../images/raster_image.ts";
 import { readPicture } from "../images/read_picture.ts";
 import { checkPictureOptions, type PictureOptions } from "../pipeline/picture_options.ts";
 import { UsageError } from "./arguments.ts";
+import { cannotRead } from "./read_error.ts";
 
 /** Files of pictures are at most this large. */
 const MAX_BYTES = 2 ** 28;
@@ -55,8 +56,6 @@ async function readPictureFile(path: string): Promise<RasterImage> {
     }
     return await readPicture(path, await Deno.readFile(path));
   } catch (error) {
-    const { message } = error as Error;
-    const reason = message.startsWith("Cannot read") ? message : `Cannot read ${path}: ${message}`;
-    throw new UsageError(reason, { cause: error });
+    throw cannotRead(path, error);
   }
 }

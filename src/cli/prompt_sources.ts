@@ -5,6 +5,7 @@
  */
 
 import { UsageError } from "./arguments.ts";
+import { cannotRead } from "./read_error.ts";
 
 /** The argument that stands for the standard input. */
 export const STANDARD_INPUT = "-";
@@ -47,7 +48,7 @@ async function readFile(path: string): Promise<Uint8Array> {
     return await readAll(file.readable, path);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+    throw cannotRead(path, error);
   }
 }
 

@@ -10,7 +10,7 @@ import type { KnownFile } from "../hub/known_folder.ts";
 
 /** Lengths and SHA-256 by paths. */
 export const EMBEDDED_FILES: Readonly<Record<string, KnownFile>> = {
-  "generation_config.json": [156, "d4e019339f0a493b2231f90461f7f801efa8cb828dabea479362dd3335b91391"],
+  "generation_config.json": [174, "399c4244d1323105abfd350d1e25a1ca18a8495196c853c2dab080c1b06cd554"],
   "learned_classifier_free_sampling_embeddings/config.json": [774, "7e29f4af1a8fe549d102a0e69de2e1e3ece9205e75584786faec42eb010b2643"],
   "learned_classifier_free_sampling_embeddings/diffusion_pytorch_model.safetensors": [12400, "0fdd7b6b07e2afb9c55b59ec7547e06d04f7adc79f789bef0e66b5f35df9206f"],
   "model_index.json": [506, "b8fee5367482b437c5de390cb4ccbca092b8d01021f8d5ffe967cd17657203c9"],

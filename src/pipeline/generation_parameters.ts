@@ -159,7 +159,7 @@ export const GENERATION_PARAMETERS: Readonly<Record<ParameterName, GenerationPar
     range: () => ({}),
     // There are none but a model's own.
     default: undefined,
-    help: "Styles, of which the seed chooses one where the prompt names none",
+    help: 'Styles, of which the seed chooses one where the prompt has none; or "none"',
   },
   truncationRate: {
     shortName: "truncation",

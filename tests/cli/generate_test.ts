@@ -45,6 +45,7 @@ Deno.test("generate writes the image and the tokens that the library makes of a 
   assertEquals(JSON.parse(await Deno.readTextFile(`${folder.path}/cat.tokens.json`)), {
     numInferenceSteps: 4,
     guidanceScale: 3,
+    styles: [],
     truncationRate: 0.9,
     images: [{ prompt: "a cat", seed: "18446744073709551615", tokens }],
   });
@@ -141,11 +142,15 @@ Deno.test("generate --list tells what the model can draw, and notes what it cann
   const none = await runTask("generate", ["--list", "strawbery"], { cwd });
   assertEquals([none.code, none.stdout], [1, ""]);
   assertStringIncludes(none.stderr, "the nearest: strawberry");
-  const draw = ["a strawbery", "--steps", "1", "--device", "wasm"];
-  const { code, stderr } = await runTask("generate", draw, { cwd });
+  const draw = ["a strawbery", "a happy cat", "--steps", "1", "--device", "wasm"];
+  const { code, stderr } = await runTask("generate", [...draw, "--styles", "in ink"], { cwd });
   assertEquals(code, 0);
-  const note = 'note: the model knows no name in "a strawbery"; the nearest names: strawberry';
-  assertStringIncludes(stderr, note);
+  const notes = [
+    '"in ink" is no style of the model\'s, which are noto style, fluent style, flat style',
+    'the model knows no name in "a strawbery"; the nearest names: strawberry',
+    'the model knows "cat", but not "happy", which may spoil it',
+  ];
+  for (const note of notes) assertStringIncludes(stderr, `note: ${note}`);
 });
 
 Deno.test("generate --quiet says nothing, and names the file by prompt and seed", async () => {

@@ -9,9 +9,10 @@ import { TapeFrame } from "../autograd/tape_frame.ts";
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
 import { channelsLast } from "../models/image_layout.ts";
+import type { Seed } from "../random/seed.ts";
 import { AdamW } from "./adamw.ts";
 import type { TensorGradient } from "./diffusion_loss.ts";
-import type { PatchCritic } from "./patch_critic.ts";
+import { PatchCritic } from "./patch_critic.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 import {
   readTensorState,
@@ -39,18 +40,12 @@ export class CriticTrainer implements Disposable {
   /** Those of the last step, before clipping. */
   readonly gradients: readonly TensorGradient[];
 
-  /**
-   * Records forward and backward pass.
-   *
-   * @param critic Belongs to the trainer from then on.
-   * @param shape Of a batch of pictures: (batch, channels, height, width).
-   */
-  constructor(backend: Backend, critic: PatchCritic, [batch, ...image]: readonly number[]) {
+  private constructor(frame: Frame, critic: PatchCritic, [batch, ...image]: readonly number[]) {
     this.critic = critic;
+    this.#frame = frame;
     const { tensors } = critic.parameters;
     this.#tensors = new Map(tensors.map((tensor) => [tensor.arrays[0]![0], tensor]));
-    this.#frame = backend.frame();
-    const tape = new TapeFrame(this.#frame);
+    const tape = new TapeFrame(frame);
     critic.parameters.record(tape);
     // Both in one batch, as no image changes the score of another.
     this.#images = tape.empty([2 * batch!, ...image], "f32");
@@ -62,6 +57,28 @@ export class CriticTrainer implements Disposable {
     const sources = tensors.map(({ tensor }) => tensor);
     const gradients = backward(tape, meanOf(tape, this.#errors, 1), sources);
     this.gradients = tensors.map((parameter, i) => ({ parameter, gradient: gradients[i]! }));
+  }
+
+  /**
+   * Makes a critic, and records forward and backward pass.
+   *
+   * @param shape Of a batch of pictures: (batch, channels, height, width).
+   * @param seed Seed of its random weights.
+   */
+  static async create(
+    backend: Backend,
+    shape: readonly number[],
+    seed: Seed,
+  ): Promise<CriticTrainer> {
+    const critic = await PatchCritic.create(backend, shape[1]!, seed);
+    const frame = backend.frame();
+    try {
+      return new CriticTrainer(frame, critic, shape);
+    } catch (error) {
+      frame.dispose();
+      critic.dispose();
+      throw error;
+    }
   }
 
   /**

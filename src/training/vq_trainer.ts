@@ -13,7 +13,7 @@ import { AdamW } from "./adamw.ts";
 import { CriticTrainer } from "./critic_trainer.ts";
 import { EmaCodebook } from "./ema_codebook.ts";
 import { type CosineLearningRate, warmedCosine } from "./learning_rate.ts";
-import { PatchCritic } from "./patch_critic.ts";
+import type { PatchCritic } from "./patch_critic.ts";
 import type { TrainableParameters, TrainableTensor } from "./trainable_parameters.ts";
 import {
   floats,
@@ -87,7 +87,7 @@ export class VQTrainer implements Disposable {
   readonly #order: ExampleOrder;
   readonly #tensors: ReadonlyMap<string, TrainableTensor>;
   readonly #makeLoss: (critic: PatchCritic | undefined) => VQLoss;
-  readonly #critic: CriticTrainer | undefined;
+  #critic: CriticTrainer | undefined;
   #loss: VQLoss;
   #judged = false;
   readonly #codebook: EmaCodebook;
@@ -102,7 +102,6 @@ export class VQTrainer implements Disposable {
     side: number,
     settings: VQTrainerSettings,
     codebook: EmaCodebook,
-    critic: PatchCritic | undefined,
   ) {
     const { steps, batch, learningRate, criticWeight, seed } = settings;
     this.settings = settings;
@@ -116,8 +115,6 @@ export class VQTrainer implements Disposable {
     this.#makeLoss = (judge) =>
       new VQLoss(model, parameters, options, judge && { critic: judge, weight: criticWeight });
     this.#loss = this.#makeLoss(undefined);
-    const shape = [batch, model.config.inChannels, side, side];
-    this.#critic = critic && new CriticTrainer(model.backend, critic, shape);
     this.#codebook = codebook;
     const warmUp = Math.min(MOST_WARM_UP, Math.floor(steps / 20));
     this.#rate = warmedCosine(learningRate, warmUp, steps);
@@ -145,11 +142,16 @@ export class VQTrainer implements Disposable {
     const codebook = await EmaCodebook.start(parameters);
     // As bytes, which take a sixteenth of what floats with alpha would.
     const colors = pictures.map(colorBytes);
-    const { criticWeight, seed } = settings;
-    const critic = criticWeight > 0
-      ? await PatchCritic.create(model.backend, model.config.inChannels, seed)
-      : undefined;
-    return new VQTrainer(model, parameters, colors, first.width, settings, codebook, critic);
+    const trainer = new VQTrainer(model, parameters, colors, first.width, settings, codebook);
+    if (settings.criticWeight === 0) return trainer;
+    const shape = [settings.batch, model.config.inChannels, first.height, first.width];
+    try {
+      trainer.#critic = await CriticTrainer.create(model.backend, shape, settings.seed);
+      return trainer;
+    } catch (error) {
+      trainer.dispose();
+      throw error;
+    }
   }
 
   /** How many steps were done. */

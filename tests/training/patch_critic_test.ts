@@ -102,12 +102,11 @@ const LAST_BIAS = "decoder.conv_out.bias";
 
 Deno.test("CriticTrainer goes down the gradients of the squares of the critic's errors", async () => {
   await using backend = await make();
-  const critic = await PatchCritic.create(backend, 3, 1);
-  using trainer = new CriticTrainer(backend, critic, [BATCH, 3, SIDE, SIDE]);
+  using trainer = await CriticTrainer.create(backend, [BATCH, 3, SIDE, SIDE], 1);
   const random = new Random(1);
   const [pictures, decoded] = [1, 2].map(() => random.floats(BATCH * 3 * SIDE * SIDE));
   const [images, others] = [pictures!, decoded!].map((x) => naiveImages(x, BATCH, SIDE));
-  const weights = await weightsOf(critic.parameters);
+  const weights = await weightsOf(trainer.critic.parameters);
   const lossOf = (changed: Weights) => naiveCriticLoss(changed, others!, images!);
   const loss = await trainer.step(pictures!, decoded!, 1e-3);
   assertClose([loss], [lossOf(weights)], { absolute: 0, relative: 1e-5 }, "loss");

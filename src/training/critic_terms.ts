@@ -8,8 +8,16 @@ import type { BackwardStart } from "../autograd/backward.ts";
 import type { TapeFrame } from "../autograd/tape_frame.ts";
 import type { Tensor } from "../backends/backend.ts";
 import { elementCount } from "../base/shapes.ts";
-import type { VQCritic } from "./vq_loss.ts";
+import type { PatchCritic } from "./patch_critic.ts";
 import { meanOf } from "./vq_terms.ts";
+
+/** What a critic adds to a `VQLoss`. */
+export interface VQCritic {
+  /** It judges the reconstructions. */
+  readonly critic: PatchCritic;
+  /** What that counts in the loss. */
+  readonly weight: number;
+}
 
 /** How much more the distance of features counts than that of scores. */
 const FEATURES = 3;

@@ -7,10 +7,12 @@
 import { backward } from "../autograd/backward.ts";
 import { TapeFrame } from "../autograd/tape_frame.ts";
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
+import { refuseRange } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
 import { channelsLast } from "../models/image_layout.ts";
 import type { Seed } from "../random/seed.ts";
 import { AdamW } from "./adamw.ts";
+import { checkValues } from "./check_values.ts";
 import type { TensorGradient } from "./diffusion_loss.ts";
 import { PatchCritic } from "./patch_critic.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
@@ -21,6 +23,9 @@ import {
   tensorState,
 } from "./trainer_state.ts";
 import { meanOf } from "./vq_terms.ts";
+
+/** Fewest pixels of a side that there is a score of. */
+const LEAST_SIDE = 8;
 
 /** What the names of the critic's arrays in a state begin with. */
 const PREFIX = "critic.";
@@ -64,12 +69,18 @@ export class CriticTrainer implements Disposable {
    *
    * @param shape Of a batch of pictures: (batch, channels, height, width).
    * @param seed Seed of its random weights.
+   * @throws {RangeError} If a side is less than 8.
    */
   static async create(
     backend: Backend,
     shape: readonly number[],
     seed: Seed,
   ): Promise<CriticTrainer> {
+    const side = Math.min(shape[2]!, shape[3]!);
+    if (side < LEAST_SIDE) {
+      const subject = { task: "train a critic", name: "the smaller side of pictures" };
+      refuseRange(subject, side, `at least ${LEAST_SIDE} pixels`);
+    }
     const critic = await PatchCritic.create(backend, shape[1]!, seed);
     const frame = backend.frame();
     try {
@@ -87,16 +98,20 @@ export class CriticTrainer implements Disposable {
    * @param pictures (batch, channels, height, width), values in −1…1.
    * @param reconstructions The same of what the autoencoder makes of them.
    * @returns The mean square of the scores' errors: 0.25 if it cannot tell them apart.
-   * @throws {RangeError} If the norm of the gradients is not finite.
+   * @throws {RangeError} If they are not as long as they have to be or have a value that is no number, or the
+   *   norm of the gradients is not finite.
    */
   async step(
     pictures: Float32Array,
     reconstructions: Float32Array,
     learningRate: number,
   ): Promise<number> {
-    const both = new Float32Array(2 * pictures.length);
+    const size = elementCount(this.#images.shape) / 2;
+    checkValues("train a critic", "pictures", pictures, size);
+    checkValues("train a critic", "reconstructions", reconstructions, size);
+    const both = new Float32Array(2 * size);
     both.set(pictures);
-    both.set(reconstructions, pictures.length);
+    both.set(reconstructions, size);
     this.#images.write(both);
     await this.#frame.run();
     const errors = await this.#errors.data();

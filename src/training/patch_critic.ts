@@ -7,7 +7,7 @@
 import type { Backend, Frame, Tensor } from "../backends/backend.ts";
 import { openSafetensors } from "../checkpoints/safetensors.ts";
 import { memoryFile } from "../files/memory_folder.ts";
-import { Conv2d, GroupNorm } from "../models/layers.ts";
+import { Conv2d } from "../models/layers.ts";
 import { ParameterScope } from "../models/parameters.ts";
 import type { Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
@@ -16,9 +16,6 @@ import { TrainableParameters } from "./trainable_parameters.ts";
 
 /** Channels of the layers, each of which halves height and width. */
 const CHANNELS = [32, 64, 128] as const;
-
-/** Groups of the norms. */
-const GROUPS = 16;
 
 /** What a {@linkcode PatchCritic} makes of images. */
 export interface Criticism {
@@ -29,9 +26,9 @@ export interface Criticism {
 }
 
 /**
- * The patch discriminator of Isola et al. (arXiv 1611.07004, section 3.2.2): convolutions that halve height
- * and width, with group norm in place of batch norm, so that no image changes the score of another, and SiLU.
- * A score depends on 31 × 31 pixels.
+ * The patch discriminator of Isola et al. (arXiv 1611.07004, section 3.2.2): convolutions of 3 × 3 that halve
+ * height and width, and SiLU. A score depends on 31 × 31 pixels. There are no norms: no image changes the score
+ * of another, and no bright spot those of all patches, which decoders learn to draw where it does.
  */
 export class PatchCritic implements Disposable {
   /** Its parameters, which are to be recorded on a frame before it is. */
@@ -71,25 +68,20 @@ export class PatchCritic implements Disposable {
 
 class CriticLayers {
   readonly #convs: readonly Conv2d[];
-  /** Those of all convolutions but the first. */
-  readonly #norms: readonly GroupNorm[];
   readonly #convOut: Conv2d;
 
   constructor(scope: ParameterScope, inChannels: number) {
     this.#convs = CHANNELS.map((channels, i) =>
       new Conv2d(scope.at(`convs.${i}`), CHANNELS[i - 1] ?? inChannels, channels, 3, { stride: 2 })
     );
-    this.#norms = CHANNELS.slice(1).map((channels, i) =>
-      new GroupNorm(scope.at(`norms.${i}`), GROUPS, channels, { silu: true })
-    );
     this.#convOut = new Conv2d(scope.at("conv_out"), CHANNELS.at(-1)!, 1, 3);
   }
 
   forward(frame: Frame, images: Tensor): Criticism {
     const features: Tensor[] = [];
-    for (const [i, conv] of this.#convs.entries()) {
+    for (const conv of this.#convs) {
       const x = conv.forward(frame, features.at(-1) ?? images);
-      features.push(this.#norms[i - 1]?.forward(frame, x) ?? frame.activate(x, "silu"));
+      features.push(frame.activate(x, "silu"));
     }
     return { scores: this.#convOut.forward(frame, features.at(-1)!), features };
   }

@@ -12,9 +12,8 @@ import { elementCount } from "../base/shapes.ts";
 import { channelsFirst, channelsLast } from "../models/image_layout.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import { checkValues } from "./check_values.ts";
-import { recordCriticTerms } from "./critic_terms.ts";
+import { recordCriticTerms, type VQCritic } from "./critic_terms.ts";
 import type { TensorGradient } from "./diffusion_loss.ts";
-import type { PatchCritic } from "./patch_critic.ts";
 import type { TrainableParameters } from "./trainable_parameters.ts";
 import { recordVQTerms, type VQTerms, type VQTermWeights } from "./vq_terms.ts";
 
@@ -35,14 +34,6 @@ export interface VQLossOptions {
   readonly codebookWeight?: number | undefined;
   /** Weight of mean (sg e − z)², which keeps latents near their codes. Default 0.25. */
   readonly commitmentWeight?: number | undefined;
-}
-
-/** What a critic adds to a {@linkcode VQLoss}. */
-export interface VQCritic {
-  /** It judges the reconstructions. */
-  readonly critic: PatchCritic;
-  /** What that counts in the loss. */
-  readonly weight: number;
 }
 
 /** Result of {@linkcode VQLoss.compute}. */

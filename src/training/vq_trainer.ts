@@ -35,8 +35,8 @@ export interface VQTrainerOptions {
   /** The greatest learning rate. Default 6e-4. */
   readonly learningRate?: number | undefined;
   /**
-   * Weight of a critic's terms beside the mean of |x̂ − x|, in the second half of the steps. Default 0: there is
-   * no critic.
+   * Weight of a {@linkcode PatchCritic}'s terms beside the mean of |x̂ − x|, in the second half of the steps. With
+   * 0.1 pictures are crisper. Default 0: there is no critic.
    */
   readonly criticWeight?: number | undefined;
   /** Seed of the order of pictures, of codes that begin anew and of the critic. Default 0. */
@@ -72,13 +72,16 @@ const RESTART_EVERY = 20;
  */
 const [CRITIC_LEARNS, CRITIC_COUNTS] = [0.5, 0.55];
 
+/** Learning rate of the critic. */
+const CRITIC_RATE = 1e-3;
+
 /** Most steps in which the learning rate rises. */
 const MOST_WARM_UP = 100;
 
 /**
  * Trains an image autoencoder on pictures of one size: by the mean of |x̂ − x|, with a codebook of moving
  * averages (van den Oord et al., arXiv 1711.00937, appendix A), whose codes begin at latents of the first
- * batch; and by the scores of a critic, if that is wanted.
+ * batch. If that is wanted, a critic counts as in VQGAN (Esser et al., arXiv 2012.09841, equation 6).
  */
 export class VQTrainer implements Disposable {
   /** The options with their defaults. */
@@ -176,7 +179,7 @@ export class VQTrainer implements Disposable {
     await this.#optimizer.step(this.#loss.gradients, this.#rate.value);
     const critic = done < CRITIC_LEARNS * this.settings.steps
       ? undefined
-      : await this.#critic?.step(images, result.decoded, this.#rate.value);
+      : await this.#critic?.step(images, result.decoded, CRITIC_RATE);
     this.#codebook.update(result);
     if (done % RESTART_EVERY === RESTART_EVERY - 1 && done < this.settings.steps / 2) {
       this.#codebook.restart(result.latents, this.#generator);

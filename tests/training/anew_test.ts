@@ -162,6 +162,7 @@ Deno.test("train() refuses sizes of new models that do not fit, before it begins
     await refuse({ anew: { codes: 1 } }, "codes is 1");
     await refuse({ anew: { layers: 0 } }, "layers is 0");
     await refuse({ anew: { vqvae: { steps: 0 } } }, "steps is 0");
+    await refuse({ anew: { vqvae: { criticWeight: -1 } } }, "criticWeight is -1");
     await refuse({ from: "model" }, "from is");
     assertEquals([...Deno.readDirSync(path)], []);
   }));

@@ -23,12 +23,11 @@ export async function weightsOf({ tensors }: TrainableParameters): Promise<Weigh
   );
 }
 
-/** Score maps and features of an image. */
+/** Features of an image, layer by layer, and its scores at the end. */
 export function naiveCritic(weights: Weights, image: NaiveImage): NaiveImage[] {
   const maps: NaiveImage[] = [];
   for (const i of [0, 1, 2]) {
-    const x = convolve(weights, `convs.${i}`, maps.at(-1) ?? image, 2);
-    maps.push(silu(i === 0 ? x : groupNorm(weights, `norms.${i - 1}`, x)));
+    maps.push(silu(convolve(weights, `convs.${i}`, maps.at(-1) ?? image, 2)));
   }
   return [...maps, convolve(weights, "conv_out", maps.at(-1)!, 1)];
 }
@@ -101,23 +100,6 @@ function convolve(weights: Weights, name: string, x: NaiveImage, stride: 1 | 2):
     return sum;
   });
   return { height, width, data };
-}
-
-function groupNorm(weights: Weights, name: string, x: NaiveImage): NaiveImage {
-  const [weight, bias] = [weights.get(`${name}.weight`)!, weights.get(`${name}.bias`)!];
-  const channels = weight.length;
-  const groupOf = (i: number) => Math.floor((i % channels) / (channels / 16));
-  const data = x.data.slice();
-  for (let group = 0; group < 16; group++) {
-    const own = [...x.data.keys()].filter((i) => groupOf(i) === group);
-    const values = Float64Array.from(own, (i) => x.data[i]!);
-    const middle = mean(values);
-    const deviation = Math.sqrt(mean(values.map((value) => (value - middle) ** 2)) + 1e-6);
-    for (const i of own) {
-      data[i] = (x.data[i]! - middle) / deviation * weight[i % channels]! + bias[i % channels]!;
-    }
-  }
-  return { ...x, data };
 }
 
 function silu(x: NaiveImage): NaiveImage {

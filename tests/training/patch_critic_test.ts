@@ -1,11 +1,11 @@
 // The critic, its gradients and those through it, against plain functions and their differences.
 
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { CriticTrainer } from "../../src/training/critic_trainer.ts";
 import { PatchCritic } from "../../src/training/patch_critic.ts";
 import { VQLoss } from "../../src/training/vq_loss.ts";
 import { BACKENDS } from "../backends/backends.ts";
-import { assertClose, Random } from "../backends/operations/trial.ts";
+import { assertClose, Random, settle } from "../backends/operations/trial.ts";
 import { GoldenArrays, goldenVQModel } from "./golden_training.ts";
 import {
   naiveCritic,
@@ -130,4 +130,24 @@ Deno.test("PatchCritic begins with the same for a seed", async () => {
   };
   assertEquals(await of(1), await of(1));
   assertNotEquals(await of(1), await of(2));
+});
+
+Deno.test("CriticTrainer refuses pictures that do not fit, and gives all memory back", async () => {
+  await using backend = await make();
+  const { bytes } = backend.memoryUse();
+  const small = () => CriticTrainer.create(backend, [1, 3, 16, 7], 1);
+  await assertRejects(small, RangeError, "the smaller side of pictures is 7, expected at least 8");
+  {
+    using trainer = await CriticTrainer.create(backend, [1, 3, 8, 9], 1);
+    const [fit, long] = [216, 217].map((size) => new Float32Array(size));
+    await assertRejects(() => trainer.step(long!, fit!, 1), RangeError, "the length of pictures");
+    const broken = fit!.with(7, NaN);
+    await assertRejects(
+      () => trainer.step(fit!, broken, 1),
+      RangeError,
+      "reconstructions[7] is NaN",
+    );
+  }
+  await settle(backend);
+  assertEquals(backend.memoryUse().bytes, bytes);
 });

@@ -28,7 +28,7 @@ export interface Criticism {
 /**
  * The patch discriminator of Isola et al. (arXiv 1611.07004, section 3.2.2): convolutions of 3 × 3 that halve
  * height and width, and SiLU. A score depends on 31 × 31 pixels. There are no norms: no image changes the score
- * of another, and no bright spot those of all patches, which decoders learn to draw where it does.
+ * of another, and no bright spot those of all patches.
  */
 export class PatchCritic implements Disposable {
   /** Its parameters, which are to be recorded on a frame before it is. */

@@ -94,10 +94,13 @@ Deno.test("VQTrainer with a critic goes on from any state, the same on any numbe
   }
 });
 
+/** The critic counts in the last step. */
+const VQVAE = { steps: 4, batch: 2, criticWeight: 0.1 };
+
 function optionsOf(out: string, options: Partial<TrainOptions> = {}): TrainOptions {
   return {
     out,
-    anew: { ...SIZES, vqvae: { steps: 4, batch: 2 } },
+    anew: { ...SIZES, vqvae: VQVAE },
     load: LOAD,
     trainer: { steps: 3, batch: 2, warmUp: 1, optimizer: "adamw" },
     saveSeconds: 1e6,
@@ -142,7 +145,7 @@ Deno.test("train() begins anew, and goes on wherever it was stopped, with the sa
     assertEquals((await pipe.generate("stripes 1", { seed: 1 })).images[0]!.width, 16);
     assertEquals((await pipe.knownNames())?.names, ["stripes 0", "stripes 1", "stripes 2"]);
     const other = optionsOf(`${path}/whole`, {
-      anew: { ...SIZES, codes: 13, vqvae: { steps: 4, batch: 2 } },
+      anew: { ...SIZES, codes: 13, vqvae: VQVAE },
     });
     await assertRejects(
       () => train(pictures(3), other),

@@ -73,6 +73,8 @@ export type {
   TrainableTextEncoder,
   UnconditionalEmbeddings,
 } from "./caption_embeddings.ts";
+export type { VQCritic } from "./critic_terms.ts";
+export { CriticTrainer } from "./critic_trainer.ts";
 export {
   type DiffusionBatch,
   DiffusionLoss,
@@ -99,6 +101,7 @@ export { isHiddenMatrix, Muon, type MuonOptions } from "./muon.ts";
 export type { NewModelOptions } from "./new_model.ts";
 export { noisedTokens, type NoisedTokensInputs } from "./noised_tokens.ts";
 export type { Optimizer, OptimizerMemory, ParameterGradient } from "./optimizer.ts";
+export { type Criticism, PatchCritic } from "./patch_critic.ts";
 export { type DrawnTimesteps, type RawGenerator, TimestepSampler } from "./timestep_sampler.ts";
 export { readPictureFolder } from "./picture_folder.ts";
 export { train, type TrainEvent, type TrainOptions } from "./train.ts";

@@ -6,8 +6,6 @@
 
 import type { Backend } from "../backends/backend.ts";
 import { checkInteger, checkOptions, refuseRange } from "../base/check.ts";
-import { elementCount } from "../base/shapes.ts";
-import type { StoredArray } from "../checkpoints/arrays.ts";
 import type { Config } from "../checkpoints/config.ts";
 import { modelIndex } from "../checkpoints/model_index.ts";
 import { openSafetensors } from "../checkpoints/safetensors.ts";
@@ -17,13 +15,13 @@ import type { ModelFolder } from "../files/source.ts";
 import { CLIPTextModel } from "../models/clip_text_model.ts";
 import type { ModelClass } from "../models/load_model.ts";
 import type { Model, ModelConfig } from "../models/model.ts";
-import type { ParameterDeclaration, ParameterSlot } from "../models/parameter_slot.ts";
-import { Parameters, ParameterScope } from "../models/parameters.ts";
+import type { ParameterScope } from "../models/parameters.ts";
 import { Transformer2DModel } from "../models/transformer_2d.ts";
 import { VQModel } from "../models/vq_model.ts";
 import type { Seed } from "../random/seed.ts";
 import { TorchGenerator } from "../random/torch_generator.ts";
 import { trainTokenizer } from "../tokenizers/train_tokenizer.ts";
+import { normal, randomWeights } from "./random_weights.ts";
 
 /** Sizes of a {@linkcode newModel}. The defaults are those of the embedded model, but for fewer codes. */
 export interface NewModelOptions {
@@ -47,9 +45,6 @@ const SCALE = 8;
 
 /** Columns of embeddings of captions, and their number. */
 const [TEXT_WIDTH, TEXT_LENGTH] = [192, 32];
-
-/** Deviation of the random weights of transformer and text encoder, that of Microsoft's and CLIP's. */
-const DEVIATION = 0.02;
 
 /**
  * Makes a pipeline in the layout of diffusers with random weights, and a tokenizer for captions.
@@ -77,7 +72,7 @@ export async function newModel(
   ) => {
     files[`${folder}/config.json`] = jsonText(values);
     const description = `${folder}/config.json`;
-    const weights = await randomWeights(backend, Class, { description, values }, generator);
+    const weights = await modelWeights(backend, Class, { description, values }, generator);
     files[`${folder}/${Class.weightFiles[0]}`] = weights;
   };
   await add("vqvae", VQModel, vqConfig(imageSize, codes));
@@ -193,77 +188,20 @@ function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Collects the shapes of what a model declares. */
-class DeclaredShapes extends Parameters {
-  readonly shapes = new Map<string, readonly number[]>();
-
-  protected override makeSlot<T extends Disposable>(
-    declaration: ParameterDeclaration<T>,
-  ): ParameterSlot<T> {
-    const slot = super.makeSlot(declaration);
-    for (const [name, shape] of slot.shapes) this.shapes.set(name, shape);
-    return slot;
-  }
-}
-
 /** A file of random weights for a config. */
-async function randomWeights<M extends Model<C>, C extends ModelConfig>(
+async function modelWeights<M extends Model<C>, C extends ModelConfig>(
   backend: Backend,
   Class: ModelClass<M, C>,
   config: Config,
   generator: TorchGenerator,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const parameters = new DeclaredShapes();
-  const nothing = encodeSafetensors([]);
-  const checkpoint = await openSafetensors(memoryFile("nothing", nothing));
+  const checkpoint = await openSafetensors(memoryFile("nothing", encodeSafetensors([])));
   const owned = new AsyncDisposableStack();
   // Made for what it declares.
-  new Class({
-    backend,
-    config: Class.parseConfig(config),
-    checkpoint,
-    scope: new ParameterScope(parameters),
-    weightsFile: Class.weightFiles[0]!,
-    owned,
-  });
-  return encodeSafetensors(
-    Array.from(parameters.shapes, ([name, shape]) => [name, randomArray(name, shape, generator)]),
-  );
-}
-
-/**
- * The first values of a parameter: 1 and 0 for norms and biases; for convolutions as many in a sum as give
- * it the variance of what goes in (He et al., arXiv 1502.01852), halved; else a normal distribution.
- */
-function randomArray(
-  name: string,
-  shape: readonly number[],
-  generator: TorchGenerator,
-): StoredArray {
-  if (shape.length === 1) {
-    const value = name.endsWith(".weight") ? 1 : 0;
-    return stored(new Float32Array(elementCount(shape)).fill(value), shape);
-  }
-  if (shape.length !== 4) return normal(shape, DEVIATION, generator);
-  return normal(shape, 1 / Math.sqrt(elementCount(shape.slice(1))), generator);
-}
-
-/** Normally distributed numbers (Box and Muller). */
-function normal(
-  shape: readonly number[],
-  deviation: number,
-  generator: TorchGenerator,
-): StoredArray {
-  const count = elementCount(shape);
-  const uniform = new Float32Array(2 * count);
-  generator.fill(uniform);
-  const values = Float32Array.from({ length: count }, (_, i) => {
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform[2 * i]!));
-    return deviation * radius * Math.cos(2 * Math.PI * uniform[2 * i + 1]!);
-  });
-  return stored(values, shape);
-}
-
-function stored(values: Float32Array<ArrayBuffer>, shape: readonly number[]): StoredArray {
-  return { dtype: "F32", shape, bytes: new Uint8Array(values.buffer) };
+  const declare = (scope: ParameterScope) => {
+    const parsed = Class.parseConfig(config);
+    const weightsFile = Class.weightFiles[0]!;
+    new Class({ backend, config: parsed, checkpoint, scope, weightsFile, owned });
+  };
+  return randomWeights(declare, generator);
 }

@@ -9,9 +9,10 @@ import { TapeFrame } from "../autograd/tape_frame.ts";
 import type { Frame, Tensor } from "../backends/backend.ts";
 import { checkChoice, checkInteger, checkNumber, refuseRange } from "../base/check.ts";
 import { elementCount } from "../base/shapes.ts";
-import { channelsLast } from "../models/image_layout.ts";
+import { channelsFirst, channelsLast } from "../models/image_layout.ts";
 import type { VQModel } from "../models/vq_model.ts";
 import { checkValues } from "./check_values.ts";
+import { recordCriticTerms, type VQCritic } from "./critic_terms.ts";
 import type { TensorGradient } from "./diffusion_loss.ts";
 import type { TrainableParameters } from "./trainable_parameters.ts";
 import { recordVQTerms, type VQTerms, type VQTermWeights } from "./vq_terms.ts";
@@ -45,6 +46,8 @@ export interface VQLossResult {
   readonly quantization: number;
   /** The latents z (batch · pixels, vqEmbedDim), a row for each token. */
   readonly latents: Float32Array;
+  /** The reconstructions x̂ (batch, inChannels, height, width), not clamped. */
+  readonly decoded: Float32Array;
   /** (batch, pixels): the indices of the codes e that are nearest to the latents. */
   readonly indices: Int32Array;
 }
@@ -61,6 +64,7 @@ export class VQLoss implements Disposable {
   readonly #frame: Frame;
   readonly #images: Tensor;
   readonly #latents: Tensor;
+  readonly #decoded: Tensor;
   readonly #terms: VQTerms;
   readonly #weights: VQTermWeights;
 
@@ -68,11 +72,17 @@ export class VQLoss implements Disposable {
    * Records forward and backward pass.
    *
    * @param model A model made with `parameters`.
+   * @param judge A critic, of whose scores there are gradients, too.
    * @throws {TypeError} If an option is of the wrong type.
    * @throws {RangeError} If an option is out of range, or the model's images have other channels when they
    *   are decoded.
    */
-  constructor(model: VQModel, parameters: TrainableParameters, options: VQLossOptions) {
+  constructor(
+    model: VQModel,
+    parameters: TrainableParameters,
+    options: VQLossOptions,
+    judge?: VQCritic,
+  ) {
     const { batch, height, width, ...weights } = checkOptions(model, options);
     this.#weights = weights;
     this.#frame = model.backend.frame();
@@ -82,9 +92,13 @@ export class VQLoss implements Disposable {
       this.#images = tape.empty([batch, model.config.inChannels, height, width], "f32");
       const images = channelsLast(tape, this.#images);
       this.#terms = recordVQTerms(tape, model, images, weights);
-      this.#latents = this.#frame.repeat(this.#terms.latents, 1);
+      const { latents, decoded } = this.#terms;
+      this.#latents = this.#frame.repeat(latents, 1);
+      this.#decoded = channelsFirst(this.#frame, decoded);
+      const judged = judge ? recordCriticTerms(tape, judge, decoded, images) : [];
+      const starts = [...this.#terms.starts, ...judged];
       const { tensors } = parameters;
-      const gradients = backward(tape, this.#terms.starts, tensors.map(({ tensor }) => tensor));
+      const gradients = backward(tape, starts, tensors.map(({ tensor }) => tensor));
       this.gradients = tensors.flatMap((parameter, i) => {
         const gradient = gradients[i];
         return gradient ? [{ parameter, gradient }] : [];
@@ -110,16 +124,17 @@ export class VQLoss implements Disposable {
     this.#images.write(images);
     await this.#frame.run({ signal });
     const { indices, ...terms } = this.#terms;
-    const [differences, distances, latents, nearest] = await Promise.all([
+    const [differences, distances, latents, decoded, nearest] = await Promise.all([
       terms.reconstruction.data(),
       terms.quantization.data(),
       this.#latents.data(),
+      this.#decoded.data(),
       indices.data(),
     ]);
     const [reconstruction, quantization] = [mean(differences), mean(distances)];
     const { codebookWeight, commitmentWeight } = this.#weights;
     const loss = reconstruction + (codebookWeight + commitmentWeight) * quantization;
-    return { loss, reconstruction, quantization, latents, indices: nearest };
+    return { loss, reconstruction, quantization, latents, decoded, indices: nearest };
   }
 
   /** Gives the memory back, that of the gradients too. */

@@ -24,6 +24,8 @@ export interface VQTermWeights {
 export interface VQTerms {
   /** z (batch, height, width, vqEmbedDim), used up by the gradients. */
   readonly latents: Tensor;
+  /** x̂ (batch, height, width, channels), used up by the gradients. */
+  readonly decoded: Tensor;
   /** Indices of the nearest codes (batch, pixels). */
   readonly indices: Tensor<"i32">;
   /** |x̂ − x| or (x̂ − x)² of each element. */
@@ -51,11 +53,18 @@ export function recordVQTerms(
     const toLatents = tape.distance(codes, tape.detach(latents), "l2");
     starts.push(meanOf(tape, toLatents, codebookWeight));
   }
-  return { latents, indices, reconstruction: difference, quantization: commitment, starts };
+  return {
+    latents,
+    decoded,
+    indices,
+    reconstruction: difference,
+    quantization: commitment,
+    starts,
+  };
 }
 
 /** The mean of the elements, times a weight. */
-function meanOf(tape: TapeFrame, result: Tensor, weight: number): BackwardStart {
+export function meanOf(tape: TapeFrame, result: Tensor, weight: number): BackwardStart {
   const count = elementCount(result.shape);
   const gradient = tape.empty(result.shape, "f32");
   gradient.write(new Float32Array(count).fill(weight / count));

@@ -49,8 +49,9 @@ Deno.test("train begins anew with a model of its own", () =>
   inTemporaryFolder(async (cwd) => {
     await writePictures(`${cwd}/pictures`, PICTURES);
     const sizes = ["--new", "--size", "16", "--codes", "8", "--layers", "1", "--vq-steps", "2"];
+    const critic = ["--vq-critic", "0.1"];
     const how = ["--device", "wasm", "--threads", "1", "--batch", "2", "--steps", "2"];
-    const args = ["pictures", "--out", "model", ...sizes, ...how];
+    const args = ["pictures", "--out", "model", ...sizes, ...critic, ...how];
     const result = await runTask("train", args, { cwd });
     assertEquals([result.code, result.stdout], [0, "Wrote model\n"], result.stderr);
     assertStringIncludes(result.stderr, "Autoencoder 2/2, error ");

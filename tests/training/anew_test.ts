@@ -43,8 +43,15 @@ Deno.test("newModel() makes a pipeline that draws, the same for a seed", async (
 });
 
 /** Trains the autoencoder of a new model, from a state if there is one. */
-async function trainedVQ(steps: number, from?: Awaited<ReturnType<VQTrainer["state"]>>) {
-  await using backend = await createBackend(LOAD);
+async function trainedVQ(
+  steps: number,
+  { from, criticWeight = 0, threads = 1 }: {
+    from?: Awaited<ReturnType<VQTrainer["state"]>>;
+    criticWeight?: number;
+    threads?: number;
+  } = {},
+) {
+  await using backend = await createBackend({ ...LOAD, threads });
   const folder = await newModel(backend, CAPTIONS, newModelSettings(SIZES), 3);
   const parameters = new TrainableParameters();
   await using model = await VQModel.fromPretrained(folder, {
@@ -53,11 +60,12 @@ async function trainedVQ(steps: number, from?: Awaited<ReturnType<VQTrainer["sta
     parameters,
   });
   const images = [0, 1, 2].map((i) => stripes(i, 16));
-  using trainer = await VQTrainer.create(model, parameters, images, { steps: 30, batch: 2 });
+  const options = { steps: 30, batch: 2, criticWeight };
+  using trainer = await VQTrainer.create(model, parameters, images, options);
   if (from) trainer.restore(from);
-  const errors = [];
-  while (trainer.steps < steps) errors.push((await trainer.step()).reconstruction);
-  return { state: await trainer.state(), errors };
+  const done = [];
+  while (trainer.steps < steps) done.push(await trainer.step());
+  return { state: await trainer.state(), done, errors: done.map((step) => step.reconstruction) };
 }
 
 Deno.test("VQTrainer lowers the error of reconstructions, and goes on from a state", async () => {
@@ -66,13 +74,33 @@ Deno.test("VQTrainer lowers the error of reconstructions, and goes on from a sta
   assert(mean(25) < 0.8 * mean(0), `${errors}`);
   const { state: half } = await trainedVQ(22);
   assertNotEquals(half, whole);
-  assertEquals((await trainedVQ(30, half)).state, whole);
+  assertEquals((await trainedVQ(30, { from: half })).state, whole);
 });
+
+Deno.test("VQTrainer with a critic goes on from any state, the same on any number of threads", async () => {
+  const criticWeight = 0.1;
+  const { state: whole, done } = await trainedVQ(30, { criticWeight });
+  const plain = await trainedVQ(30);
+  // Learns from step 16 on, and counts from step 18 on.
+  assertEquals(done.findIndex(({ critic }) => critic !== undefined), 15);
+  const firstOther = done.findIndex((step, i) =>
+    step.reconstruction !== plain.done[i]!.reconstruction
+  );
+  assertEquals(firstOther, 18);
+  for (const steps of [16, 22]) {
+    const { state } = await trainedVQ(steps, { criticWeight });
+    const { state: same } = await trainedVQ(30, { criticWeight, from: state, threads: 3 });
+    assertEquals(same, whole, `after ${steps}`);
+  }
+});
+
+/** The critic counts in the last step. */
+const VQVAE = { steps: 4, batch: 2, criticWeight: 0.1 };
 
 function optionsOf(out: string, options: Partial<TrainOptions> = {}): TrainOptions {
   return {
     out,
-    anew: { ...SIZES, vqvae: { steps: 4, batch: 2 } },
+    anew: { ...SIZES, vqvae: VQVAE },
     load: LOAD,
     trainer: { steps: 3, batch: 2, warmUp: 1, optimizer: "adamw" },
     saveSeconds: 1e6,
@@ -117,7 +145,7 @@ Deno.test("train() begins anew, and goes on wherever it was stopped, with the sa
     assertEquals((await pipe.generate("stripes 1", { seed: 1 })).images[0]!.width, 16);
     assertEquals((await pipe.knownNames())?.names, ["stripes 0", "stripes 1", "stripes 2"]);
     const other = optionsOf(`${path}/whole`, {
-      anew: { ...SIZES, codes: 13, vqvae: { steps: 4, batch: 2 } },
+      anew: { ...SIZES, codes: 13, vqvae: VQVAE },
     });
     await assertRejects(
       () => train(pictures(3), other),
@@ -137,6 +165,7 @@ Deno.test("train() refuses sizes of new models that do not fit, before it begins
     await refuse({ anew: { codes: 1 } }, "codes is 1");
     await refuse({ anew: { layers: 0 } }, "layers is 0");
     await refuse({ anew: { vqvae: { steps: 0 } } }, "steps is 0");
+    await refuse({ anew: { vqvae: { criticWeight: -1 } } }, "criticWeight is -1");
     await refuse({ from: "model" }, "from is");
     assertEquals([...Deno.readDirSync(path)], []);
   }));

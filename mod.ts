@@ -34,7 +34,7 @@ export type {
 } from "./src/pipeline/generate_options.ts";
 export type { GenerateInput } from "./src/conditioning/condition.ts";
 export type { PromptEmbeds, TextComponents } from "./src/conditioning/text.ts";
-export type { KnownNames, UnderstoodPrompt } from "./src/conditioning/known_names.ts";
+export type { KnownNames } from "./src/conditioning/known_names.ts";
 export { styledPrompt } from "./src/conditioning/styles.ts";
 export type { PromptNote } from "./src/conditioning/prompt_notes.ts";
 export type { PictureOptions } from "./src/pipeline/picture_options.ts";

@@ -30,14 +30,6 @@ const SMALL_WORDS = new Set(
   ).split(" "),
 );
 
-/** What a model knows of a prompt. */
-export interface UnderstoodPrompt {
-  /** Names of which all words are in the prompt, those of most words first, without parts of others. */
-  readonly names: readonly string[];
-  /** Words that belong to no name, style or ground. */
-  readonly others: readonly string[];
-}
-
 /** The names that a model knows, and words that may stand beside them in a prompt. */
 export class KnownNames {
   /** Names by category. */
@@ -95,8 +87,15 @@ export class KnownNames {
     return Object.fromEntries(found);
   }
 
-  /** Finds the names in a prompt, and the words that are none. */
-  understand(prompt: string): UnderstoodPrompt {
+  /**
+   * Finds what is known of a prompt.
+   *
+   * @returns Names of which all words are in the prompt, those of most words first, without parts of others;
+   *   and words that belong to no name, style or ground.
+   */
+  understand(
+    prompt: string,
+  ): { readonly names: readonly string[]; readonly others: readonly string[] } {
     const left = this.#wordsLeft(prompt);
     const stems = new Set(left.map(stemOf));
     const words = significant(left);

@@ -19,6 +19,9 @@ const HOLD_LOCK = `
 }
 `;
 
+/** Milliseconds in which a worker that has ended may still tell why. */
+const GRACE = 20;
+
 /** Who hears of a worker. */
 export interface WorkerListeners<M> {
   /** Takes a message of it. */
@@ -54,7 +57,10 @@ export function startWebWorker<M>(source: string, listeners: WorkerListeners<M>)
     const isReady = new Promise<void>((resolve) => {
       worker.onmessage = ({ data: lock }: MessageEvent<string>) => {
         worker.onmessage = ({ data }: MessageEvent<M>) => signal.aborted || onMessage(data);
-        if (lock !== "") whenReleased(lock, signal, () => fail("it ended without a word"));
+        if (lock === "") return resolve();
+        // An error that ended it says more, and may be on its way.
+        const end = () => void setTimeout(() => fail("it ended without a word"), GRACE);
+        whenReleased(lock, signal, end);
         resolve();
       };
     });

@@ -37,8 +37,9 @@ export function queuedRequest(
   if (fields["seed"] === undefined) refuse("seed", "a number", undefined);
   const previewSteps = numberOf("previews", fields["previews"], true, { min: 0, max: 1000 }) ?? 0;
   const ranges = requestRanges(limits);
-  // Whoever has queued it said the styles, none if there is a picture.
-  const parameters = { prompt, isPictured: false, previews: previewSteps, values: fields };
+  // Styles that it does not say are left to the pipeline, which knows whether there is a picture.
+  const parameters = { prompt, isPictured: true, previews: previewSteps, values: fields };
   const { values } = orderOf(parameters, { ...limitsOf(pipe), ranges });
-  return { prompt, values, previewSteps };
+  const styles = fields["styles"] === undefined ? undefined : values.styles;
+  return { prompt, values: { ...values, styles }, previewSteps };
 }

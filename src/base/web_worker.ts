@@ -59,7 +59,10 @@ export function startWebWorker<M>(source: string, listeners: WorkerListeners<M>)
         worker.onmessage = ({ data }: MessageEvent<M>) => signal.aborted || onMessage(data);
         if (lock === "") return resolve();
         // An error that ended it says more, and may be on its way.
-        const end = () => void setTimeout(() => fail("it ended without a word"), GRACE);
+        const end = () => {
+          const timer = setTimeout(() => fail("it ended without a word"), GRACE);
+          signal.addEventListener("abort", () => clearTimeout(timer));
+        };
         whenReleased(lock, signal, end);
         resolve();
       };

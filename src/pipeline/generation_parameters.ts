@@ -46,8 +46,8 @@ export interface GenerationParameters {
   /**
    * What is put behind a prompt that has none of these, such as `"flat style"`: the seed of an image chooses
    * one (see `styledPrompt`); that of a generator is the one it began with. An empty array leaves prompts as
-   * they stand, as does a picture to start from, which shows its own style. Embeddings get none. Default: the
-   * model's, if it has any.
+   * they stand, as does a picture to start from, which shows its own style. Embeddings get none.
+   * Default: the model's, if it has any.
    */
   readonly styles?: readonly string[] | undefined;
   /** Keeps the most probable tokens up to this sum of probabilities, 0 … 1. Default 1. */

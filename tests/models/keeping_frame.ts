@@ -13,6 +13,9 @@ export interface KeptOperation {
   readonly result: Tensor<DType>;
 }
 
+/** A part of a model, as frames record it. */
+type Part = Parameters<Frame["checkpoint"]>[1];
+
 /** A frame that keeps what is recorded on it. */
 export interface KeepingFrame {
   /** Records on the frame that it was made of, which stays the caller's. */
@@ -45,9 +48,11 @@ export function keepingFrame(wrapped: Frame): KeepingFrame {
     tape.push({ name, record, result });
     return result;
   };
-  const frame = new Proxy(wrapped, {
+  const frame: Frame = new Proxy(wrapped, {
     get(_, name) {
       if (name === Symbol.dispose) return () => {};
+      // The operations of a part are kept one by one.
+      if (name === "checkpoint") return (x: Tensor, part: Part) => part(frame, x);
       if (typeof name === "symbol") return Reflect.get(wrapped, name);
       return OTHERS[name]?.(wrapped) ?? operation(name as keyof Frame & string);
     },

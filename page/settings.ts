@@ -3,7 +3,7 @@
 import { readPngTexts } from "../src/images/png_text.ts";
 import { readSettings, withSettings as write } from "../src/pipeline/picture_settings.ts";
 import type { Info, Parameter, Settings } from "./api.ts";
-import { fieldValue, libraryValue, stylesOf } from "./values.ts";
+import { chosenStyles, fieldValue, libraryValue } from "./values.ts";
 
 /** Keyword of the text that has them. */
 const KEYWORD = "vq-diffusion";
@@ -23,7 +23,7 @@ export async function withSettings(
   const png = await write(new Uint8Array(await file.arrayBuffer()), {
     prompt: prompt || undefined,
     seed: BigInt(seed!),
-    values: { ...Object.fromEntries(long), styles: stylesOf(settings, parameters) },
+    values: { ...Object.fromEntries(long), styles: chosenStyles(settings, parameters) },
     image: picture && "image.png",
     mask: picture?.mask && "mask.png",
     model: model === EMBEDDED_ID ? undefined : model,

@@ -1,6 +1,7 @@
 // What stands in the fields of parameters, as the library takes it.
 
 import { formatStyles, parseStyles, styledPrompt } from "../src/conditioning/styles.ts";
+import { stylesOf } from "../src/pipeline/generation_parameters.ts";
 import { parseInterval } from "../src/pipeline/guidance_interval.ts";
 import type { Parameter, Settings } from "./api.ts";
 
@@ -11,20 +12,21 @@ export function libraryValue(option: string, value: number | string): unknown {
   return value;
 }
 
-/** The styles that seeds choose from: a picture to start from shows its own. */
-export function stylesOf(
+/** The styles that seeds choose from. */
+export function chosenStyles(
   { values, picture }: Settings,
   parameters: readonly Parameter[],
 ): readonly string[] {
-  if (values["styles"] !== undefined) return parseStyles(String(values["styles"])) ?? [];
+  const given = values["styles"] === undefined ? undefined : parseStyles(String(values["styles"]));
   const styles = parameters.find(({ option }) => option === "styles")?.default;
-  return picture === undefined && typeof styles === "object" ? styles : [];
+  const defaults = typeof styles === "object" ? { styles } : undefined;
+  return stylesOf(given, picture !== undefined, { defaults });
 }
 
 /** The prompt as a picture of it was drawn, with the style that its seed has chosen. */
 export function drawnPrompt(settings: Settings, parameters: readonly Parameter[]): string {
   const { prompt, seed } = settings;
-  return styledPrompt(prompt, BigInt(seed!), stylesOf(settings, parameters));
+  return styledPrompt(prompt, BigInt(seed!), chosenStyles(settings, parameters));
 }
 
 /** What stands in the field of a parameter, of its value in the library. */

@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Parameter, Settings } from "../../page/api.ts";
-import { drawnPrompt, fieldValue, libraryValue, stylesOf } from "../../page/values.ts";
+import { chosenStyles, drawnPrompt, fieldValue, libraryValue } from "../../page/values.ts";
 
 const STYLES = ["in ink", "flat style"];
 const PARAMETERS: readonly Parameter[] = [
@@ -39,6 +39,6 @@ Deno.test("drawnPrompt() tells the style that a seed has chosen", () => {
   // A picture to start from shows its own.
   const picture = { image: new Blob() };
   assertEquals(drawn({ picture }), "a cat");
-  assertEquals(stylesOf({ ...settings, picture }, PARAMETERS), []);
-  assertEquals(stylesOf(settings, []), []);
+  assertEquals(chosenStyles({ ...settings, picture }, PARAMETERS), []);
+  assertEquals(chosenStyles(settings, []), []);
 });

@@ -2,12 +2,9 @@
 
 import type { RasterImage } from "../src/images/raster_image.ts";
 import type { EmojiData } from "./emoji_data.ts";
-import { blockMeans, type Color } from "./image_measures.ts";
+import { blockMeans, BLOCKS, type Color, squaredDistance } from "./image_measures.ts";
 import { KNOWN_NAMES } from "./known_names.ts";
-import { GROUND_COLORS, STYLES } from "./prompts.ts";
-
-/** Blocks of a side of the pictures that are compared: their means, so that edges count little. */
-const BLOCKS = 16;
+import { COMMON_STYLES, GROUND_COLORS } from "./prompts.ts";
 
 const BLACK: Color = [0, 0, 0];
 /** Less of a drawing than this is nothing to be seen, as in the training. */
@@ -100,18 +97,12 @@ export class Drawings {
   }
 }
 
-/** Known names with a picture in every style. */
-export function namesToDraw(data: EmojiData): string[] {
+/** Known names with a picture in all common styles, and in a given one. */
+export function namesToDraw(data: EmojiData, style = COMMON_STYLES[0]!): string[] {
   const known = new Set(KNOWN_NAMES);
-  return data.names(STYLES.length).filter((name) => known.has(name));
+  return data.namesIn(...COMMON_STYLES, style).filter((name) => known.has(name));
 }
 
 function colorOf(ground: string): Color {
   return GROUND_COLORS[ground]!;
-}
-
-function squaredDistance(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
-  return sum;
 }

@@ -51,16 +51,10 @@ export class EmojiData {
     return new EmojiData(listing, rgba);
   }
 
-  /** Names that there are `styles` pictures of, in alphabetical order. */
-  names(styles: number): string[] {
-    const found = [...this.#byName].filter(([, indices]) => indices.length === styles);
-    return found.map(([name]) => name).sort();
-  }
-
-  /** Names that there is a picture of in a style, in alphabetical order. */
-  namesIn(style: string): string[] {
+  /** Names that there is a picture of in each of some styles, in alphabetical order. */
+  namesIn(...styles: readonly string[]): string[] {
     const found = [...this.#byName].filter(([, indices]) => {
-      return indices.some((i) => this.#styles[i] === style);
+      return styles.every((style) => indices.some((i) => this.#styles[i] === style));
     });
     return found.map(([name]) => name).sort();
   }

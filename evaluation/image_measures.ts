@@ -59,6 +59,35 @@ export function blockMeans({ data, width, height }: RasterImage, blocks: number)
   return means;
 }
 
+/** Blocks of a side of pictures that are compared by their means, so that edges count little. */
+export const BLOCKS = 16;
+
+/** Sum of the squared differences of two pictures' {@linkcode blockMeans}. */
+export function squaredDistance(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  return sum;
+}
+
+/**
+ * The most pictures of which any two differ by at least so much.
+ *
+ * @param least Root of the mean squared difference of means of 16 × 16 blocks, of 255.
+ */
+export function mostUnlike(images: readonly RasterImage[], least: number): number {
+  const means = images.map((image) => blockMeans(image, BLOCKS));
+  const isUnlike = (i: number, j: number) => {
+    return squaredDistance(means[i]!, means[j]!) >= least ** 2 * means[i]!.length;
+  };
+  const mostOf = (chosen: readonly number[], next: number): number => {
+    if (next === means.length) return chosen.length;
+    const without = mostOf(chosen, next + 1);
+    if (!chosen.every((one) => isUnlike(one, next))) return without;
+    return Math.max(without, mostOf([...chosen, next], next + 1));
+  };
+  return mostOf([], 0);
+}
+
 /** Median colour, channel by channel, of a border as wide as 1/32 of the picture, at least one pixel. */
 export function borderColor({ data, width, height }: RasterImage): Color {
   const border = Math.max(1, Math.round(Math.min(width, height) / 32));

@@ -19,8 +19,11 @@ export const GROUND_COLORS: Readonly<Record<string, readonly [number, number, nu
 /** Names of the grounds. */
 export const GROUNDS: readonly string[] = Object.keys(GROUND_COLORS);
 
+/** Styles that all names were drawn in. */
+export const COMMON_STYLES: readonly string[] = ["noto", "fluent", "flat"];
+
 /** Styles that the emoji were drawn in. */
-export const STYLES: readonly string[] = ["noto", "fluent", "flat"];
+export const STYLES: readonly string[] = [...COMMON_STYLES, "twemoji", "blob", "mirrored noto"];
 
 /** What `evaluation/contact_sheet.ts` draws. */
 export const SHEET_PROMPTS: readonly string[] = [

@@ -33,21 +33,22 @@ const USAGE = `Scores how well a model of emoji follows prompts.
 
     deno run --allow-all evaluation/score.ts --data folder [options]
 
---data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--data folder     drawings that the model has learned, as evaluation/render_drawings.ts renders them
 --tokens file     the tokens that the training found for them, tokens.npz; default: the model's encoder
 --model a,b       folders, URLs or hub ids; default: the embedded model
 --dtype a,b       how weights are held: fp32, fp16, q8; default: fp32
 --guidance a,b    guidance scales; default: 1
 --truncation r    truncation rate; default: 0.8
 --steps n         inference steps; default: the model's
---style a,b       noto, fluent and flat, named in the prompts; default: none is named, any is right
+--style a,b       styles named in the prompts, of ${STYLES.join(", ")}; default:
+                  none is named, any is right
 --images n        images on white, and as many on grounds, or "all": one of each name; default: 200
 --json file       writes the table as JSON, too`;
 
 const EXPLANATION = `
 Images of "a <name>" on white, and of "a <name> on a <colour> background" in turn for twelve colours; the
-names are drawn at random from those that the model knows, in weights/names.json, and are the same in
-each style.
+names are drawn at random from those that the model knows, in weights/names.json, and that there is a
+drawing of in noto, fluent, flat and the style named.
 "ground": share of images whose ground, the median colour of the border, is nearest to the right one of
 the twelve colours; by chance 8.3 %. "nearest": share of images that are nearer to their own name's
 drawing than to those of all ${KNOWN_NAMES.length} known names on the same ground, as means of 16 × 16 blocks;
@@ -55,7 +56,7 @@ by chance 0.1 %. "tokens": share of tokens that are those of the drawing on whit
 something of it is to be seen. "PSNR": to the drawing, in decibels. Where no style is named, the drawing
 is the nearest of those of the name, and all names compete in all styles. "pairs": share of 20 other names,
 drawn at random, whose pictures are farther away than those of the own name; by chance 50 %. That
-distance is the mean squared difference to the nearest of a name's pictures in three styles.
+distance is the mean squared difference to the nearest of a name's drawings in all styles.
 After ± the standard error.`;
 
 /** Names that a picture's own name competes with in pairs. */
@@ -202,7 +203,7 @@ async function material(
   const inStyle = new Set(data.namesIn(style ?? STYLES[0]!));
   const names = images === "all"
     ? KNOWN_NAMES.filter((name) => inStyle.has(name))
-    : choose(namesToDraw(data), images, new TorchGenerator(NAME_SEED));
+    : choose(namesToDraw(data, style), images, new TorchGenerator(NAME_SEED));
   const rightTokens = tokens === undefined
     ? encodedTokens(vqvae, drawings)
     : await learnedTokens(tokens);

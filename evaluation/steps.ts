@@ -26,7 +26,7 @@ times     how long one picture takes, in evaluation/steps/times.json: all cells 
 report    the tables of docs/steps.md and README.md and the plot docs/steps.svg, from these two files;
           the other two do it, too
 
---data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--data folder     drawings that the model has learned, as evaluation/render_drawings.ts renders them
 --tokens file     the tokens that the training found for them, tokens.npz; default: the model's encoder
 --pictures n      pictures of each cell, a multiple of ${TURN}; default: 48
 --guidance a,b    scales to draw more pictures at: ${GUIDANCES.join(", ")}; default: all

@@ -16,15 +16,22 @@ import {
   type Sums,
 } from "./estimate.ts";
 import { type Case, drawAll, type Drawn } from "./generation.ts";
+import { mostUnlike } from "./image_measures.ts";
 import { KNOWN_NAMES } from "./known_names.ts";
 import { promptOf, STYLES } from "./prompts.ts";
 import { choose } from "./random_choice.ts";
+
+/** From which difference on two pictures are clearly different; of 255. */
+const CLEARLY = 30;
+
+/** What a name is to have at least. */
+const WANTED = 3;
 
 const USAGE = `Measures how many different pictures of a name different seeds draw.
 
     deno run --allow-all evaluation/variety.ts --data folder [options]
 
---data folder     training pictures: names.json and rgba.bin.gz, as the training renders them
+--data folder     drawings that the model has learned, as evaluation/render_drawings.ts renders them
 --model m         a folder, URL or hub id; default: the embedded model
 --names n         names drawn at random from those with a drawing in each style; default: 48
 --seeds n         seeds of each name, from 0; default: 8
@@ -32,45 +39,59 @@ const USAGE = `Measures how many different pictures of a name different seeds dr
 --steps a,b       inference steps; default: the model's
 
 Prompts name no style: seeds choose it, if the model has styles. "recognised": share of pictures that are nearer to a drawing of their own name than
-to those of all other known names, in all styles. "different": how many different drawings of the own name
-the pictures of a name are nearest to, of ${STYLES.length}; only recognised pictures count. "all": share of
-names with as many different drawings as there are styles. After ± half of the 95 % interval, in brackets
-that by Wilson.`;
+to those of all other known names, in all styles. "drawings": how many drawings of the own name the pictures
+of a name are nearest to, of ${STYLES.length} at most. "clearly different": of how many of them any two are; only
+recognised pictures count. "three": share of names with three such pictures. Two pictures are clearly different if
+the root of their mean squared difference is ${CLEARLY} of 255 or more, by means of 16 × 16 blocks: nine of ten
+pairs of drawings in fluent and in flat style, which mostly share an outline, are nearer, and nine of ten
+pairs in any other two styles are not. After ± half of the 95 % interval, in brackets that by Wilson.`;
 
 const NAME_SEED = 0;
 
 /** What was measured with one sampler and number of steps. */
 interface Variety {
   readonly recognised: Sums;
+  readonly drawings: Sums;
   readonly different: Sums;
-  readonly all: Sums;
+  readonly three: Sums;
 }
 
 function varietyOf(drawn: readonly Drawn[], names: readonly string[], drawings: Drawings): Variety {
   const seeds = drawn.length / names.length;
-  let variety: Variety = { recognised: NO_VALUES, different: NO_VALUES, all: NO_VALUES };
+  let variety: Variety = {
+    recognised: NO_VALUES,
+    drawings: NO_VALUES,
+    different: NO_VALUES,
+    three: NO_VALUES,
+  };
   for (const [i, name] of names.entries()) {
-    const nearest = drawn.slice(i * seeds, (i + 1) * seeds).map(({ image }) => {
-      return drawings.nearest(image);
+    const pictures = drawn.slice(i * seeds, (i + 1) * seeds).map(({ image }) => {
+      return { image, nearest: drawings.nearest(image) };
     });
-    const own = nearest.filter((drawing) => drawing.name === name);
-    const different = new Set(own.map(({ style }) => style)).size;
+    const own = pictures.filter(({ nearest }) => nearest.name === name);
+    const styles = new Set(own.map(({ nearest }) => nearest.style));
+    const different = mostUnlike(own.map(({ image }) => image), CLEARLY);
     variety = {
-      recognised: addValues(variety.recognised, nearest.map((one) => Number(one.name === name))),
+      recognised: addValues(
+        variety.recognised,
+        pictures.map(({ nearest }) => Number(nearest.name === name)),
+      ),
+      drawings: addValues(variety.drawings, [styles.size]),
       different: addValues(variety.different, [different]),
-      all: addValues(variety.all, [Number(different === STYLES.length)]),
+      three: addValues(variety.three, [Number(different >= WANTED)]),
     };
   }
   return variety;
 }
 
-function rowOf(sampler: string, steps: string, { recognised, different, all }: Variety): string[] {
+function rowOf(sampler: string, steps: string, variety: Variety): string[] {
   const share = (sums: Sums) => {
     const [low, high] = shareInterval(sums);
     return `${percent(meanOf(sums))} (${(100 * low).toFixed(0)}–${(100 * high).toFixed(0)})`;
   };
-  const count = `${meanOf(different).toFixed(2)} ± ${halfInterval(different).toFixed(2)}`;
-  return [sampler, steps, share(recognised), count, share(all)];
+  const count = (sums: Sums) => `${meanOf(sums).toFixed(2)} ± ${halfInterval(sums).toFixed(2)}`;
+  const { recognised, drawings, different, three } = variety;
+  return [sampler, steps, share(recognised), count(drawings), count(different), share(three)];
 }
 
 const OPTIONS = {
@@ -114,6 +135,7 @@ await runScript({
       }
     }
     console.log(`${names.length} names, ${seeds} seeds of each\n`);
-    console.log(markdownTable(["sampler", "steps", "recognised", "different", "all"], rows));
+    const columns = ["sampler", "steps", "recognised", "drawings", "clearly different", "three"];
+    console.log(markdownTable(columns, rows));
   },
 });

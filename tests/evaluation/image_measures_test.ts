@@ -5,6 +5,7 @@ import {
   countEqual,
   meanDifference,
   meanSquaredDifference,
+  mostUnlike,
   nearestColor,
   peakSignalToNoise,
 } from "../../evaluation/image_measures.ts";
@@ -74,4 +75,19 @@ Deno.test("blockMeans() gives the colours of blocks, row by row", () => {
 Deno.test("blockMeans() refuses blocks that do not fill the picture", () => {
   const image = picture(4, () => [0, 0, 0]);
   assertThrows(() => blockMeans(image, 3), RangeError, "blocks is 3, expected a divisor of 4");
+});
+
+Deno.test("mostUnlike() counts pictures of which any two differ, not those of a chain", () => {
+  const grays = (...levels: number[]) =>
+    levels.map((level) => picture(16, () => Array(3).fill(level)));
+  assertEquals(mostUnlike([], 30), 0);
+  assertEquals(mostUnlike(grays(5), 30), 1);
+  assertEquals(mostUnlike(grays(0, 29, 0), 30), 1);
+  assertEquals(mostUnlike(grays(0, 30), 30), 2);
+  // The first picture is near to two others, which are far from each other.
+  assertEquals(mostUnlike(grays(20, 0, 40), 30), 2);
+  assertEquals(mostUnlike(grays(0, 10, 40, 50, 90, 95), 30), 3);
+  // Only block means count: a fine pattern is as its mean.
+  const pattern = picture(32, (x, y) => Array(3).fill((x + y) % 2 * 255));
+  assertEquals(mostUnlike([pattern, ...grays(127)], 30), 1);
 });

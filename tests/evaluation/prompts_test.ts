@@ -1,5 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { GROUND_COLORS, MOST_PROMPTS, promptOf, variedPrompts } from "../../evaluation/prompts.ts";
+import {
+  GROUND_COLORS,
+  MOST_PROMPTS,
+  promptOf,
+  STYLES,
+  variedPrompts,
+} from "../../evaluation/prompts.ts";
 
 Deno.test("promptOf() words a prompt as the captions of the training", () => {
   assertEquals(promptOf({ name: "owl" }), "an owl");
@@ -19,7 +25,7 @@ Deno.test("variedPrompts() gives different prompts, shorter lists being the star
 Deno.test("variedPrompts() uses all grounds and styles in its first 40", () => {
   const text = variedPrompts(40).join("\n");
   const parts = [...Object.keys(GROUND_COLORS).map((ground) => `${ground} background`)];
-  parts.push("noto style", "fluent style", "flat style");
+  parts.push(...STYLES.map((style) => `, ${style} style`));
   assertEquals(parts.filter((part) => !text.includes(part)), []);
 });
 

@@ -146,7 +146,7 @@ Deno.test("generate --list tells what the model can draw, and notes what it cann
   const { code, stderr } = await runTask("generate", [...draw, "--styles", "in ink"], { cwd });
   assertEquals(code, 0);
   const notes = [
-    '"in ink" is no style of the model\'s, which are noto style, fluent style, flat style',
+    '"in ink" is no style of the model\'s, which are noto style, twemoji style, fluent style, blob style, mirrored noto style, flat style',
     'the model knows no name in "a strawbery"; the nearest names: strawberry',
     'the model knows "cat", but not "happy", which may spoil it',
   ];

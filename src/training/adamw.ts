@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkNumber } from "../base/check.ts";
+import { checkNumber, refuseRange } from "../base/check.ts";
 import {
   clipGradients,
   type ClippedGradients,
@@ -54,7 +54,11 @@ export class AdamW implements Optimizer {
     { betas = [0.9, 0.96], eps = 1e-8, weightDecay = 4.5e-2, maxGradNorm = 0.5 }: AdamWOptions = {},
   ) {
     const subject = (name: string) => ({ task: "make AdamW", name });
-    for (const beta of betas) checkNumber(subject("betas"), beta, { min: 0, max: 1 });
+    for (const beta of betas) {
+      checkNumber(subject("betas"), beta, { min: 0, max: 1 });
+      // Such an average keeps its first value, 0, and the update would be 0 / 0.
+      if (beta === 1) refuseRange(subject("betas"), beta, "a number below 1");
+    }
     checkNumber(subject("eps"), eps, { min: 0 });
     checkNumber(subject("weightDecay"), weightDecay, { min: 0 });
     if (maxGradNorm !== Infinity) checkNumber(subject("maxGradNorm"), maxGradNorm, { min: 0 });
@@ -85,7 +89,7 @@ export class AdamW implements Optimizer {
    *
    * @param gradients Those of a `DiffusionLoss`, or a `GradientSum`.
    * @returns The norm of all gradients before it was cut.
-   * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
+   * @throws {RangeError} If the learning rate is negative, or the norm is not finite; then no
    *   parameter has been changed.
    */
   async step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number> {

@@ -7,8 +7,10 @@
 import type { Backend } from "../backends/backend.ts";
 import { createBackend, type CreateBackendOptions } from "../backends/select.ts";
 import { KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
+import { openDiskFolder } from "../files/disk_folder.ts";
 import { INCOMPLETE_MARK } from "../files/incomplete.ts";
 import { joinPath } from "../files/paths.ts";
+import type { ModelFolder } from "../files/source.ts";
 import { createSha256 } from "../hub/hashes.ts";
 import type { RasterImage } from "../images/raster_image.ts";
 import { disposeComponents } from "../pipeline/components.ts";
@@ -66,14 +68,14 @@ export function checkAnew({ vqvae = {}, ...options }: AnewOptions): void {
  * Makes a model for pictures and captions, with random weights, and trains its image autoencoder; or goes on
  * with that where it was stopped.
  *
- * @returns The path of the model.
+ * @returns The folder of the model.
  * @throws {RangeError} If a state belongs to another training, or the loss is not finite.
  */
 export async function beginAnew(
   pictures: readonly TrainingPicture[],
   { vqvae: vqOptions = {}, ...options }: AnewOptions,
   run: AnewRun,
-): Promise<string> {
+): Promise<ModelFolder> {
   const { folder, seed, device, signal } = run;
   const start = joinPath(folder, START);
   const sizes = newModelSettings(options);
@@ -85,7 +87,7 @@ export async function beginAnew(
   if (state) expectSettings(folder, state.settings, settings);
   const isWhole = await isThere(joinPath(start, "model_index.json")) &&
     !await isThere(joinPath(start, INCOMPLETE_MARK));
-  if (isWhole) return start;
+  if (isWhole) return await openDiskFolder(start);
   await using owned = new AsyncDisposableStack();
   const backend = device.backend ?? owned.use(await createBackend(device));
   const model = await newModel(backend, pictures.map(({ caption }) => caption), sizes, seed);
@@ -99,7 +101,7 @@ export async function beginAnew(
   await trainVQ(vqTrainer, run, save);
   const names = new KnownNames({ description: NAMES_FILE, values: { names: {} } });
   await savePipeline({ components, names }, start, {});
-  return start;
+  return await openDiskFolder(start);
 }
 
 /** Does the steps that are left, and saves the state now and then. */

@@ -107,7 +107,7 @@ export class Muon implements Optimizer, Disposable {
    *
    * @param gradients Those of a `DiffusionLoss`, or a `GradientSum`.
    * @returns The norm of all gradients before it was cut.
-   * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
+   * @throws {RangeError} If the learning rate is negative, or the norm is not finite; then no
    *   parameter has been changed.
    */
   async step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number> {

@@ -5,7 +5,6 @@
  */
 
 import type { Tensor } from "../backends/backend.ts";
-import { refuseRange } from "../base/check.ts";
 import type { TrainableTensor } from "./trainable_parameters.ts";
 
 /** A parameter and the gradient of the loss by it. */
@@ -29,12 +28,17 @@ export interface Optimizer {
    * Changes parameters by their gradients.
    *
    * @returns The norm of all gradients before it was cut.
-   * @throws {RangeError} If the learning rate is not positive, or the norm is not finite; then no
-   *   parameter has been changed.
+   * @throws {GradientNormError} If the norm is not finite; then no parameter has been changed.
+   * @throws {RangeError} If the learning rate is negative, or the memory does not suffice.
    */
   step(gradients: readonly ParameterGradient[], learningRate: number): Promise<number>;
   /** Goes on from where another of the same kind was. */
   restore(steps: number, memory: ReadonlyMap<TrainableTensor, OptimizerMemory>): void;
+}
+
+/** The norm of gradients is not finite. */
+export class GradientNormError extends RangeError {
+  override readonly name = "GradientNormError";
 }
 
 /** A gradient on the host. */
@@ -60,7 +64,7 @@ export interface ClippedGradients {
  * `clip_grad_norm_`.
  *
  * @param maxNorm The greatest norm that is left as it is.
- * @throws {RangeError} If the norm is not finite.
+ * @throws {GradientNormError} If the norm is not finite.
  */
 export async function clipGradients(
   gradients: readonly ParameterGradient[],
@@ -71,8 +75,9 @@ export async function clipGradients(
   }));
   const norm = Math.sqrt(read.reduce((sum, { values }) => sum + sumOfSquares(values), 0));
   if (!Number.isFinite(norm)) {
-    const subject = { task: "step the optimiser", name: "the norm of the gradients" };
-    refuseRange(subject, norm, "a finite number");
+    throw new GradientNormError(
+      `Cannot step the optimiser: the norm of the gradients is ${norm}, expected a finite number`,
+    );
   }
   return { gradients: read, norm, factor: Math.min(1, maxNorm / (norm + 1e-6)) };
 }

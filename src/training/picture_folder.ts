@@ -17,8 +17,14 @@ const METADATA = "metadata.jsonl";
 /** Files that are read. */
 const PICTURE = /\.(png|jpe?g)$/i;
 
+/** Files with the caption of the picture beside them. */
+const TEXT = /\.txt$/i;
+
 /** Samples of a training in the folder, which are nothing to learn from. */
 const SAMPLE = /(^|\/)training\/samples-\d+\.png$/;
+
+/** Captions that are written in other ways, and that are not read. */
+const OTHER_CAPTIONS = /(^|\/)metadata\.(jsonl|csv|parquet)$/i;
 
 /** Files that people take for pictures, and that are not read. */
 const OTHER_PICTURE = /\.(webp|gif|bmp|tiff?|avif|heic|svg)$/i;
@@ -51,6 +57,14 @@ export async function readPictureFolder(path: string): Promise<TrainingPicture[]
     folder.refuse(`${named(others)} cannot be read, expected PNG and JPEG files`);
   }
   if (pictures.length === 0) folder.refuse("there are no pictures, expected PNG or JPEG files");
+  const unread = files.filter((file) => file !== METADATA && OTHER_CAPTIONS.test(file));
+  if (unread.length > 0) {
+    folder.refuse(
+      `${
+        named(unread)
+      } is not read, expected captions in a ${METADATA} of the folder itself, if any`,
+    );
+  }
   const captionOf = await captions(folder, files, pictures);
   return pictures.map((name) => ({
     name: joinPath(path, name),
@@ -84,19 +98,21 @@ async function captionsBeside(
   files: readonly string[],
   pictures: readonly string[],
 ): Promise<ReadonlyMap<string, string> | undefined> {
-  const textOf = (picture: string) => picture.replace(PICTURE, ".txt");
-  const texts = new Set(files.filter((file) => file.endsWith(".txt")));
-  const captioned = pictures.filter((picture) => texts.has(textOf(picture)));
-  if (captioned.length === 0) return undefined;
-  if (captioned.length < pictures.length) {
-    const bare = pictures.filter((picture) => !texts.has(textOf(picture)));
+  const stem = (file: string) => file.replace(/\.[^.]*$/, "");
+  const texts = new Map(
+    files.filter((file) => TEXT.test(file)).map((file) => [stem(file), file] as const),
+  );
+  const bare = pictures.filter((picture) => !texts.has(stem(picture)));
+  if (bare.length === pictures.length) return undefined;
+  if (bare.length > 0) {
     folder.refuse(
       `${named(bare)} has no .txt beside it, expected one for each picture or for none`,
     );
   }
   const found = new Map<string, string>();
   for (const picture of pictures) {
-    found.set(picture, (await folder.readText(textOf(picture))).replaceAll(/\s+/g, " "));
+    const text = await folder.readText(texts.get(stem(picture))!);
+    found.set(picture, text.replaceAll(/\s+/g, " "));
   }
   return found;
 }

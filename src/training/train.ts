@@ -17,14 +17,16 @@ import {
 import { WEIGHT_DTYPES, type WeightDType } from "../base/dtypes.ts";
 import { promptNotes } from "../conditioning/prompt_notes.ts";
 import { writeFolder } from "../files/folder_writer.ts";
+import { openDiskFolder } from "../files/disk_folder.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
-import { createSha256 } from "../hub/hashes.ts";
 import { contactSheet } from "../images/contact_sheet.ts";
+import type { RasterImage } from "../images/raster_image.ts";
 import { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import { readPictureFolder } from "./picture_folder.ts";
 import { type AnewOptions, type AnewRun, beginAnew, checkAnew } from "./anew.ts";
 import { expectSettings, hasState, isThere, readState, writeState } from "./state_file.ts";
+import { settingsOf, startOf } from "./train_settings.ts";
 import { TrainableModel, type TrainableModelOptions } from "./trainable_model.ts";
 import { Trainer, type TrainerOptions, trainerSettings } from "./trainer.ts";
 import type { TrainingStep } from "./trainer_state.ts";
@@ -40,7 +42,7 @@ export type TrainEvent =
     readonly total: number;
   }
   | {
-    /** Something to know before training begins. */
+    /** Something to know. */
     readonly type: "note";
     readonly message: string;
   }
@@ -166,7 +168,7 @@ export async function train(
   const more = cut.length > 1 ? `, and ${cut.length - 1} more like this` : "";
   if (cut[0]) onEvent({ type: "note", message: cut[0].message + more });
   using trainer = await Trainer.create(model, examples, options.trainer);
-  const training = new Training(trainer, examples, run);
+  const training = new Training(trainer, examples, run, await startOf(options, model.description));
   await training.resume();
   await training.run();
 }
@@ -236,8 +238,15 @@ function runOf(options: TrainOptions): Run {
   checkInteger(subject("sampleEvery"), sampleEvery, { min: 1 });
   checkFunction(subject("onEvent"), onEvent);
   checkSignal(subject("signal"), signal);
+  if (prompts !== undefined && !isTexts(prompts)) {
+    refuseType(subject("prompts"), prompts, "an array of one string or more");
+  }
   const folder = joinPath(out, TRAINING_FOLDER);
   return { out, folder, saveSeconds, sampleEvery, prompts, dtype, onEvent, signal };
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === "string");
 }
 
 /** What a start from nothing takes of a run. */
@@ -263,10 +272,10 @@ class Training {
   #saved = performance.now();
   #savedStep = 0;
 
-  constructor(trainer: Trainer, examples: readonly TrainingExample[], run: Run) {
+  constructor(trainer: Trainer, examples: readonly TrainingExample[], run: Run, from: string) {
     this.#trainer = trainer;
     this.#run = run;
-    this.#settings = settingsOf(trainer, examples);
+    this.#settings = { ...settingsOf(trainer, examples), from };
     this.#captions = [...new Set(examples.map(({ caption }) => caption))];
     this.#prompts = run.prompts ?? someOf(this.#captions);
   }
@@ -298,7 +307,7 @@ class Training {
         await this.#save();
         signal.throwIfAborted();
       }
-      const step = await this.#trainer.step();
+      const step = await this.#trainer.step().catch((error: unknown) => this.#refuse(error));
       onEvent({ type: "step", ...step, steps: this.#steps });
       if (performance.now() - this.#saved >= 1000 * saveSeconds) await this.#save();
       if (this.#step % sampleEvery === 0 && this.#step < this.#steps) {
@@ -308,6 +317,19 @@ class Training {
     }
     await this.#save();
     await this.#writeModel();
+  }
+
+  /** Tells whether the state that was saved is of use after an error. */
+  #refuse(error: unknown): never {
+    const { folder } = this.#run;
+    if (!(error instanceof RangeError) || this.#step === 0 || this.#savedStep !== this.#step) {
+      throw error;
+    }
+    throw new RangeError(
+      `${error.message}; what step ${this.#step} made of the model was saved in ${folder}, so begin ` +
+        `again in a new folder`,
+      { cause: error },
+    );
   }
 
   async #save(): Promise<void> {
@@ -333,35 +355,23 @@ class Training {
     } finally {
       await this.#trainer.exchangeAverages();
     }
-    await using pipe = await VQDiffusionPipeline.fromPretrained(out, { backend: model.backend });
-    const { images } = await pipe.generate([...this.#prompts], { seed: SAMPLE_SEED });
+    const images = await this.#drawSamples().catch((error: Error) => {
+      // Such as a lack of memory, which must not end the training.
+      onEvent({ type: "note", message: `no samples are drawn: ${error.message}` });
+      return undefined;
+    });
+    if (images === undefined) return;
     const name = `samples-${String(this.#step).padStart(6, "0")}.png`;
     await writeFile(folder, name, await contactSheet(images, { gap: 2 }).toPng());
     onEvent({ type: "samples", step: this.#step, path: joinPath(folder, name) });
   }
-}
 
-/** What has to be the same for training to go on with the same result. */
-function settingsOf(
-  { model, settings }: Trainer,
-  examples: readonly TrainingExample[],
-): Record<string, unknown> {
-  const hash = createSha256();
-  const text = new TextEncoder();
-  for (const { caption, tokens } of examples) {
-    hash.update(text.encode(`${JSON.stringify(caption)}\n`));
-    hash.update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
+  async #drawSamples(): Promise<readonly RasterImage[]> {
+    const { backend } = this.#trainer.model;
+    const saved = await openDiskFolder(this.#run.out);
+    await using pipe = await VQDiffusionPipeline.fromPretrained(saved, { backend });
+    return (await pipe.generate([...this.#prompts], { seed: SAMPLE_SEED })).images;
   }
-  const seed = String(settings.seed);
-  const trainTextEncoder = model.parameters.textEncoder !== undefined;
-  const { recompute: _, ...others } = settings;
-  return {
-    ...others,
-    seed,
-    trainTextEncoder,
-    from: model.description,
-    examples: hash.digest(),
-  };
 }
 
 /** Captions, evenly spaced among all. */

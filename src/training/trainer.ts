@@ -21,6 +21,7 @@ import { ExponentialMovingAverage } from "./ema.ts";
 import { GradientSum } from "./gradient_sum.ts";
 import { warmedCosine } from "./learning_rate.ts";
 import { Muon } from "./muon.ts";
+import { GradientNormError } from "./optimizer.ts";
 import { noisedTokens } from "./noised_tokens.ts";
 import { TimestepSampler } from "./timestep_sampler.ts";
 import type { TrainableModel } from "./trainable_model.ts";
@@ -164,7 +165,7 @@ export class Trainer implements Disposable {
     }
     const rate = learningRate.value;
     const gradNorm = await optimizer.step(sum.gradients, rate).catch((cause: unknown) => {
-      if (!(cause instanceof RangeError)) throw cause;
+      if (!(cause instanceof GradientNormError)) throw cause;
       throw new RangeError(`Cannot train: in step ${step}: ${cause.message}; ${ADVICE}`, { cause });
     });
     await average.update();

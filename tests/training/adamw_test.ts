@@ -51,6 +51,10 @@ Deno.test("AdamW.step() refuses gradients that are not finite, and changes nothi
   assertEquals(await tensor.data(), Float32Array.of(1, 2));
   assertEquals(optimizer.steps, 0);
   assertThrows(() => new AdamW({ betas: [0.9, 2] }), RangeError, "betas is 2");
+  // Each would make all parameters NaN.
+  for (const betas of [[1, 0.9], [0.9, 1]] as const) {
+    assertThrows(() => new AdamW({ betas }), RangeError, "betas is 1, expected a number below 1");
+  }
   assertThrows(() => new AdamW({ maxGradNorm: NaN }), RangeError, "maxGradNorm is NaN");
 });
 

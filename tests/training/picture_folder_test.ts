@@ -33,6 +33,9 @@ Deno.test("readPictureFolder() takes captions from text files beside the picture
     await assertRejects(() => readPictureFolder(path), RangeError, '"b.png" has no .txt beside it');
     await Deno.writeTextFile(`${path}/b.txt`, "a pear");
     assertEquals(await captionsOf(path), [["a.png", "a red apple"], ["b.png", "a pear"]]);
+    await Deno.rename(`${path}/b.txt`, `${path}/b.TXT`);
+    assertEquals(await captionsOf(path), [["a.png", "a red apple"], ["b.png", "a pear"]]);
+    await Deno.rename(`${path}/b.TXT`, `${path}/b.txt`);
     await Deno.writeTextFile(`${path}/b.txt`, "\n");
     await assertRejects(() => readPictureFolder(path), RangeError, '"b.png" has no caption');
     await Deno.writeFile(`${path}/b.txt`, Uint8Array.of(0xff));
@@ -74,6 +77,21 @@ Deno.test("readPictureFolder() takes captions from metadata.jsonl", () =>
       SyntaxError,
       "line 1: it is",
     );
+  }));
+
+Deno.test("readPictureFolder() refuses captions that it does not read", () =>
+  inTemporaryFolder(async (path) => {
+    await writePictures(`${path}/train`, ["a.png"]);
+    for (const file of ["metadata.csv", "train/metadata.parquet", "train/metadata.jsonl"]) {
+      await Deno.writeTextFile(`${path}/${file}`, "");
+      await assertRejects(
+        () => readPictureFolder(path),
+        RangeError,
+        `"${file}" is not read, expected captions in a metadata.jsonl of the folder itself, if any`,
+      );
+      await Deno.remove(`${path}/${file}`);
+    }
+    assertEquals(await captionsOf(path), [["train/a.png", "a"]]);
   }));
 
 Deno.test("readPictureFolder() leaves out the samples of a training in the folder", () =>

@@ -1,10 +1,11 @@
 // Trainings from beginning to end, with their files.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { RasterImage } from "../../src/images/raster_image.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { train, type TrainEvent, type TrainOptions } from "../../src/training/train.ts";
+import { startOf } from "../../src/training/train_settings.ts";
 import { tinyFiles } from "../pipeline/golden_runs.ts";
 import { inTemporaryFolder } from "../temporary_folder.ts";
 import { pictures, tinyFolder, writePictures } from "./pictures.ts";
@@ -180,6 +181,60 @@ Deno.test("train() leaves the last good state where the loss is not finite any m
     );
     assertEquals(await filesBelow(out), before);
     await train(pictures(3), optionsOf(out));
+    // Saved after each step: what the first wild one did shows in the next.
+    const saved = optionsOf(`${path}/saved`, {
+      trainer: { ...TRAINER, learningRate: 1e30, warmUp: 1 },
+      sampleEvery: 9,
+    });
+    const message = "was saved in .*, so begin again in a new folder";
+    const error = await assertRejects(() => train(pictures(3), saved), RangeError);
+    assertMatch(error.message, new RegExp(`a lower learning rate may help; .*${message}`));
+  }));
+
+Deno.test("train() goes on where the training and the code have been moved", () =>
+  inTemporaryFolder(async (path) => {
+    const anew = {
+      imageSize: 16,
+      codes: 12,
+      layers: 1,
+      vocabSize: 600,
+      vqvae: { steps: 1, batch: 1 },
+    };
+    const options = (out: string): TrainOptions => ({
+      ...optionsOf(out, { sampleEvery: 9 }),
+      from: undefined,
+      anew,
+    });
+    await train(pictures(3), {
+      ...options(`${path}/a`),
+      trainer: { ...TRAINER, steps: 1, warmUp: 0 },
+    });
+    await Deno.rename(`${path}/a`, `${path}/b`);
+    const events: TrainEvent[] = [];
+    const onEvent = (event: TrainEvent) => void events.push(event);
+    const trainer = { ...TRAINER, steps: 2 };
+    await train(pictures(3), { ...options(`${path}/b`), trainer, onEvent });
+    assertEquals(events.filter(({ type }) => type === "resume").length, 1);
+    // That of the embedded model is its content, not its path.
+    const description = "/some/where";
+    const start = await startOf({}, description);
+    assertMatch(start, /^the embedded model [0-9a-f]{64}$/);
+    assertEquals(await startOf({ from: "model" }, description), description);
+  }));
+
+Deno.test("train() trains though its folder has the name of a checkpoint, and no samples can be drawn", () =>
+  inTemporaryFolder(async (path) => {
+    const events: TrainEvent[] = [];
+    const onEvent = (event: TrainEvent) => void events.push(event);
+    const more = { onEvent, trainer: { ...TRAINER, steps: 1, warmUp: 0 } };
+    await train(pictures(3), optionsOf(`${path}/cats.pt`, more));
+    assertEquals(events.filter(({ type }) => type === "samples").length, 1);
+    // More pictures at once than can be drawn.
+    const prompts = new Array<string>(2 ** 24).fill("stripes 1");
+    await train(pictures(3), optionsOf(`${path}/model`, { ...more, prompts }));
+    const notes = events.flatMap((event) => event.type === "note" ? [event.message] : []);
+    assertMatch(notes.at(-1) ?? "", /^no samples are drawn: /);
+    assert((await filesBelow(`${path}/model`)).has("model_index.json"));
   }));
 
 Deno.test("train() refuses a folder with another model, and states that are damaged", () =>
@@ -214,6 +269,10 @@ Deno.test("train() refuses a folder with another model, and states that are dama
       TypeError,
       "did you mean sampleEvery?",
     );
+    for (const prompts of [[], "a cat", [1]] as unknown as readonly string[][]) {
+      const call = () => train(pictures(3), optionsOf(`${path}/new`, { prompts }));
+      await assertRejects(call, TypeError, "expected an array of one string or more");
+    }
     const negative = optionsOf(`${path}/new`, { saveSeconds: -1 });
     await assertRejects(() => train(pictures(3), negative), RangeError, "saveSeconds is -1");
     assertEquals([...Deno.readDirSync(path)].map(({ name }) => name).sort(), [

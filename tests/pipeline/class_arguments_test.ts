@@ -186,6 +186,13 @@ Deno.test("VQDiffusionPipeline.generate() draws the tokens of a picture where th
       assertEquals(found, await drawn.data());
     }
     assert(images[0]!.some((token, i) => token !== images[1]![i]));
+    // Where nothing is kept of the picture, its codes are not drawn either.
+    const maskImage = new RasterImage(new Uint8ClampedArray(4 * 64).fill(255), 8, 8);
+    const options = { ...TOKENS, seed: 5, numImagesPerPrompt: 2 };
+    assertEquals(
+      await pipe.generate(undefined, { ...options, image, maskImage }),
+      await pipe.generate(undefined, options),
+    );
   });
 });
 

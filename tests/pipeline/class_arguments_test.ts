@@ -291,6 +291,12 @@ Deno.test("VQDiffusionPipeline.generate() says what a model takes that does not 
       "promptEmbeds is given, expected none, as the model is unconditional",
     ],
     [
+      nothing,
+      undefined,
+      { image: [] },
+      "image is an empty array, expected at least one RasterImage",
+    ],
+    [
       text,
       { classLabel: 3 },
       {},

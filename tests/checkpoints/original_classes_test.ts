@@ -6,8 +6,10 @@ import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import type { ArraySource, StoredArray } from "../../src/checkpoints/arrays.ts";
 import { openFile, openFolder, type OriginalOptions } from "../../src/checkpoints/folders.ts";
 import { parseOriginalConfig } from "../../src/checkpoints/original/original_config.ts";
+import { openOriginal } from "../../src/checkpoints/original/open_original.ts";
 import { readCodes } from "../../src/checkpoints/original/vq_model.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
+import { memoryFile } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -93,6 +95,33 @@ Deno.test("openFolder() takes config, autoencoder and codes from beside a checkp
     const found = await configOf(`${path}/imagenet.pth`, "vqvae/config.json", { config });
     assertEquals(found.token_of_code.length, 32);
   });
+});
+
+Deno.test("openOriginal() takes the parts from beside a checkpoint, by paths of Windows, too", async () => {
+  const folders: [given: string, ofParts: string][] = [
+    ["C:\\models\\", "C:\\models\\"],
+    ["C:/models\\", "C:/models\\"],
+    ["\\\\host\\share\\", "\\\\host\\share\\"],
+    ["/models/", "/models/"],
+    ["models/", "./models/"],
+    ["", "./"],
+  ];
+  for (const [given, ofParts] of folders) {
+    const opened: string[] = [];
+    const file = (source: string | URL) => {
+      const path = String(source);
+      opened.push(path);
+      return Promise.resolve(memoryFile(path, FFHQ[path.match(/\w+\.\w+$/)![0]]!));
+    };
+    const folder = () => Promise.reject(new Error("there is none"));
+    const model = openOriginal(`${given}ffhq.pth`, undefined, { file, folder });
+    assertEquals(JSON.parse(await model.readText("vqvae/config.json")).num_vq_embeddings, 24);
+    assertEquals(opened, [
+      `${given}ffhq.pth`,
+      `${ofParts}config.yaml`,
+      `${ofParts}vqgan_ffhq_tiny.pth`,
+    ]);
+  }
 });
 
 Deno.test("openFolder() says which file of an original is missing", async () => {

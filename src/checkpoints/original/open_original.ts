@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeUrl } from "../../files/paths.ts";
+import { describeUrl, folderOfPath } from "../../files/paths.ts";
 import type { FileSource, ModelFolder } from "../../files/source.ts";
 import { openArrays } from "../weights.ts";
 import { originalFolder } from "./original_folder.ts";
@@ -79,6 +79,6 @@ export function openOriginal(
 /** The path or URL of what lies in the same folder; a path never looks like an id of the hub. */
 function beside(file: string | URL, name: string): string | URL {
   if (file instanceof URL) return new URL(name, file);
-  const folder = file.slice(0, file.lastIndexOf("/") + 1);
-  return `${/^(\/|\.\.?\/|[A-Za-z]:\/)/.test(folder) ? "" : "./"}${folder}${name}`;
+  const folder = folderOfPath(file);
+  return `${/^([/\\]|\.\.?\/|[A-Za-z]:)/.test(folder) ? "" : "./"}${folder}${name}`;
 }

@@ -113,7 +113,7 @@ export function checkRange(
 }
 
 /** Longest text file that is read: no config or vocabulary comes near it. */
-const MAX_TEXT_BYTES = 64 * 2 ** 20;
+export const MAX_TEXT_BYTES = 64 * 2 ** 20;
 
 /**
  * Reads a whole file as text and closes it.

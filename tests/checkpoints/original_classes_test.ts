@@ -108,9 +108,11 @@ Deno.test("openOriginal() takes the parts from beside a checkpoint, by paths of 
   ];
   for (const [given, ofParts] of folders) {
     const opened: string[] = [];
-    const file = (source: string | URL) => {
+    const file = (source: string | URL, maxBytes?: number) => {
       const path = String(source);
       opened.push(path);
+      // Of texts no more is fetched than a text may have.
+      assertEquals(maxBytes, path.endsWith("config.yaml") ? 2 ** 26 : undefined);
       return Promise.resolve(memoryFile(path, FFHQ[path.match(/\w+\.\w+$/)![0]]!));
     };
     const folder = () => Promise.reject(new Error("there is none"));

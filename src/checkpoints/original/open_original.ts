@@ -41,8 +41,12 @@ export interface OriginalOptions {
 
 /** How the parts are opened, wherever they lie. */
 export interface PartOpeners {
-  /** Opens a file by path or URL. */
-  file(source: string | URL): Promise<FileSource>;
+  /**
+   * Opens a file by path or URL.
+   *
+   * @param maxBytes Most bytes that are fetched at once where it cannot be read in parts.
+   */
+  file(source: string | URL, maxBytes?: number): Promise<FileSource>;
   /** Opens a folder. */
   folder(source: string | URL | ModelFolder): Promise<ModelFolder>;
 }
@@ -54,8 +58,10 @@ export function openOriginal(
   open: PartOpeners,
 ): ModelFolder {
   const { vqvae, codes, config, tokenizer, textEncoder, ema } = options ?? {};
-  const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
-    source === undefined ? undefined : () => open(source);
+  const opener = <S, T>(
+    source: S | undefined,
+    open: (source: S, maxBytes?: number) => Promise<T>,
+  ) => source === undefined ? undefined : (maxBytes?: number) => open(source, maxBytes);
   const arrays = async (file: string | URL) => openArrays(await open.file(file));
   return originalFolder({
     description: source instanceof URL ? describeUrl(source) : source,
@@ -63,7 +69,7 @@ export function openOriginal(
     beside: (name) => {
       const place = source instanceof URL ? encodeURIComponent(name) : name;
       return {
-        file: () => open.file(beside(source, place)),
+        file: (maxBytes) => open.file(beside(source, place), maxBytes),
         arrays: () => arrays(beside(source, place)),
       };
     },

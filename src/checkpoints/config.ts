@@ -10,6 +10,9 @@ import { inTurns, type Steps } from "../base/pauses.ts";
 import { joinPath } from "../files/paths.ts";
 import type { ModelFolder } from "../files/source.ts";
 
+/** Most codes of a codebook whose tokens are numbered anew: a hundred times as many as any has. */
+export const MOST_CODES = 2 ** 20;
+
 /** A config, and where it comes from. */
 export interface Config {
   /** What it is, for error messages: a path or URL. */

@@ -47,7 +47,7 @@ export async function openFolder(
     const { openOriginal } = await import("./original/open_original.ts");
     const servers = new Map<string, Promise<ModelFolder>>();
     return openOriginal(url ?? String(source), options.original, {
-      file: (source) => openWhole(source, options, servers),
+      file: (source, maxBytes) => openWhole(source, options, servers, maxBytes),
       folder: (source) => openFolder(source, options),
     });
   }
@@ -160,11 +160,13 @@ async function isFolder(path: string): Promise<boolean> {
  * A file of which all is going to be read: if it is on a server it is kept, like those of a folder.
  *
  * @param servers Folders that have been opened: what one file is found to lack is remembered with another.
+ * @param maxBytes Most bytes that are fetched at once where it cannot be read in parts.
  */
 async function openWhole(
   source: string | URL,
   options: OpenFolderOptions,
   servers: Map<string, Promise<ModelFolder>>,
+  maxBytes: number | undefined,
 ): Promise<FileSource> {
   const url = source instanceof URL ? source : urlOf(source, OPEN_FILE);
   if (url?.protocol !== "http:" && url?.protocol !== "https:") return openFile(source, options);
@@ -174,7 +176,7 @@ async function openWhole(
   folder.pathname = url.pathname.slice(0, url.pathname.lastIndexOf("/"));
   const opened = servers.get(folder.href) ?? openOnServer(folder, options);
   servers.set(folder.href, opened);
-  return await (await opened).open(name);
+  return await (await opened).open(name, maxBytes);
 }
 
 /** A folder behind a URL, through a cache if there is one; who replaces `fetch` has to ask for one. */

@@ -38,7 +38,12 @@ import {
 } from "./generate_arguments.ts";
 import { GENERATE_HELP } from "./generate_help.ts";
 import { type FinishedRun, jsonReport, tokensFile } from "./generate_report.ts";
-import { type GenerateRequest, readRequest, settingsOf } from "./generate_request.ts";
+import {
+  type GenerateRequest,
+  inheritParameters,
+  readRequest,
+  settingsOf,
+} from "./generate_request.ts";
 import { exitOnInterrupt } from "./interrupt.ts";
 import { listNames } from "./list_names.ts";
 import { LoadDisplay } from "./load_display.ts";
@@ -150,10 +155,9 @@ function valuesOf(
 ): Values {
   const isUntold = inputOf(subjects) === undefined;
   const limits = isUntold ? unpromptedLimits(limitsOf(pipe)) : limitsOf(pipe);
-  const given = Object.entries(readParameters(parameters, limits))
-    .filter(([, value]) => value !== undefined);
+  const { numTrainTimesteps } = pipe.components.scheduler.config;
   const { seed: _, numImagesPerPrompt: __, ...values } = checkParameters(
-    { ...inherited, ...Object.fromEntries(given) },
+    inheritParameters(readParameters(parameters, limits), inherited, numTrainTimesteps),
     limits,
   );
   // They stand in the picture, which is drawn again whatever the model's are by then.

@@ -6,6 +6,7 @@
 
 import { basename } from "node:path";
 import type { WeightDType } from "../base/dtypes.ts";
+import type { GenerationParameters } from "../pipeline/generation_parameters.ts";
 import type { PictureOptions } from "../pipeline/picture_options.ts";
 import {
   type PictureSettings,
@@ -15,6 +16,7 @@ import {
 } from "../pipeline/picture_settings.ts";
 import { type PictureSubject, subjectOf } from "../pipeline/picture_subject.ts";
 import { followingSeeds, randomSeed } from "../random/seed.ts";
+import { stepsOfSampler } from "../schedulers/samplers.ts";
 import { UsageError } from "./arguments.ts";
 import {
   checkCount,
@@ -84,6 +86,22 @@ export async function readRequest(args: GenerateArguments): Promise<GenerateRequ
     dtype: args.dtype ?? dtype,
     scale: args.scale ?? picture?.scale ?? 1,
   };
+}
+
+/**
+ * The parameters of a picture that is drawn again, and what is given beside it, which comes first. A sampler
+ * that is given without steps takes none of the picture where they follow from either sampler.
+ */
+export function inheritParameters(
+  given: GenerationParameters,
+  { numInferenceSteps, ...others }: SettingsValues,
+  numTrainTimesteps: number,
+): GenerationParameters {
+  const fixes = (sampler = "") => stepsOfSampler(sampler, numTrainTimesteps) !== undefined;
+  const isOpen = given.sampler !== undefined && (fixes(given.sampler) || fixes(others.sampler));
+  const own = Object.entries(given).filter(([, value]) => value !== undefined);
+  const inherited = isOpen ? others : { numInferenceSteps, ...others };
+  return { ...inherited, ...Object.fromEntries(own) };
 }
 
 /** Settings of a picture; see {@linkcode PictureSettings}. */

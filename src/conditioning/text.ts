@@ -5,7 +5,7 @@
  */
 
 import type { Tensor } from "../backends/backend.ts";
-import { refuseType } from "../base/check.ts";
+import { refuseRange, refuseType } from "../base/check.ts";
 import { formatShape } from "../base/format.ts";
 import { elementCount } from "../base/shapes.ts";
 import type { CLIPTextModel } from "../models/clip_text_model.ts";
@@ -104,6 +104,23 @@ export function checkPromptEmbeds(
     );
   }
   return { data: value.data.slice(), shape: value.shape };
+}
+
+/**
+ * Checks prompts that a caller gives.
+ *
+ * @param task What they are for, for error messages.
+ * @throws {TypeError} If it is neither a string nor an array of strings.
+ * @throws {RangeError} If the array is empty.
+ */
+export function checkPrompts(task: string, prompt: unknown): readonly string[] {
+  const subject = { task, name: "prompt" };
+  if (typeof prompt === "string") return [prompt];
+  if (!Array.isArray(prompt)) refuseType(subject, prompt, "a string or an array of strings");
+  if (prompt.length === 0) refuseRange(subject, prompt, "at least one string");
+  const other = prompt.findIndex((text) => typeof text !== "string");
+  if (other >= 0) refuseType({ task, name: `prompt[${other}]` }, prompt[other], "a string");
+  return [...prompt];
 }
 
 /** Number of prompts, given as text or as embeddings. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkPath, joinPath, readTextOf } from "./paths.ts";
+import { checkPath, joinPath, MAX_TEXT_BYTES, readTextOf } from "./paths.ts";
 import type { FileSource, ModelFolder } from "./source.ts";
 
 /** Files by their paths below one root. */
@@ -16,9 +16,10 @@ export interface FileTree {
   /**
    * Opens a file for reading in parts.
    *
+   * @param maxBytes Most bytes that are fetched at once where the file cannot be read in parts.
    * @throws {MissingFileError} If there is none.
    */
-  open(path: string): Promise<FileSource>;
+  open(path: string, maxBytes?: number): Promise<FileSource>;
 }
 
 /** The root of a tree as a folder. */
@@ -44,11 +45,11 @@ class TreeFolder implements ModelFolder {
   }
 
   async readText(path: string): Promise<string> {
-    return await readTextOf(await this.open(path));
+    return await readTextOf(await this.open(path, MAX_TEXT_BYTES));
   }
 
-  async open(path: string): Promise<FileSource> {
-    return await this.#tree.open(this.#below(path));
+  async open(path: string, maxBytes?: number): Promise<FileSource> {
+    return await this.#tree.open(this.#below(path), maxBytes);
   }
 
   folder(path: string): ModelFolder {

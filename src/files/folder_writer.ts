@@ -25,6 +25,11 @@ export interface FolderWriter {
    * @throws {TypeError} If what has its name is no file, or write-protected.
    */
   writeFile(path: string, write: (sink: ByteSink) => Promise<void>): Promise<void>;
+  /**
+   * Has a file removed, when all is written, that may be there from before: what another model has left
+   * must not be read with this one. A folder that is new needs no such method.
+   */
+  remove?(path: string): void;
   /** The folder below this one, such as `transformer`. */
   folder(path: string): FolderWriter;
 }
@@ -109,6 +114,7 @@ class DiskTransaction implements FolderTransaction {
       description: joinPath(this.description, prefix),
       writeText: (path, text) => this.writeText(joinPath(prefix, path), text),
       writeFile: (path, write) => this.writeFile(joinPath(prefix, path), write),
+      remove: (path) => this.remove(joinPath(prefix, path)),
       folder: (path) => this.folder(joinPath(prefix, path)),
     };
   }

@@ -27,6 +27,12 @@ export interface HttpOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
+/** How to open a file on a server. */
+export interface HttpFileOptions extends HttpOptions {
+  /** Most bytes that are held in memory if the server cannot give parts. Default 8 GiB. */
+  readonly maxBytes?: number | undefined;
+}
+
 /** A server gave an answer that cannot be used. */
 export class HttpError extends Error {
   /** Always `"HttpError"`. */

@@ -11,6 +11,7 @@ import {
   contentLength,
   contentRange,
   HttpError,
+  type HttpFileOptions,
   type HttpOptions,
   messageOf,
   request,
@@ -99,7 +100,7 @@ function isEncoded({ headers }: Response): boolean {
 export async function openHttpFile(
   url: URL,
   progress: FileProgress,
-  options: HttpOptions,
+  options: HttpFileOptions,
 ): Promise<FileSource> {
   const headers = { range: `bytes=0-${BLOCK_BYTES - 1}` };
   let response = await request(url, { headers }, options);
@@ -123,7 +124,7 @@ async function openAnswer(
   url: URL,
   response: Response,
   progress: FileProgress,
-  options: HttpOptions,
+  options: HttpFileOptions,
 ): Promise<FileSource> {
   if (response.ok && isEncoded(response)) {
     await response.body?.cancel();
@@ -162,7 +163,7 @@ async function openWhole(
   url: URL,
   response: Response,
   progress: FileProgress,
-  options: HttpOptions,
+  options: HttpFileOptions,
 ): Promise<FileSource> {
   const content = await downloadToMemory(url, response, progress, options);
   return new WholeFile(url, content, progress, options);
@@ -180,7 +181,7 @@ async function downloadToMemory(
   url: URL,
   response: Response,
   progress: FileProgress,
-  options: HttpOptions,
+  options: HttpFileOptions,
 ): Promise<Content> {
   const retries = new Retries(options);
   while (true) {
@@ -201,10 +202,11 @@ async function chunksOf(
   url: URL,
   response: Response,
   progress: FileProgress,
-  options: HttpOptions,
+  options: HttpFileOptions,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   const total = contentLength(response);
-  const limit = Math.min(total ?? MAX_WHOLE_BYTES, MAX_WHOLE_BYTES);
+  const { maxBytes = MAX_WHOLE_BYTES } = options;
+  const limit = Math.min(total ?? maxBytes, maxBytes);
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let loaded = 0;
   progress.begin(total);
@@ -231,10 +233,10 @@ class WholeFile implements FileSource {
   readonly #url: URL;
   readonly #version: string | null;
   readonly #progress: FileProgress;
-  readonly #options: HttpOptions;
+  readonly #options: HttpFileOptions;
   #content: Promise<Content> | undefined;
 
-  constructor(url: URL, content: Content, progress: FileProgress, options: HttpOptions) {
+  constructor(url: URL, content: Content, progress: FileProgress, options: HttpFileOptions) {
     this.description = describeUrl(url);
     this.size = content.size;
     this.#url = url;

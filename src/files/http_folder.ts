@@ -36,9 +36,9 @@ class HttpTree implements FileTree {
     return await isThere(this.#url(path), this.#options);
   }
 
-  async open(path: string): Promise<FileSource> {
+  async open(path: string, maxBytes?: number): Promise<FileSource> {
     const progress = new FileProgress(path, this.#options.onProgress);
-    return await openHttpFile(this.#url(path), progress, this.#options);
+    return await openHttpFile(this.#url(path), progress, { ...this.#options, maxBytes });
   }
 
   #url(path: string): URL {

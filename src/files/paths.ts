@@ -63,6 +63,15 @@ export function pathOfUrl(url: URL): string {
   return /^\/[A-Za-z]:\//.test(path) ? path.slice(1) : path;
 }
 
+/** The beginning of a path that leads to the folder of a file, with the separator; empty for a name alone. */
+export function folderOfPath(path: string): string {
+  const { process } = globalThis as { process?: { readonly platform?: string } };
+  // Elsewhere a backslash may be part of a name.
+  const isOfWindows = process?.platform === "win32" || /^([A-Za-z]:|\\\\)/.test(path);
+  const end = isOfWindows ? path.lastIndexOf("\\") : -1;
+  return path.slice(0, Math.max(path.lastIndexOf("/"), end) + 1);
+}
+
 /** URL without its query, which may hold a signature, for error messages. */
 export function describeUrl(url: URL): string {
   return escapeControls(decoded(`${url.origin}${url.pathname}`, decodeURI));
@@ -104,7 +113,7 @@ export function checkRange(
 }
 
 /** Longest text file that is read: no config or vocabulary comes near it. */
-const MAX_TEXT_BYTES = 64 * 2 ** 20;
+export const MAX_TEXT_BYTES = 64 * 2 ** 20;
 
 /**
  * Reads a whole file as text and closes it.

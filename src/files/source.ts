@@ -31,8 +31,12 @@ export interface ModelFolder {
   has(path: string): Promise<boolean>;
   /** Reads a whole small file, such as a config. */
   readText(path: string): Promise<string>;
-  /** Opens a file for reading in parts. */
-  open(path: string): Promise<FileSource>;
+  /**
+   * Opens a file for reading in parts.
+   *
+   * @param maxBytes Most bytes that are fetched at once where the file cannot be read in parts.
+   */
+  open(path: string, maxBytes?: number): Promise<FileSource>;
   /** The folder below this one, such as `transformer`. */
   folder(path: string): ModelFolder;
 }

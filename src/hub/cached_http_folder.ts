@@ -6,7 +6,14 @@
  */
 
 import { type FileTree, treeFolder } from "../files/file_tree.ts";
-import { contentLength, HttpError, type HttpOptions, messageOf, request } from "../files/http.ts";
+import {
+  contentLength,
+  HttpError,
+  type HttpFileOptions,
+  type HttpOptions,
+  messageOf,
+  request,
+} from "../files/http.ts";
 import { isThere, openHttpFile } from "../files/http_file.ts";
 import { describeUrl, joinPath, missingFile, MissingFileError } from "../files/paths.ts";
 import { FileProgress } from "../files/progress.ts";
@@ -86,7 +93,7 @@ class CachedHttpTree implements FileTree {
     }
   }
 
-  async open(path: string): Promise<FileSource> {
+  async open(path: string, maxBytes?: number): Promise<FileSource> {
     const known = await this.#isKnown(path);
     const current = known ? await this.#openCurrent(path) : undefined;
     if (current) return current;
@@ -94,8 +101,9 @@ class CachedHttpTree implements FileTree {
     if (known === false && !await this.has(path)) throw missingFile(describeUrl(url));
     let version: string | undefined;
     const { fetch = globalThis.fetch } = this.#options;
-    const options: HttpOptions = {
+    const options: HttpFileOptions = {
       ...this.#options,
+      maxBytes,
       fetch: async (input, init) => {
         const response = await fetch(input, init);
         if (response.ok) version ??= versionOf(response);
@@ -109,7 +117,8 @@ class CachedHttpTree implements FileTree {
       if (error instanceof MissingFileError) await this.#noteAbsent(path);
       throw error;
     }
-    if (version === undefined) return remote;
+    const isTooBig = remote.size > (maxBytes ?? Infinity);
+    if (version === undefined || isTooBig) return remote;
     return await this.#keep(path, remote, versionName(url, version, remote.size));
   }
 
@@ -178,7 +187,7 @@ class CachedHttpTree implements FileTree {
   #healing(path: string, file: FileSource): FileSource {
     return healingFile(file, (error) => {
       this.#tellDamaged(error);
-      return this.open(path);
+      return this.open(path, file.size);
     });
   }
 

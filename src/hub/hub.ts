@@ -125,7 +125,7 @@ class HubRepository implements FileTree {
     return found !== undefined;
   }
 
-  async open(path: string): Promise<FileSource> {
+  async open(path: string, maxBytes?: number): Promise<FileSource> {
     this.#options.signal?.throwIfAborted();
     const early = await this.#openCached(path, this.#fixedCommit());
     if (early) return early;
@@ -134,7 +134,7 @@ class HubRepository implements FileTree {
     if (files && !listed) throw await this.#missing(path, commit, files);
     const cached = await this.#openCached(path, commit, listed?.hash?.hex);
     if (cached === undefined && offline) throw await this.#unreachable(path, commit, offline);
-    const file = cached ?? await this.#openRemote(path, commit, listed);
+    const file = cached ?? await this.#openRemote(path, commit, listed, maxBytes);
     if (path === "model_index.json" && files) await this.#expectWeights(file, files);
     return file;
   }
@@ -263,7 +263,7 @@ class HubRepository implements FileTree {
       this.#tellDamaged(path, error);
       const { commit, files, offline } = await this.#revision();
       if (offline) throw await this.#unreachable(path, commit, offline);
-      return await this.#openRemote(path, commit, files?.get(path));
+      return await this.#openRemote(path, commit, files?.get(path), file.size);
     });
   }
 
@@ -272,15 +272,16 @@ class HubRepository implements FileTree {
     path: string,
     commit: string | undefined,
     listed: ListedFile | undefined,
+    maxBytes = Infinity,
   ): Promise<FileSource> {
     const cache = await this.#cache();
-    if (!cache) return await this.#openUncached(path, commit, listed);
+    if (!cache) return await this.#openUncached(path, commit, listed, maxBytes);
     try {
-      return await this.#openDownloaded(cache, path, commit, listed);
+      return await this.#openDownloaded(cache, path, commit, listed, maxBytes);
     } catch (error) {
       if (!(error instanceof CacheWriteError)) throw error;
       this.#tellUnwritable(error.cause);
-      return await this.#openUncached(path, commit, listed);
+      return await this.#openUncached(path, commit, listed, maxBytes);
     }
   }
 
@@ -288,11 +289,12 @@ class HubRepository implements FileTree {
     path: string,
     commit: string | undefined,
     listed: ListedFile | undefined,
+    maxBytes: number,
   ): Promise<FileSource> {
     const progress = new FileProgress(path, this.#options.onProgress);
     try {
       const url = fileUrl(this.#location, commit, path);
-      const file = await openHttpFile(url, progress, this.#options);
+      const file = await openHttpFile(url, progress, { ...this.#options, maxBytes });
       return await checkedIfSmall(file, listed?.hash);
     } catch (error) {
       throw error instanceof MissingFileError
@@ -306,12 +308,14 @@ class HubRepository implements FileTree {
     path: string,
     commit: string | undefined,
     listed: ListedFile | undefined,
+    maxBytes: number,
   ): Promise<FileSource> {
     const info = await fetchFileInfo(this.#location, commit, path, listed, this.#options);
     if (!info) throw await this.#missing(path, commit, undefined);
     const { etag, commit: found, size, hash, validator } = info;
-    // Nothing tells whether the file is still the same another time.
-    if (etag === undefined) return await this.#openUncached(path, commit, listed);
+    // Nothing tells whether the file is still the same another time, or it will be refused.
+    const isPassing = etag === undefined || (size ?? 0) > maxBytes;
+    if (isPassing) return await this.#openUncached(path, commit, listed, maxBytes);
     if (commit === undefined && found !== undefined) {
       const { id, revision } = this.#location;
       await this.#write((cache) => cache.setCommit(id, revision, found));

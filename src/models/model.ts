@@ -9,6 +9,7 @@ import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
+import { namesBeside } from "../files/weight_names.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
 import { type Parameters, ParameterScope } from "./parameters.ts";
@@ -179,7 +180,8 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
   /**
    * Saves config and weights in the layout they are loaded from. The weights are those of the
    * checkpoint, read again array by array, in the type in which they are held; with
-   * `TrainableParameters` they are what these hold, in float32.
+   * `TrainableParameters` they are what these hold, in float32. A float16 variant that is there, or the
+   * index of weights in several files, is removed, as it may be another model's.
    *
    * @param target Path of a folder, which is made if need be and in which nothing is changed until
    *   all is written; or a folder that is being written.
@@ -213,6 +215,7 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
     const how = { dtype: types, quantize, names, signal };
     await saveWeights(source, target, this.#weightsFile, how);
+    for (const name of namesBeside(this.#weightsFile)) target.remove?.(name);
   }
 
   /** Does what `dispose` does. */

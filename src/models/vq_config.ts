@@ -8,6 +8,7 @@ import {
   type Config,
   integerField,
   integerListField,
+  MOST_CODES,
   stringField,
   stringListField,
 } from "../checkpoints/config.ts";
@@ -114,9 +115,6 @@ export function parseVQConfig(config: Config): VQConfig {
   checkBlocks(config, parsed);
   return parsed;
 }
-
-/** Most codes of a codebook whose tokens are numbered anew: a hundred times as many as any has. */
-const MOST_CODES = 2 ** 20;
 
 function tokensOf(config: Config, tokens: number): readonly number[] | undefined {
   if ((config.values["token_of_code"] ?? null) === null) return undefined;

@@ -96,13 +96,21 @@ function stepsFrom({ steps }: SamplingPlan, start: number): SamplingPlan["steps"
 /** A request that starts from a picture. */
 type PictureRequest = InitialTokensRequest & { readonly picture: PictureStart };
 
-/** Encodes the picture, and noises it with the first numbers of the generator. */
+/**
+ * Encodes the picture, and noises it with the first numbers of the generator. Where nothing is kept of it, the
+ * tokens are as without one, and so is the generator.
+ */
 export async function pictureTokens(
   session: ComponentUser,
   request: PictureRequest,
 ): Promise<InitialTokens> {
   const { picture, batch, pixels, scheduler, plan, generator, signal } = request;
   const { images, timestep, inpainting } = picture;
+  const masked = () => new Int32Array(batch * pixels).fill(scheduler.maskClass);
+  const isUnused = timestep === undefined && plan.steps.length > 0;
+  if (isUnused && inpainting?.isDrawn.every((drawn) => drawn === 1)) {
+    return { tokens: masked(), held: undefined };
+  }
   const noise = await session.use(({ vqvae }) => {
     const encoder = needComponent(vqvae, "vqvae", "an image");
     return Promise.resolve(encoder.drawNoise({ batch, pixels }, generator));
@@ -117,7 +125,7 @@ export async function pictureTokens(
   });
   if (plan.steps.length === 0) return { tokens: original, held: undefined };
   const tokens = timestep === undefined
-    ? new Int32Array(batch * pixels).fill(scheduler.maskClass)
+    ? masked()
     : scheduler.addNoise(original, timestep, { batch, pixels }, generator);
   const held = inpainting && { tokens: original, isDrawn: inpainting.isDrawn };
   if (held !== undefined) hold(tokens, held);

@@ -19,7 +19,12 @@ import { formatBytes } from "../base/format.ts";
 import { checkClassLabels, isClassLabelInput } from "../conditioning/class_label.ts";
 import type { GenerateInput } from "../conditioning/condition.ts";
 import { styledPrompts } from "../conditioning/styles.ts";
-import { checkPromptEmbeds, promptCount, type PromptEmbeds } from "../conditioning/text.ts";
+import {
+  checkPromptEmbeds,
+  checkPrompts,
+  promptCount,
+  type PromptEmbeds,
+} from "../conditioning/text.ts";
 import type { ConditionType } from "../models/transformer_2d_config.ts";
 import { BatchGenerator, imageSeed } from "../random/batch_generator.ts";
 import type { RandomGenerator } from "../random/random_generator.ts";
@@ -275,7 +280,6 @@ function checkPrompt(
   prompt: GenerateInput,
   embeds: PromptEmbeds | undefined,
 ): readonly string[] {
-  const expected = "a string or an array of strings";
   if (isClassLabelInput(prompt)) {
     throw new TypeError(
       "Cannot generate: classLabel is given, expected a prompt, as the model draws from text",
@@ -287,12 +291,7 @@ function checkPrompt(
       "Cannot generate: prompt and promptEmbeds are both given, expected one of them",
     );
   }
-  if (typeof prompt === "string") return [prompt];
-  if (!Array.isArray(prompt)) refuseType(subject("prompt"), prompt, expected);
-  if (prompt.length === 0) refuseRange(subject("prompt"), prompt, "at least one string");
-  const other = prompt.findIndex((text) => typeof text !== "string");
-  if (other >= 0) refuseType(subject(`prompt[${other}]`), prompt[other], "a string");
-  return [...prompt];
+  return checkPrompts(TASK, prompt);
 }
 
 function checkNegativePrompt(

@@ -85,6 +85,8 @@ export type GenerationValues =
 export interface ParameterLimits {
   /** Timesteps of the model's training; undefined as long as there is no model. */
   readonly numTrainTimesteps?: number | undefined;
+  /** Steps that follow from the model's own scheduler, if it fixes them: they come before the defaults. */
+  readonly fixedSteps?: number | undefined;
   /** Defaults of a model, which come before those of diffusers. How many images is not its to say. */
   readonly defaults?:
     | Omit<GenerationParameters, Exclude<OpenParameter, "styles"> | "numImagesPerPrompt">
@@ -212,7 +214,10 @@ export interface LimitingPipeline {
   /** The components of the pipeline. */
   readonly components: {
     /** Its scheduler, of any kind. */
-    readonly scheduler: { readonly config: { readonly numTrainTimesteps: number } };
+    readonly scheduler: {
+      readonly config: { readonly numTrainTimesteps: number };
+      readonly fixedSteps?: number | undefined;
+    };
     /** Its transformer, which says what it draws from. Default: from text. */
     readonly transformer?: {
       readonly config: Pick<Transformer2DConfig, "conditionType" | "unconditionalClass">;
@@ -226,7 +231,8 @@ export interface LimitingPipeline {
 export function limitsOf({ components }: LimitingPipeline): ParameterLimits {
   const { scheduler, transformer, generationConfig: defaults } = components;
   const { conditionType = "text", unconditionalClass } = transformer?.config ?? {};
-  const limits = { numTrainTimesteps: scheduler.config.numTrainTimesteps };
+  const { config: { numTrainTimesteps }, fixedSteps } = scheduler;
+  const limits = { numTrainTimesteps, fixedSteps };
   if (conditionType === "text") return { ...limits, defaults };
   // Microsoft's code guides by a class only if it is told to.
   const unguided = { ...defaults, guidanceScale: defaults?.guidanceScale ?? 1 };
@@ -265,7 +271,7 @@ export function rangeOf(name: ParameterName, limits: ParameterLimits): Range {
 
 /**
  * Checks the parameters of a generation, and fills in those that are not given: a model's default comes
- * first, then that of diffusers. A sampler may say how many steps there are.
+ * first, then that of diffusers. A sampler, or else the model's scheduler, may say how many steps there are.
  *
  * @throws {TypeError} If one is of the wrong type.
  * @throws {RangeError} If one is out of range.
@@ -278,9 +284,9 @@ export function checkParameters(
     checkParameter({ task: "generate", name }, name, given[name], limits);
   }
   const { numTrainTimesteps } = limits;
-  const numInferenceSteps = given.sampler === undefined || numTrainTimesteps === undefined
-    ? undefined
-    : stepsOfSampler(given.sampler, numTrainTimesteps);
+  const numInferenceSteps = given.sampler === undefined
+    ? limits.fixedSteps
+    : numTrainTimesteps && stepsOfSampler(given.sampler, numTrainTimesteps);
   const own = {
     ...limits,
     defaults: { ...limits.defaults, ...numInferenceSteps && { numInferenceSteps } },

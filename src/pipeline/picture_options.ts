@@ -44,6 +44,7 @@ export function checkPictureOptions(options: OptionsAround, prompts: number): vo
     throw new TypeError("Cannot generate: latents and image are both given, expected one of them");
   }
   if (Array.isArray(image)) {
+    if (image.length === 0) refuseRange({ task, name: "image" }, image, "at least one RasterImage");
     image.forEach((one, i) => checkPicture(`image[${i}]`, one));
     if (image.length !== prompts) {
       const expected = `${prompts}, one for each prompt`;

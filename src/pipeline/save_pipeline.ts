@@ -8,7 +8,7 @@ import { checkOptions } from "../base/check.ts";
 import { COMPONENTS } from "../checkpoints/component_classes.ts";
 import { modelIndex } from "../checkpoints/model_index.ts";
 import { type KnownNames, NAMES_FILE } from "../conditioning/known_names.ts";
-import { type FolderTransaction, type FolderWriter, writeFolder } from "../files/folder_writer.ts";
+import { type FolderWriter, writeFolder } from "../files/folder_writer.ts";
 import type { SaveModelOptions } from "../models/model.ts";
 import { componentNamesOf, type PipelineParts } from "./components.ts";
 import { GENERATION_CONFIG_FILE, generationConfigText } from "./generation_config.ts";
@@ -61,22 +61,12 @@ export async function savePipeline(
     }
     for (const [path, text] of Object.entries(texts)) {
       if (text !== undefined) await folder.writeText(path, text);
+      else folder.remove?.(path);
     }
     options.signal?.throwIfAborted();
   };
   if (typeof target !== "string") return await write(target);
   await using folder = await writeFolder(target);
   await write(folder);
-  removeOthers(folder, texts);
   await folder.commit();
-}
-
-/** Removes files that this model does not have: those of another model must not stay there. */
-function removeOthers(
-  folder: FolderTransaction,
-  texts: Readonly<Record<string, string | undefined>>,
-): void {
-  for (const [path, text] of Object.entries(texts)) {
-    if (text === undefined) folder.remove(path);
-  }
 }

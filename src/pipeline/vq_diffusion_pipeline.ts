@@ -7,7 +7,12 @@
 import type { Backend, DeviceInfo, Tensor } from "../backends/backend.ts";
 import type { KnownNames } from "../conditioning/known_names.ts";
 import type { GenerateInput } from "../conditioning/condition.ts";
-import { checkTextRequest, encodePrompt, type PromptEmbeds } from "../conditioning/text.ts";
+import {
+  checkPrompts,
+  checkTextRequest,
+  encodePrompt,
+  type PromptEmbeds,
+} from "../conditioning/text.ts";
 import { needComponent } from "../conditioning/needed_component.ts";
 import type { PromptNote } from "../conditioning/prompt_notes.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
@@ -294,13 +299,15 @@ export class VQDiffusionPipeline<C extends PipelineParts = PipelineComponents>
    * Encodes prompts, as `promptEmbeds` and `negativePromptEmbeds` take them.
    *
    * @returns (prompts, length, crossAttentionDim), each token divided by its L2 norm.
-   * @throws {TypeError} If the pipeline has no `tokenizer` or `textEncoder`.
+   * @throws {TypeError} If the pipeline has no `tokenizer` or `textEncoder`, or the prompt is no text.
+   * @throws {RangeError} If there is no prompt.
    */
   async encodePrompt(
     prompt: string | readonly string[],
     { signal }: Pick<StreamOptions, "signal"> = {},
   ): Promise<Exclude<PromptEmbeds, Tensor>> {
-    const request = { prompts: [prompt].flat(), numImagesPerPrompt: 1, guided: false, signal };
+    const prompts = checkPrompts("encode prompts", prompt);
+    const request = { prompts, numImagesPerPrompt: 1, guided: false, signal };
     checkTextRequest(this.components, request);
     return await this.#session.use((components) => encodePrompt(components, request));
   }

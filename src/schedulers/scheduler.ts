@@ -62,6 +62,8 @@ export interface Scheduler {
   readonly config: SchedulerConfig;
   /** The class of masked tokens: the last one. */
   readonly maskClass: number;
+  /** The number of steps, if it follows from the scheduler alone: the default in place of the model's. */
+  readonly fixedSteps?: number | undefined;
   /**
    * Plans a run.
    *

@@ -46,7 +46,7 @@ const TASK = "make a VQDiffusionFastScheduler";
  * const { config } = pipe.components.scheduler;
  * const scheduler = VQDiffusionFastScheduler.fromConfig(config, { inferSpeed: 3 });
  * await using fast = new VQDiffusionPipeline({ ...pipe.components, scheduler });
- * const { images } = await fast.generate("a red apple", { seed: 1, numInferenceSteps: 34 });
+ * const { images } = await fast.generate("a red apple", { seed: 1 }); // in 34 steps
  * ```
  */
 export class VQDiffusionFastScheduler extends MicrosoftScheduler {
@@ -84,6 +84,11 @@ export class VQDiffusionFastScheduler extends MicrosoftScheduler {
   ): VQDiffusionFastScheduler {
     checkOptions(TASK, options, ["inferSpeed"]);
     return new VQDiffusionFastScheduler({ ...schedulerConfigOf(values, description), ...options });
+  }
+
+  /** The number of steps, which follows from the speed. */
+  get fixedSteps(): number {
+    return this.#timesteps().length;
   }
 
   /**

@@ -12,7 +12,7 @@ import { byteCharacters } from "./byte_characters.ts";
 import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
 import { type FoundTokens, ParsedFiles, parseFiles } from "./parsed_files.ts";
-import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
+import { readTokenizerFiles, TOKENIZER_FILES, type TokenizerFiles } from "./tokenizer_files.ts";
 import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
@@ -123,14 +123,17 @@ export class CLIPTokenizer {
   /**
    * Saves the files that the tokenizer was made of: `vocab.json` and `merges.txt`, which all versions of
    * transformers read, and those beside them. They are unchanged but for what some versions cannot read.
+   * Files of another tokenizer that it does not have are removed.
    *
    * @param target Path of a folder, which is made if need be; or a folder that is being written.
    */
   async savePretrained(target: string | FolderWriter): Promise<void> {
     if (typeof target !== "string") {
       const { portableFiles } = await import("./portable_files.ts");
-      const files = Object.entries(await inTurns(portableFiles(this.#files)));
-      for (const [name, text] of files) await target.writeText(name, text);
+      const files = await inTurns(portableFiles(this.#files));
+      for (const [name, text] of Object.entries(files)) await target.writeText(name, text);
+      const others = TOKENIZER_FILES.filter((name) => !Object.hasOwn(files, name));
+      for (const name of others) target.remove?.(name);
       return;
     }
     const { writeFolder } = await import("../files/folder_writer.ts");

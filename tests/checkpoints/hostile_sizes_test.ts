@@ -12,15 +12,30 @@ import { inTemporaryFolder } from "../temporary_folder.ts";
 import { withinBounds } from "../within.ts";
 import { encodeZip } from "./torch/zip_writer.ts";
 
+/** An empty dict, as metadata of a view. */
+const NO_MARKS = "ccollections\nOrderedDict\n)R";
+
 /** A view of `count` of the bytes of storage 0, from `offset`, as `torch.save` writes it. */
-function view(name: string, storage: number, offset: number, count: number): string {
+function view(
+  name: string,
+  storage: number,
+  offset: number,
+  count: number,
+  metadata = `${NO_MARKS}t`,
+): string {
   const int = (value: number) =>
     `J${String.fromCharCode(...[0, 8, 16, 24].map((shift) => value >>> shift & 0xff))}`;
   const text = (value: string) => `U${String.fromCharCode(value.length)}${value}`;
   const persistent = `(${text("storage")}ctorch\nByteStorage\n${text("0")}${text("cpu")}` +
     `${int(storage)}tQ`;
   return `${text(name)}ctorch._utils\n_rebuild_tensor_v2\n(${persistent}${int(offset)}` +
-    `${int(count)}\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR`;
+    `${int(count)}\x85K\x01\x85\x89${metadata}R`;
+}
+
+/** A torch file with a storage of a byte, whose pickle is given as Latin-1 text. */
+async function pickled(text: string): Promise<FileSource> {
+  const pickle = Uint8Array.from(`\x80\x02${text}.`, (c) => c.charCodeAt(0));
+  return memoryFile("x.pth", await encodeZip([["a/data.pkl", pickle], ["a/data/0", "x"]]));
 }
 
 /** A torch file of one deflated storage of zeros, and many views of it. */
@@ -69,6 +84,40 @@ Deno.test("openArrays() refuses torch files that read what they hold over and ov
 Deno.test("openArrays() refuses packed storages with several views that are too big to keep", async () => {
   const file = memoryFile("views.pth", await torchFile(80 * 2 ** 20, [[0, 1], [1, 1]]));
   await assertRejects(() => openArrays(file), SyntaxError, "unpack to 83886080 bytes");
+});
+
+Deno.test("openArrays() refuses tensors with more marks than PyTorch knows", async () => {
+  const marks = (count: number) => {
+    const items = Array.from({ length: count }, (_, i) => `K${String.fromCharCode(i)}\x89`);
+    return `N}(${items.join("")}ut`;
+  };
+  await using source = await openArrays(await pickled(`}(${view("a", 1, 0, 1, marks(16))}u`));
+  assertEquals((await source.loadStored("a")).shape, [1]);
+  const file = await pickled(`}(${view("a", 1, 0, 1, marks(17))}u`);
+  await assertRejects(() => openArrays(file), SyntaxError, "a malformed tensor");
+});
+
+Deno.test("openArrays() counts all that it looks at in search of tensors", async () => {
+  const times = (count: number, one: string) => Array(count).fill(one).join("");
+  // A dict of 2000 keys that name nothing, 600 times in one list.
+  const keys = times(2000, ")N");
+  const dicts = `}(${view("a", 1, 0, 1)}U\x01b](}q\x01(${keys}u${times(599, "h\x01")}eu`;
+  // A tensor 5000 times in a list below a key of 3900 characters.
+  const key = `X${String.fromCharCode(3900 & 0xff, 3900 >> 8)}\0\0${"k".repeat(3900)}`;
+  const tensor = view("", 1, 0, 1).slice("U\0".length);
+  const names = `}(${key}](${tensor}q\x01${times(4999, "h\x01")}eu`;
+  for (const text of [dicts, names]) {
+    const file = await pickled(text);
+    await assertRejects(() => openArrays(file), SyntaxError, "nested too deeply");
+  }
+});
+
+Deno.test("openArrays() refuses a chain of functions that make tensors with attributes", async () => {
+  const depth = 20_000;
+  const made = "ctorch._tensor\n_rebuild_from_type_v2\n";
+  const chain = `${made}(${`${made}N(`.repeat(depth)}${"t".repeat(depth)}tR`;
+  const file = await pickled(`}(U\x01a${chain}u`);
+  await assertRejects(() => openArrays(file), SyntaxError, "a malformed tensor with attributes");
 });
 
 Deno.test("parseOriginalConfig() refuses YAML that stands for far more than it says", async () => {

@@ -3,10 +3,13 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
-import type { StoredArray } from "../../src/checkpoints/arrays.ts";
+import type { ArraySource, StoredArray } from "../../src/checkpoints/arrays.ts";
 import { openFile, openFolder, type OriginalOptions } from "../../src/checkpoints/folders.ts";
 import { parseOriginalConfig } from "../../src/checkpoints/original/original_config.ts";
+import { openOriginal } from "../../src/checkpoints/original/open_original.ts";
+import { readCodes } from "../../src/checkpoints/original/vq_model.ts";
 import { openArrays } from "../../src/checkpoints/weights.ts";
+import { memoryFile } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { VQModel } from "../../src/models/vq_model.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
@@ -92,6 +95,35 @@ Deno.test("openFolder() takes config, autoencoder and codes from beside a checkp
     const found = await configOf(`${path}/imagenet.pth`, "vqvae/config.json", { config });
     assertEquals(found.token_of_code.length, 32);
   });
+});
+
+Deno.test("openOriginal() takes the parts from beside a checkpoint, by paths of Windows, too", async () => {
+  const folders: [given: string, ofParts: string][] = [
+    ["C:\\models\\", "C:\\models\\"],
+    ["C:/models\\", "C:/models\\"],
+    ["\\\\host\\share\\", "\\\\host\\share\\"],
+    ["/models/", "/models/"],
+    ["models/", "./models/"],
+    ["", "./"],
+  ];
+  for (const [given, ofParts] of folders) {
+    const opened: string[] = [];
+    const file = (source: string | URL, maxBytes?: number) => {
+      const path = String(source);
+      opened.push(path);
+      // Of texts no more is fetched than a text may have.
+      assertEquals(maxBytes, path.endsWith("config.yaml") ? 2 ** 26 : undefined);
+      return Promise.resolve(memoryFile(path, FFHQ[path.match(/\w+\.\w+$/)![0]]!));
+    };
+    const folder = () => Promise.reject(new Error("there is none"));
+    const model = openOriginal(`${given}ffhq.pth`, undefined, { file, folder });
+    assertEquals(JSON.parse(await model.readText("vqvae/config.json")).num_vq_embeddings, 24);
+    assertEquals(opened, [
+      `${given}ffhq.pth`,
+      `${ofParts}config.yaml`,
+      `${ofParts}vqgan_ffhq_tiny.pth`,
+    ]);
+  }
 });
 
 Deno.test("openFolder() says which file of an original is missing", async () => {
@@ -234,6 +266,34 @@ Deno.test("openFolder() refuses lists of codes that are none", async () => {
     );
     await assertRejects(() => list(0n, 2n ** 40n), RangeError, "it has the token 1099511627776");
   });
+});
+
+Deno.test("readCodes() loads no list that does not fit the codebook", async () => {
+  const open = (shape: number[], codebookLength: number, tokens?: number) => {
+    const source: ArraySource = {
+      description: "c.pt",
+      names: () => ["tensor"],
+      shape: () => shape,
+      dtype: () => "I64",
+      load: () => Promise.reject(new Error("loaded")),
+      loadStored: () =>
+        shape[0] === 32
+          ? Promise.resolve({ dtype: "I64", shape, bytes: new Uint8Array(8 * 32) })
+          : Promise.reject(new Error("loaded")),
+      release: () => {},
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    return readCodes(source, tokens, codebookLength);
+  };
+  await assertRejects(
+    () => open([2e8], 32),
+    RangeError,
+    "it is for 200000000 codes, the autoencod",
+  );
+  await assertRejects(() => open([2e8], 2e8), RangeError, "codes, expected at most 1048576");
+  await assertRejects(() => open([4, 8], 32), TypeError, "expected one list of tokens");
+  await assertRejects(() => open([32], 32, 2 ** 40), RangeError, "expected at least 1099511627776");
+  assertEquals((await open([32], 32)).tokenOfCode, new Int32Array(32));
 });
 
 Deno.test("openFolder() answers damaged originals of classes with clean errors", async () => {

@@ -1,6 +1,7 @@
 // The command `generate` as users run it, with the permissions of its task.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { inheritParameters } from "../../src/cli/generate_request.ts";
 import { contactSheet } from "../../src/images/contact_sheet.ts";
 import { enlarge } from "../../src/images/enlarge.ts";
 import { readPngTexts } from "../../src/images/png_text.ts";
@@ -112,6 +113,22 @@ Deno.test("generate --from draws a picture again, to the standard output, and le
   );
   const { prompt, seed, numInferenceSteps, truncationRate } = settings;
   assertEquals([prompt, seed, numInferenceSteps, truncationRate], ["a dog", "7", 2, 0.9]);
+
+  // The steps of a sampler that fixes them come before those of the picture.
+  const fast = ["--from", name, "--sampler", "fast:50", "--quiet", "--out", "fast.png"];
+  assertEquals(await runTask("generate", fast, { cwd }), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("inheritParameters() takes no steps from a picture where either sampler fixes them", () => {
+  const steps = (given: object, inherited: object) =>
+    inheritParameters(given, { numInferenceSteps: 7, ...inherited }, 100).numInferenceSteps;
+  assertEquals(steps({}, {}), 7);
+  assertEquals(steps({}, { sampler: "fast:4" }), 7);
+  assertEquals(steps({ sampler: "strided" }, { sampler: "purity" }), 7);
+  assertEquals(steps({ sampler: "fast:4" }, {}), undefined);
+  assertEquals(steps({ sampler: "fast:4", numInferenceSteps: undefined }, {}), undefined);
+  assertEquals(steps({ sampler: "strided" }, { sampler: "fast:4" }), undefined);
+  assertEquals(steps({ sampler: "fast:4", numInferenceSteps: 26 }, {}), 26);
 });
 
 Deno.test("generate puts files where the person stands, with numbers beside those that are there", async () => {

@@ -1,9 +1,12 @@
 // Files behind URLs that have let go of what they kept in memory. What they still keep shows in what the
 // server is asked for: a read that asks for nothing was answered from memory.
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { openFolder } from "../../src/checkpoints/folders.ts";
 import { openHttpFile } from "../../src/files/http_file.ts";
 import { FileProgress, type LoadEvent } from "../../src/files/progress.ts";
+import { BrowserCache } from "../../src/hub/browser_cache.ts";
+import { MemoryCacheStorage } from "../hub/memory_cache_storage.ts";
 import { type Fault, fileResponse, type FileServer, serveFiles } from "./file_server.ts";
 
 /** Longer than a block of a range request, so that two requests are needed for all of it. */
@@ -77,4 +80,59 @@ Deno.test("FileSource over http reads a released file after a failure", async ()
   await assertRejects(() => file.read(0, 1), Error, "Cannot find");
   down = false;
   assertEquals(await file.read(1, 1), BYTES.slice(1, 2));
+});
+
+const MIB = 2 ** 20;
+
+/** What an endless file is answered with, by the MiB that were asked for of it. */
+function endless(headers: Record<string, string>) {
+  let sent = 0;
+  const fetch = () => {
+    const body = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(new Uint8Array(MIB));
+        // An end, so that the test has one if there is no limit.
+        if (++sent % 80 === 0) controller.close();
+      },
+    });
+    return Promise.resolve(new Response(body, { headers }));
+  };
+  return { fetch, sent: () => sent };
+}
+
+Deno.test("ModelFolder.readText() over http stops where a text is too long, whatever the server can do", async () => {
+  const kinds: [kind: string, headers: Record<string, string>][] = [
+    ["no ranges", {}],
+    ["a false length", { "content-length": String(2 ** 40) }],
+    ["compressed", { "content-encoding": "gzip" }],
+  ];
+  for (const [kind, headers] of kinds) {
+    for (const cache of [false, new BrowserCache(new MemoryCacheStorage())] as const) {
+      const { fetch, sent } = endless({ etag: '"1"', ...headers });
+      const folder = await openFolder("http://127.0.0.1/", { fetch, cache });
+      await assertRejects(
+        () => folder.readText("config.json"),
+        RangeError,
+        "Cannot read http://127.0.0.1/config.json: more than 67108864 bytes came",
+        kind,
+      );
+      assert(sent() < 70, `${sent()} MiB`);
+    }
+  }
+  // What is no text may be longer.
+  const { fetch } = endless({});
+  const folder = await openFolder("http://127.0.0.1/", { fetch });
+  await using file = await folder.open("model.safetensors");
+  assertEquals(file.size, 80 * MIB);
+});
+
+Deno.test("ModelFolder.readText() over http copies no text into the cache that is too long", async () => {
+  await using server = serveFiles({}, {
+    fault: (request) =>
+      fileResponse(new Uint8Array(65 * MIB), request.headers.get("range"), { etag: '"1"' }),
+  });
+  const cache = new BrowserCache(new MemoryCacheStorage());
+  const folder = await openFolder(server.url, { cache });
+  await assertRejects(() => folder.readText("a.json"), RangeError, "a text may be 64 MiB");
+  assertEquals(server.log.filter((line) => line.startsWith("GET")).length, 1);
 });

@@ -50,6 +50,15 @@ Deno.test("openHubFolder() downloads each file once and reads it from the cache 
   });
 });
 
+Deno.test("openHubFolder() copies no text into the cache that is too long", async () => {
+  const big = { revisions: { main: { "config.json": new Uint8Array(65 * 2 ** 20) } } };
+  await withHub(big, async (hub, options) => {
+    const folder = openHubFolder(ID, options);
+    await assertRejects(() => folder.readText("config.json"), RangeError, "a text may be 64 MiB");
+    assertEquals(hub.log.filter((line) => line.startsWith("cdn")), ["cdn GET  bytes=0-8388607"]);
+  });
+});
+
 Deno.test("openHubFolder() reads by ranges when nothing is to be kept", async () => {
   await using hub = serveHub({ [ID]: MODEL });
   const folder = openHubFolder(ID, { endpoint: hub.endpoint, cache: false });

@@ -186,6 +186,13 @@ Deno.test("VQDiffusionPipeline.generate() draws the tokens of a picture where th
       assertEquals(found, await drawn.data());
     }
     assert(images[0]!.some((token, i) => token !== images[1]![i]));
+    // Where nothing is kept of the picture, its codes are not drawn either.
+    const maskImage = new RasterImage(new Uint8ClampedArray(4 * 64).fill(255), 8, 8);
+    const options = { ...TOKENS, seed: 5, numImagesPerPrompt: 2 };
+    assertEquals(
+      await pipe.generate(undefined, { ...options, image, maskImage }),
+      await pipe.generate(undefined, options),
+    );
   });
 });
 
@@ -282,6 +289,12 @@ Deno.test("VQDiffusionPipeline.generate() says what a model takes that does not 
       undefined,
       { promptEmbeds: embeds },
       "promptEmbeds is given, expected none, as the model is unconditional",
+    ],
+    [
+      nothing,
+      undefined,
+      { image: [] },
+      "image is an empty array, expected at least one RasterImage",
     ],
     [
       text,

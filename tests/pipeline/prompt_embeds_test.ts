@@ -68,6 +68,22 @@ Deno.test("VQDiffusionPipeline.stream() copies embeddings when it is called", as
   assertEquals(last, expected.images[0]);
 });
 
+Deno.test("VQDiffusionPipeline.encodePrompt() refuses what is no prompt", async () => {
+  await using pipe = await loadTiny();
+  const wrong: [prompt: unknown, error: new () => Error, message: string][] = [
+    [
+      [],
+      RangeError,
+      "Cannot encode prompts: prompt is an empty array, expected at least one string",
+    ],
+    [undefined, TypeError, "prompt is undefined, expected a string or an array of strings"],
+    [["a", 1], TypeError, "prompt[1] is 1, expected a string"],
+  ];
+  for (const [prompt, error, message] of wrong) {
+    await assertRejects(() => pipe.encodePrompt(prompt as string), error, message);
+  }
+});
+
 Deno.test("VQDiffusionPipeline.generate() refuses embeddings that do not fit", async () => {
   await using pipe = await loadTiny();
   const length = pipe.components.tokenizer.modelMaxLength;

@@ -1,11 +1,11 @@
 // Samplers by name, and the best tokens alone: the same tokens on all backends.
 
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { createWebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { probeWebGpu } from "../../src/backends/webgpu/probe.ts";
 import { createWasmBackend } from "../../src/backends/wasm/wasm_backend.ts";
 import type { Backend } from "../../src/backends/backend.ts";
-import type { GenerateOptions } from "../../src/pipeline/generate_options.ts";
+import type { GenerateOptions, StreamOptions } from "../../src/pipeline/generate_options.ts";
 import { checkParameters } from "../../src/pipeline/generation_parameters.ts";
 import { VQDiffusionPipeline } from "../../src/pipeline/vq_diffusion_pipeline.ts";
 import { namedScheduler } from "../../src/schedulers/samplers.ts";
@@ -56,6 +56,24 @@ Deno.test("checkParameters() has the number of steps that follows from a sampler
   assertEquals(steps("strided", undefined, 100), 7);
   // Without a model nothing follows yet.
   assertEquals(steps("fast:4"), 7);
+});
+
+Deno.test("VQDiffusionPipeline.generate() takes the steps that its scheduler fixes, not the model's default", async () => {
+  await using backend = await createWasmBackend({ threads: 2 });
+  await using pipe = await load(backend);
+  const scheduler = namedScheduler("fast:25", pipe.components.scheduler.config);
+  const generationConfig = { numInferenceSteps: 7, json: {} };
+  const fast = new VQDiffusionPipeline({ ...pipe.components, scheduler, generationConfig });
+  const stepsOf = async (options: StreamOptions) =>
+    (await Array.fromAsync(fast.stream("a cat", { seed: 1, ...options }))).length;
+  assertEquals(await stepsOf({}), 5);
+  // What a caller gives comes first.
+  assertEquals(await stepsOf({ sampler: "strided" }), 7);
+  await assertRejects(
+    () => fast.generate("a cat", { numInferenceSteps: 7 }),
+    RangeError,
+    "their number is 7, expected 5, which follows",
+  );
 });
 
 Deno.test("VQDiffusionPipeline.generate() keeps the best tokens alone, whatever computes", async () => {

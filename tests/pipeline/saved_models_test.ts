@@ -56,6 +56,29 @@ Deno.test("VQDiffusionPipeline.savePretrained() writes the same files to a Folde
   });
 });
 
+Deno.test("VQDiffusionPipeline.savePretrained() leaves nothing that is read of the model that was there", async () => {
+  await using pipe = await VQDiffusionPipeline.fromPretrained(folderOf(tinyFiles()), {
+    device: "wasm",
+    threads: 1,
+  });
+  await inTemporaryFolder(async (path) => {
+    await pipe.savePretrained(path);
+    const saved = filesOf(new URL(`file://${path}/`));
+    const others = [
+      "tokenizer/added_tokens.json",
+      "tokenizer/tokenizer.json",
+      "names.json",
+      "transformer/diffusion_pytorch_model.safetensors.index.json",
+      "transformer/diffusion_pytorch_model.fp16.safetensors",
+      "text_encoder/model.fp16.safetensors",
+      "text_encoder/model.safetensors.index.fp16.json",
+    ];
+    for (const name of others) await Deno.writeTextFile(`${path}/${name}`, "{}");
+    await pipe.savePretrained(path);
+    assertEquals(filesOf(new URL(`file://${path}/`)), saved);
+  });
+});
+
 /** The tiny model with one value of an array of its transformer in another type, or changed. */
 function withValue(change: (arrays: Record<string, StoredArray>) => void): Files {
   const arrays = Object.fromEntries(parseSafetensors(tinyFiles()[TRANSFORMER]!));

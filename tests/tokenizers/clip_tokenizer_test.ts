@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { memoryFolder } from "../../src/files/memory_folder.ts";
 import { MissingFileError } from "../../src/files/paths.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/clip_tokenizer.ts";
+import { inTemporaryFolder } from "../temporary_folder.ts";
 import { clipFiles, goldenCases, tinyFiles, TOKENIZER } from "./fixtures.ts";
 
 const TOKENIZER_OF_CLIP = await CLIPTokenizer.fromPretrained(TOKENIZER);
@@ -169,3 +170,16 @@ Deno.test("CLIPTokenizer.savePretrained() writes what fromPretrained() reads, al
     await Deno.remove(path, { recursive: true });
   }
 });
+
+Deno.test("CLIPTokenizer.savePretrained() removes what it does not have of another tokenizer", () =>
+  inTemporaryFolder(async (path) => {
+    const others = ["added_tokens.json", "special_tokens_map.json", "tokenizer_config.json"];
+    for (const name of [...others, "tokenizer.json", "notes.txt"]) {
+      await Deno.writeTextFile(`${path}/${name}`, "{");
+    }
+    const tokenizer = new CLIPTokenizer(tinyFiles());
+    await tokenizer.savePretrained(path);
+    const names = [...Deno.readDirSync(path)].map(({ name }) => name);
+    assertEquals(names.sort(), [...Object.keys(tokenizer.files()), "notes.txt"].sort());
+    assertEquals((await CLIPTokenizer.fromPretrained(path)).files(), tokenizer.files());
+  }));

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describeUrl } from "../../files/paths.ts";
+import { describeUrl, folderOfPath } from "../../files/paths.ts";
 import type { FileSource, ModelFolder } from "../../files/source.ts";
 import { openArrays } from "../weights.ts";
 import { originalFolder } from "./original_folder.ts";
@@ -41,8 +41,12 @@ export interface OriginalOptions {
 
 /** How the parts are opened, wherever they lie. */
 export interface PartOpeners {
-  /** Opens a file by path or URL. */
-  file(source: string | URL): Promise<FileSource>;
+  /**
+   * Opens a file by path or URL.
+   *
+   * @param maxBytes Most bytes that are fetched at once where it cannot be read in parts.
+   */
+  file(source: string | URL, maxBytes?: number): Promise<FileSource>;
   /** Opens a folder. */
   folder(source: string | URL | ModelFolder): Promise<ModelFolder>;
 }
@@ -54,8 +58,10 @@ export function openOriginal(
   open: PartOpeners,
 ): ModelFolder {
   const { vqvae, codes, config, tokenizer, textEncoder, ema } = options ?? {};
-  const opener = <S, T>(source: S | undefined, open: (source: S) => Promise<T>) =>
-    source === undefined ? undefined : () => open(source);
+  const opener = <S, T>(
+    source: S | undefined,
+    open: (source: S, maxBytes?: number) => Promise<T>,
+  ) => source === undefined ? undefined : (maxBytes?: number) => open(source, maxBytes);
   const arrays = async (file: string | URL) => openArrays(await open.file(file));
   return originalFolder({
     description: source instanceof URL ? describeUrl(source) : source,
@@ -63,7 +69,7 @@ export function openOriginal(
     beside: (name) => {
       const place = source instanceof URL ? encodeURIComponent(name) : name;
       return {
-        file: () => open.file(beside(source, place)),
+        file: (maxBytes) => open.file(beside(source, place), maxBytes),
         arrays: () => arrays(beside(source, place)),
       };
     },
@@ -79,6 +85,6 @@ export function openOriginal(
 /** The path or URL of what lies in the same folder; a path never looks like an id of the hub. */
 function beside(file: string | URL, name: string): string | URL {
   if (file instanceof URL) return new URL(name, file);
-  const folder = file.slice(0, file.lastIndexOf("/") + 1);
-  return `${/^(\/|\.\.?\/|[A-Za-z]:\/)/.test(folder) ? "" : "./"}${folder}${name}`;
+  const folder = folderOfPath(file);
+  return `${/^([/\\]|\.\.?\/|[A-Za-z]:)/.test(folder) ? "" : "./"}${folder}${name}`;
 }

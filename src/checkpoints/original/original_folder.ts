@@ -13,7 +13,13 @@
 import type { ArraySource } from "../arrays.ts";
 import { modelIndex } from "../model_index.ts";
 import { type FileTree, treeFolder } from "../../files/file_tree.ts";
-import { joinPath, meansAbsence, missingFile, readTextOf } from "../../files/paths.ts";
+import {
+  joinPath,
+  MAX_TEXT_BYTES,
+  meansAbsence,
+  missingFile,
+  readTextOf,
+} from "../../files/paths.ts";
 import type { FileSource, ModelFolder } from "../../files/source.ts";
 import { memoryFile } from "../../files/memory_folder.ts";
 import {
@@ -39,8 +45,12 @@ import {
   vqStateDict,
 } from "./vq_model.ts";
 
-/** Opens a file or folder; it is called whenever one is needed, and what it gives is then closed. */
-type Opener<T> = () => Promise<T>;
+/**
+ * Opens a file or folder; it is called whenever one is needed, and what it gives is then closed.
+ *
+ * @param maxBytes Most bytes that are fetched at once where a file cannot be read in parts.
+ */
+type Opener<T> = (maxBytes?: number) => Promise<T>;
 
 /** The parts of an original checkpoint. */
 export interface OriginalParts {
@@ -233,7 +243,7 @@ class Conversion implements FileTree {
   async #config(): Promise<OriginalConfig | undefined> {
     const { config, beside } = this.#parts;
     const read = async (open: Opener<FileSource>) => {
-      const file = await open();
+      const file = await open(MAX_TEXT_BYTES);
       return { text: await readTextOf(file), description: file.description };
     };
     const byDefault = () => read(beside(CONFIG).file);

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { elementCount } from "../../base/shapes.ts";
 import { STORED_DTYPES } from "../../base/dtypes.ts";
 import { type StoredArray, typedArray } from "../arrays.ts";
 import type { ArraySource } from "../arrays.ts";
+import { MOST_CODES } from "../config.ts";
 import { type ConvertedArray, type NameRule, renamed, StateDict } from "./state_dict.ts";
 
 /** Where a file may have the modules: itself, a first stage, or the codec of a whole model. */
@@ -199,21 +199,20 @@ export async function readCodes(
   tokens: number | undefined,
   codebookLength: number,
 ): Promise<TokenCodes> {
-  const [name, ...others] = source.names();
-  const array = name === undefined || others.length > 0 ? undefined : await source.loadStored(name);
-  if (array === undefined || !/^[IU]\d/.test(array.dtype) || array.shape.length !== 1) {
-    throw new TypeError(`Cannot use ${source.description}: expected one list of tokens`);
-  }
-  if (elementCount(array.shape) !== codebookLength) {
-    throw new RangeError(
-      `Cannot use ${source.description}: it is for ${array.shape} codes, the autoencoder has ` +
-        `${codebookLength}`,
-    );
-  }
-  const values = Array.from(typedArray(array), Number);
+  const name = nameOfCodes(source, codebookLength);
+  const values = Float64Array.from<number | bigint>(
+    typedArray(await source.loadStored(name)),
+    Number,
+  );
   // There are no more tokens than codes.
   const most = Math.min(values.reduce((a, b) => Math.max(a, b), 0) + 1, codebookLength);
   const count = tokens ?? most;
+  if (count > codebookLength) {
+    throw new RangeError(
+      `Cannot use ${source.description}: it is for ${codebookLength} codes, expected at least ` +
+        `${count}, one for each token`,
+    );
+  }
   const codeOfToken = new Int32Array(count).fill(-1);
   values.forEach((token, code) => {
     if (token < 0 || token >= count) {
@@ -228,4 +227,25 @@ export async function readCodes(
     throw new RangeError(`Cannot use ${source.description}: no code stands for token ${unused}`);
   }
   return { codeOfToken, tokenOfCode: Int32Array.from(values) };
+}
+
+/** Name of the array of a file of codes, which is checked before memory is taken for it. */
+function nameOfCodes(source: ArraySource, codebookLength: number): string {
+  const [name = "", ...others] = source.names();
+  const shape = source.shape(name) ?? [];
+  const isInteger = /^[IU]\d/.test(source.dtype(name) ?? "");
+  if (!isInteger || shape.length !== 1 || others.length > 0) {
+    throw new TypeError(`Cannot use ${source.description}: expected one list of tokens`);
+  }
+  const [length = 0] = shape;
+  if (length !== codebookLength) {
+    throw new RangeError(
+      `Cannot use ${source.description}: it is for ${length} codes, the autoencoder has ` +
+        `${codebookLength}`,
+    );
+  }
+  if (length <= MOST_CODES) return name;
+  throw new RangeError(
+    `Cannot use ${source.description}: it is for ${length} codes, expected at most ${MOST_CODES}`,
+  );
 }

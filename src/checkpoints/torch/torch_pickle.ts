@@ -97,6 +97,12 @@ const MAX_REPETITION = 8;
 /** Most dimensions that a tensor may have. */
 const MAX_DIMENSIONS = 16;
 
+/** Most marks of a special view: PyTorch knows two. A dict of more may stand behind many tensors. */
+const MAX_MARKS = 16;
+
+/** The functions that make tensors with attributes, by the beginning of their names. */
+const WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type";
+
 /** Most values that are looked at in search of tensors. */
 const MAX_VALUES = 1_000_000;
 
@@ -105,6 +111,9 @@ const MAX_DEPTH = 500;
 
 /** Longest name of a tensor. */
 const MAX_NAME_LENGTH = 4000;
+
+/** Most characters of all names of tensors: one long key may lead to many. */
+const MAX_NAME_CHARACTERS = 2 ** 24;
 
 /** The names that a torch file may use, and the storages that it mentions. */
 export class TorchNames implements PickleNames {
@@ -130,8 +139,8 @@ export class TorchNames implements PickleNames {
       rebuild("torch._utils._rebuild_tensor", (args) => this.#tensor(args)),
       rebuild("torch._utils._rebuild_tensor_v2", (args) => this.#tensor(args, undefined, args[6])),
       rebuild("torch._utils._rebuild_tensor_v3", (args) => this.#tensor(args, args[6], args[7])),
-      rebuild("torch._tensor._rebuild_from_type", (args) => this.#withAttributes(args)),
-      rebuild("torch._tensor._rebuild_from_type_v2", (args) => this.#withAttributes(args)),
+      rebuild(WITH_ATTRIBUTES, (args) => this.#withAttributes(args)),
+      rebuild(`${WITH_ATTRIBUTES}_v2`, (args) => this.#withAttributes(args)),
       rebuild("torch._utils._rebuild_parameter", ([data]) => data),
       rebuild("torch._utils._rebuild_parameter_with_state", ([data]) => data),
     ]);
@@ -182,6 +191,7 @@ export class TorchNames implements PickleNames {
     if (!sound) throw this.#damaged("it has a malformed tensor");
     const dtype = type ?? storage.dtype;
     const marks = metadata instanceof Map ? metadata : new Map<unknown, unknown>();
+    if (marks.size > MAX_MARKS) throw this.#damaged("it has a malformed tensor");
     const negative = marks.get("neg") === true;
     const unreadable = unreadableReason(dtype, marks);
     const lengths = { shape: shape.items, strides: strides.items };
@@ -199,9 +209,9 @@ export class TorchNames implements PickleNames {
 
   /** Arguments: the function that makes the tensor, its class, the arguments, the attributes. */
   #withAttributes([make, _type, args]: readonly unknown[]): TorchTensor {
-    const tensor = make instanceof PickleFunction && args instanceof Tuple
-      ? make.call(args.items)
-      : undefined;
+    // Python does not nest them, and a long chain would overflow the stack.
+    const isPlain = make instanceof PickleFunction && !make.name.startsWith(WITH_ATTRIBUTES);
+    const tensor = isPlain && args instanceof Tuple ? make.call(args.items) : undefined;
     if (tensor instanceof TorchTensor) return tensor;
     throw this.#damaged("it has a malformed tensor with attributes");
   }
@@ -228,8 +238,10 @@ function unreadableReason(
   if (marks.get("neg") === true && !SIGNED.includes(stored)) {
     return `it is a negative view of ${name}`;
   }
-  const others = [...marks].find(([mark, value]) => mark !== "neg" && value !== false);
-  return others && `it is a view of the kind ${describeValue(others[0])}`;
+  for (const [mark, value] of marks) {
+    if (mark !== "neg" && value !== false) return `it is a view of the kind ${describeValue(mark)}`;
+  }
+  return undefined;
 }
 
 /** Number of elements from the first to the last of a tensor that is not empty, in its storage. */
@@ -249,19 +261,23 @@ const STEP = 1000;
 export function* tensorsOf(value: unknown, description: string): Steps<Map<string, TorchTensor>> {
   if (value instanceof TorchTensor) return new Map([["tensor", value]]);
   const tensors = new Map<string, TorchTensor>();
-  let count = 0;
+  const refuse = () => new SyntaxError(`Cannot read ${description}: it is nested too deeply`);
+  let [count, characters] = [0, 0];
   const visit = function* (value: unknown, name: string, depth: number): Steps<void> {
-    if (count % STEP === 0) yield;
-    if (++count > MAX_VALUES || depth > MAX_DEPTH || name.length > MAX_NAME_LENGTH) {
-      throw new SyntaxError(`Cannot read ${description}: it is nested too deeply`);
-    }
+    if (depth > MAX_DEPTH || name.length > MAX_NAME_LENGTH) throw refuse();
     if (value instanceof TorchTensor) {
+      characters += name.length;
+      if (characters > MAX_NAME_CHARACTERS) throw refuse();
       if (tensors.has(name)) {
         throw new SyntaxError(`Cannot read ${description}: ${describeValue(name)} occurs twice`);
       }
       tensors.set(name, value);
     }
     for (const [key, child] of childrenOf(value)) {
+      if (count % STEP === 0) yield;
+      // Also what leads to no tensor, as one dict may stand in many places.
+      if (++count > MAX_VALUES) throw refuse();
+      if (typeof key !== "string" && typeof key !== "number") continue;
       yield* visit(child, name === "" ? String(key) : `${name}.${key}`, depth + 1);
     }
   };
@@ -298,14 +314,11 @@ function stateDictOf(value: unknown): unknown {
   return inner instanceof Map ? inner : value;
 }
 
-/** Elements of dicts, lists and tuples that can lead to tensors. */
-function* childrenOf(value: unknown): Iterable<[key: string | number, value: unknown]> {
-  if (value instanceof Map) {
-    for (const [key, child] of value) {
-      if (typeof key === "string" || typeof key === "number") yield [key, child];
-    }
-  } else if (Array.isArray(value)) yield* value.entries();
-  else if (value instanceof Tuple) yield* value.items.entries();
+/** Elements of dicts, lists and tuples. */
+function childrenOf(value: unknown): Iterable<[key: unknown, value: unknown]> {
+  if (value instanceof Map) return value;
+  if (Array.isArray(value)) return value.entries();
+  return value instanceof Tuple ? value.items.entries() : [];
 }
 
 function isNatural(value: unknown): value is number {

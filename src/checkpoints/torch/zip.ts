@@ -125,9 +125,7 @@ export class ZipArchive {
   ): Promise<Uint8Array<ArrayBuffer>> {
     const entry = this.#entry(name);
     checkRange(this.#describe(name), entry.size, offset, length);
-    let dataOffset = this.#dataOffsets.get(name);
-    if (!dataOffset) this.#dataOffsets.set(name, dataOffset = this.#findData(name, entry));
-    const begin = await dataOffset;
+    const begin = await this.#dataOffset(name, entry);
     if (entry.method === 0) return await this.#file.read(begin + offset, length);
     return await this.#inflate(name, entry, begin, offset, length);
   }
@@ -140,6 +138,16 @@ export class ZipArchive {
 
   #describe(name: string): string {
     return `${describeValue(name)} in ${this.#file.description}`;
+  }
+
+  /** Where the data of an entry begins. A failure is not kept: a later call tries again. */
+  #dataOffset(name: string, entry: ZipEntry): Promise<number> {
+    let offset = this.#dataOffsets.get(name);
+    if (!offset) {
+      this.#dataOffsets.set(name, offset = this.#findData(name, entry));
+      offset.catch(() => this.#dataOffsets.delete(name));
+    }
+    return offset;
   }
 
   /** The data follows the local header, which alone holds its own length. */

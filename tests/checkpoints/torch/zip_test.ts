@@ -91,3 +91,15 @@ Deno.test("ZipArchive refuses an entry that promises more than deflate can hold"
   const archive = await open(patch(zip, directory + 24, 1100));
   await assertRejects(() => archive.read("bomb", 2000), SyntaxError, "unpacks to 1000 bytes");
 });
+
+Deno.test("ZipArchive reads an entry again after its file could not be read", async () => {
+  const file = memoryFile("x.zip", await encodeZip(files));
+  let fails = false;
+  const read: typeof file.read = (offset, length) =>
+    fails ? Promise.reject(new Error("lost")) : file.read(offset, length);
+  const archive = await ZipArchive.open({ ...file, read });
+  fails = true;
+  await assertRejects(() => archive.read("a/one", 5), Error, "lost");
+  fails = false;
+  assertEquals(new TextDecoder().decode(await archive.read("a/one", 5)), "hello");
+});

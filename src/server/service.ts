@@ -26,7 +26,7 @@ import { FolderFiles } from "./folder_files.ts";
 import { hasFormBody } from "./form_body.ts";
 import { checkOrder, orderOf } from "./order.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
-import { Metrics } from "./metrics.ts";
+import { methodName, Metrics } from "./metrics.ts";
 import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
 import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
@@ -354,7 +354,7 @@ export class Service {
   }
 
   #note({ req, res, env, get }: Call, milliseconds: number): void {
-    const { method } = req.raw;
+    const method = methodName(req.raw.method);
     const route = req.routePath === "*" || req.routePath === "/*" ? "none" : req.routePath;
     this.#metrics.countRequest(method, route, res.status);
     this.#options.log({

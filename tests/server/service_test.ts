@@ -274,6 +274,9 @@ Deno.test("Service counts requests by route, jobs and pictures for Prometheus", 
   await using server = await startService();
   await server.ask("/generate?prompt=a&steps=1&images=3");
   for (const path of ["/none", "/other"]) await server.ask(path);
+  for (const method of ["MADE", "UP", "PATCH"]) await server.ask("/healthz", { method });
+  const methods = server.log.slice(-3).map((record) => record["method"]);
+  assertEquals(methods, ["other", "other", "PATCH"]);
   const answer = await server.ask("/metrics");
   assertMatch(answer.headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
   const lines = (await answer.text()).split("\n");
@@ -281,6 +284,7 @@ Deno.test("Service counts requests by route, jobs and pictures for Prometheus", 
     const line of [
       'vq_diffusion_requests_total{method="GET",route="/generate",status="200"} 1',
       'vq_diffusion_requests_total{method="GET",route="none",status="404"} 2',
+      'vq_diffusion_requests_total{method="other",route="/healthz",status="405"} 2',
       'vq_diffusion_jobs_total{outcome="done"} 1',
       "vq_diffusion_images_total 3",
       "vq_diffusion_queue_length 0",

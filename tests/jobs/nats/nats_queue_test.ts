@@ -238,6 +238,7 @@ natsTest(
     third.cancel();
     await until(() => other.queue.placesFor("c") === 1);
     other.queue.checkPlace("c");
+    assertThrows(() => other.queue.checkPlace("c", 1), QueueFullError, "3 requests wait");
   },
 );
 

@@ -219,7 +219,7 @@ export class Service {
   }
 
   async #admit(context: Call): Promise<void> {
-    if (this.#options.allowOrigin === undefined) refuseOtherSites(context.req.raw);
+    refuseOtherSites(context.req.raw, this.#options.allowOrigin);
     const client = await this.#tokens.clientOf(context.req.raw);
     context.set("client", client ?? context.env.address);
   }

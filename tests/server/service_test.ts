@@ -203,6 +203,42 @@ Deno.test("Service lets pages of other origins in only if it is told to", async 
   assertEquals(preflight.headers.get("access-control-allow-origin"), "https://a.example");
 });
 
+Deno.test("Service tells by the headers of a request whether a page of another origin has sent it", async () => {
+  // What is asked is at http://localhost.
+  const [own, allowed, other] = ["http://localhost", "https://a.example", "http://b.example"];
+  const site = (name: string) => ({ "sec-fetch-site": name });
+  const cases: [headers: Record<string, string>, alone: number, allowing: number][] = [
+    [{}, 200, 200],
+    [{ origin: own }, 200, 200],
+    [{ origin: "http://localhost:81" }, 403, 403],
+    [{ origin: allowed }, 403, 200],
+    [{ origin: allowed, ...site("cross-site") }, 403, 200],
+    [{ origin: other }, 403, 403],
+    [{ origin: other, ...site("cross-site") }, 403, 403],
+    [{ origin: other, ...site("none") }, 403, 403],
+    [{ origin: "null" }, 403, 403],
+    [{ origin: "" }, 403, 403],
+    [{ origin: "file://" }, 403, 403],
+    [site("none"), 200, 200],
+    [site("same-site"), 403, 403],
+    [site("cross-site"), 403, 403],
+    // Behind a proxy that asks by another name.
+    [{ origin: "https://c.example", ...site("same-origin") }, 200, 200],
+    [{ origin: "http://c.example:81", "x-forwarded-host": "c.example:81, inner" }, 200, 200],
+    [{ origin: "http://c.example:81", "x-forwarded-host": "c.example" }, 403, 403],
+    // It is another origin if only the scheme is another, where browsers say so.
+    [{ origin: "https://localhost", ...site("cross-site") }, 403, 403],
+  ];
+  await using alone = await startService();
+  await using allowing = await startService({ allowOrigin: allowed });
+  await using all = await startService({ allowOrigin: "*" });
+  for (const [headers, ...statuses] of cases) {
+    const answers = [alone, allowing, all].map((server) => server.ask("/info", { headers }));
+    const given = (await Promise.all(answers)).map(({ status }) => status);
+    assertEquals(given, [...statuses, 200], JSON.stringify(headers));
+  }
+});
+
 Deno.test("Service needs a token for all but the page and its health, if there are tokens", async () => {
   await using server = await startService({ tokens: ["secret", "other"] });
   for (const path of ["/", "/healthz"]) assertEquals((await server.ask(path)).status, 200);

@@ -133,7 +133,8 @@ export class NatsQueue implements RemoteQueue {
   secondsTo({ state, request }: Job): number {
     const own = this.#speed.seconds(this.#workOf(request).calls) ?? FIRST_GUESS;
     if (state.status === "queued") return own + (state.ahead + 1) * this.#secondsEach();
-    return state.status === "running" ? own * (1 - state.step / state.steps) : 0;
+    // At strength 0 there are no steps.
+    return state.status === "running" ? own * (1 - state.step / Math.max(1, state.steps)) : 0;
   }
 
   /** Seconds until all that waits and runs now is through. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { jetstreamManager } from "npm:@nats-io/jetstream@3.4.0";
 import { RasterImage } from "../../../src/images/raster_image.ts";
-import type { Job } from "../../../src/jobs/job.ts";
+import { Job } from "../../../src/jobs/job.ts";
 import { encodeJob } from "../../../src/jobs/nats/job_message.ts";
 import { NatsQueue } from "../../../src/jobs/nats/nats_queue.ts";
 import { QueueClosedError, QueueFullError } from "../../../src/jobs/queue.ts";
@@ -207,6 +207,14 @@ natsTest(
     assertThrows(() => other.queue.checkPlace("c", 1), QueueFullError, "3 requests wait");
   },
 );
+
+natsTest("NatsQueue.secondsTo() tells the seconds of a job without steps", async (url) => {
+  await using opened = await openNatsQueue(url);
+  const job = new Job(seeded(1), "a", () => {});
+  job.report({ status: "running", step: 0, steps: 0, preview: undefined });
+  // Nothing has been measured yet.
+  assertEquals(opened.queue.secondsTo(job), 5);
+});
 
 natsTest("NatsQueue.close() gives back what waits, and lets end what runs", async (url) => {
   await using pipe = await loadTiny();

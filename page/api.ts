@@ -119,7 +119,7 @@ export async function* draw(
     const blocks = (text + part.value).split("\n\n");
     text = blocks.pop()!;
     for (const block of blocks) {
-      const [, name, data] = /^event: (\w+)\ndata: (.*)$/.exec(block) ?? [];
+      const [, name, data] = /^event: (\w+)\ndata: ([^\n]*)$/.exec(block) ?? [];
       if (name !== undefined) yield { name, data: JSON.parse(data!, reviveFiles) } as DrawEvent;
     }
   }

@@ -28,6 +28,8 @@ function startWorker(): WebWorker {
   return startWebWorker<DrawerMessage>(`import "${new URL("/drawer.js", location.href)}";`, {
     onMessage(message) {
       if (message.type === "loading") {
+        // It goes on when the drawing is stopped that it was begun for.
+        if (listeners.size === 0) return;
         const [loaded, total] = [message.loaded, message.total].map((n) => Math.round(n / 1e6));
         loading.value = `Loading the model, ${loaded} of ${total} MB`;
       } else if (message.type === "device") {

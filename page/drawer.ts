@@ -71,6 +71,18 @@ async function load({ token, dtype }: DrawRequest): Promise<Library.VQDiffusionP
   return pipe;
 }
 
+/** Waits for what others wait for, too, until the signal is aborted: then it throws the reason. */
+async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const end = () => reject(signal.reason);
+  signal.addEventListener("abort", end);
+  try {
+    return await Promise.race([shared, promise]);
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
+}
+
 /** Values as the library takes them. */
 function optionsOf({ settings: { values }, options }: DrawRequest): Record<string, unknown> {
   return Object.fromEntries(
@@ -100,8 +112,7 @@ async function* drawing(request: DrawRequest, signal: AbortSignal): AsyncGenerat
   // What failed is tried again with the next drawing.
   pipeline ??= load(request);
   pipeline.catch(() => pipeline = undefined);
-  const pipe = await pipeline;
-  signal.throwIfAborted();
+  const pipe = await unlessAborted(pipeline, signal);
   const prompt = settings.prompt || undefined;
   const notes = await pipe.promptNotes(prompt ?? []);
   yield { name: "notes", data: { notes: notes.map(({ message }) => message) } };

@@ -10,8 +10,16 @@ const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 /** What is read, in error messages. */
 const TEXTS = "the texts of the PNG file";
 
-/** The most bytes of a compressed text that are read. */
+/** The most bytes that the compressed texts of a file may have together when they are read. */
 const MAX_TEXT_BYTES = 2 ** 20;
+
+/** As many of them a text counts for at least: there may be many empty ones. */
+const LEAST_TEXT_BYTES = 2 ** 10;
+
+/** What is left of the bytes for the compressed texts of a file. */
+interface Budget {
+  left: number;
+}
 
 /** A chunk: its type, its data, and where it ends in the file. */
 interface Chunk {
@@ -42,7 +50,7 @@ export async function withPngTexts(
 
 /**
  * Reads the texts of a PNG file by their keywords. Of several with one keyword the first counts; one that
- * is damaged, or compressed and longer than a mebibyte, is left out.
+ * is damaged is left out, and so are compressed ones beyond a mebibyte in all.
  *
  * @param description What is read, for error messages.
  * @throws {SyntaxError} If the file is no PNG file.
@@ -52,13 +60,14 @@ export async function readPngTexts(
   description = TEXTS,
 ): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
+  const budget = { left: MAX_TEXT_BYTES };
   for (const { type, data } of chunksOf(file, description)) {
     if (type !== "tEXt" && type !== "zTXt" && type !== "iTXt") continue;
     const end = data.indexOf(0);
     const keyword = latin1(data.subarray(0, Math.max(0, end)));
     const text = end < 1 || texts.has(keyword)
       ? undefined
-      : await decodeText(type, data.subarray(end + 1));
+      : await decodeText(type, data.subarray(end + 1), budget);
     if (text !== undefined) texts.set(keyword, text);
   }
   return texts;
@@ -112,32 +121,40 @@ function encodeChunk(
 async function decodeText(
   type: "tEXt" | "zTXt" | "iTXt",
   data: Uint8Array<ArrayBuffer>,
+  budget: Budget,
 ): Promise<string | undefined> {
   if (type === "tEXt") return latin1(data);
   if (type === "zTXt") {
-    const bytes = await inflate(data.subarray(1));
+    const bytes = await inflate(data.subarray(1), budget);
     return bytes && latin1(bytes);
   }
   const language = data.indexOf(0, 2);
   const translation = language < 0 ? -1 : data.indexOf(0, language + 1);
   if (translation < 0) return undefined;
   const content = data.subarray(translation + 1);
-  const bytes = data[0] === 0 ? content : await inflate(content);
+  const bytes = data[0] === 0 ? content : await inflate(content, budget);
   return bytes && new TextDecoder().decode(bytes);
 }
 
-async function inflate(data: Uint8Array<ArrayBuffer>): Promise<Uint8Array | undefined> {
+/** Takes from the budget what was read, whatever comes of it. */
+async function inflate(
+  data: Uint8Array<ArrayBuffer>,
+  budget: Budget,
+): Promise<Uint8Array | undefined> {
+  if (budget.left <= 0) return undefined;
   const parts: Uint8Array[] = [];
   let length = 0;
   try {
     const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("deflate"));
     for await (const part of stream) {
       length += part.length;
-      if (length > MAX_TEXT_BYTES) return undefined;
+      if (length > budget.left) return undefined;
       parts.push(part);
     }
   } catch {
     return undefined; // damaged
+  } finally {
+    budget.left -= Math.max(length, LEAST_TEXT_BYTES);
   }
   return joined(parts);
 }

@@ -101,12 +101,15 @@ export class JobQueue {
   /**
    * Checks that a job could be added now.
    *
+   * @param others Jobs of the client that are about to be added before it.
    * @throws {QueueFullError} If there is no place.
    * @throws {QueueClosedError} If the queue is closed.
    */
-  checkPlace(client: string): void {
+  checkPlace(client: string, others = 0): void {
     if (this.#closed) throw new QueueClosedError();
-    if (this.#takers.length === 0 && this.placesFor(client) === 0) throw this.#full(client);
+    // A worker that waits takes one at once.
+    const places = this.#takers.length + this.placesFor(client);
+    if (places <= others) throw this.#full(client, others);
   }
 
   /**
@@ -276,10 +279,10 @@ export class JobQueue {
     return Math.max(0, seconds - elapsed);
   }
 
-  #full(client: string): QueueFullError {
+  #full(client: string, others: number): QueueFullError {
     const retryAfter = Math.max(1, Math.ceil(this.secondsToPlace(client)));
     const { capacity, capacityPerClient } = this.limits;
-    const what = this.length >= capacity
+    const what = this.length + others >= capacity
       ? `${capacity} requests wait`
       : `${capacityPerClient} requests of yours wait`;
     const message = `${what}, which is as many as may; try again in ${retryAfter} s`;

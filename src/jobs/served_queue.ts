@@ -22,10 +22,11 @@ export interface ServedQueue {
   /**
    * Checks that a job could be added now.
    *
+   * @param others Jobs of the client that are about to be added before it. Default 0.
    * @throws {QueueFullError} If there is no place.
    * @throws {QueueClosedError} If the queue is closed.
    */
-  checkPlace(client: string): void;
+  checkPlace(client: string, others?: number): void;
   /**
    * Adds a job.
    *

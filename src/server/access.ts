@@ -36,12 +36,26 @@ export class TokenCheck {
 /**
  * Refuses what a page of another site has made a browser send, which would need no permission otherwise.
  *
+ * @param allowOrigin Origin whose pages may, `"*"` for all; undefined for none.
  * @throws {RequestError} If it is such a request.
  */
-export function refuseOtherSites(request: Request): void {
-  const site = request.headers.get("sec-fetch-site");
-  if (site !== "cross-site" && site !== "same-site") return;
+export function refuseOtherSites(request: Request, allowOrigin: string | undefined): void {
+  if (allowOrigin === "*" || !isOfOtherSite(request, allowOrigin)) return;
   throw new RequestError(403, "The request comes from a page of another origin");
+}
+
+function isOfOtherSite({ headers, url }: Request, allowOrigin: string | undefined): boolean {
+  const [origin, site] = [headers.get("origin"), headers.get("sec-fetch-site")];
+  // It is right also behind a proxy that asks by another name.
+  if (site === "same-origin") return false;
+  if (origin !== null && origin === allowOrigin) return false;
+  if (site === "cross-site" || site === "same-site") return true;
+  // Browsers do not tell the site to other machines without https; programs tell neither.
+  if (origin === null) return false;
+  const [forwarded] = (headers.get("x-forwarded-host") ?? "").split(/\s*,/);
+  // Of "null", such as of files and sandboxes, nothing is known.
+  const host = URL.canParse(origin) ? new URL(origin).host : "";
+  return host === "" || host !== new URL(url).host && host !== forwarded;
 }
 
 /**

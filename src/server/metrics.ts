@@ -24,6 +24,22 @@ class Counter {
   }
 }
 
+/** Methods that are told apart. */
+const METHODS: ReadonlySet<string> = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "OPTIONS",
+  "PUT",
+  "DELETE",
+  "PATCH",
+]);
+
+/** A method as figures and the log name it: clients may make up any number of others. */
+export function methodName(method: string): string {
+  return METHODS.has(method) ? method : "other";
+}
+
 /** Counts requests, jobs and pictures. */
 export class Metrics {
   readonly #requests = new Counter();
@@ -34,6 +50,7 @@ export class Metrics {
   /**
    * Counts an answered request.
    *
+   * @param method As {@linkcode methodName} has it.
    * @param route The path of a route, not that of the request: of these there may be any number.
    */
   countRequest(method: string, route: string, status: number): void {

@@ -11,9 +11,15 @@ export const NUMBER_PARAMETERS: readonly string[] = Object.values(GENERATION_PAR
   .filter(({ type }) => type === "integer" || type === "number")
   .map(({ shortName }) => shortName);
 
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** The longest text that is a number: all digits of 0.1 as a float64 are 57. */
+const MOST_CHARACTERS = 100;
+
+/** Digits have one way to match: where there were two, a text of many of them would take the square of its time. */
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 /** The number that a text is; everything else stays as it is. */
 export function numberIfText<T>(value: T): T | number {
-  return typeof value === "string" && NUMBER.test(value) ? Number(value) : value;
+  const isNumber = typeof value === "string" && value.length <= MOST_CHARACTERS &&
+    NUMBER.test(value);
+  return isNumber ? Number(value) : value;
 }

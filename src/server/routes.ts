@@ -12,6 +12,7 @@ import type { VQDiffusionPipeline } from "../pipeline/vq_diffusion_pipeline.ts";
 import type { BodyLimits } from "./request_body.ts";
 import type { RequestError } from "./request_error.ts";
 import type { RequestLimits } from "./request_parameters.ts";
+import type { UploadReader } from "./uploads.ts";
 
 /** What is served. */
 export interface ServedModel {
@@ -45,6 +46,14 @@ export interface Desk {
   readonly limits: RequestLimits & BodyLimits;
   /** What parameters may be, by the model and the service. */
   parameterLimits(): ParameterLimits;
+  /**
+   * Reads a request that brings pictures, for which there is a place. The pictures of one request are read
+   * at a time.
+   *
+   * @throws {QueueFullError} If there is no place.
+   * @throws {QueueClosedError} If the service stops.
+   */
+  upload<Body, T>(call: Call, reader: UploadReader<Body, T>): Promise<T>;
   /**
    * Checks and queues a job, which is given up when its client goes away.
    *

@@ -24,9 +24,9 @@ import { webUIError } from "./automatic1111/answers.ts";
 import { WEB_UI_PATH, webUIRoutes } from "./automatic1111/routes.ts";
 import { FolderFiles } from "./folder_files.ts";
 import { hasFormBody } from "./form_body.ts";
-import { checkOrder, orderOf } from "./order.ts";
+import { checkOrder, type Order, orderOf } from "./order.ts";
 import { jobEvents, pngAnswer } from "./job_answers.ts";
-import { Metrics } from "./metrics.ts";
+import { methodName, Metrics } from "./metrics.ts";
 import { errorBody, rateLimitHeaders } from "./openai/answers.ts";
 import { OPENAI_PATH, openAIRoutes } from "./openai/routes.ts";
 import { PAGE_PATHS, pageAnswer } from "./page.ts";
@@ -35,12 +35,14 @@ import {
   checkSubject,
   readParameters,
   type RequestLimits,
+  type RequestParameters,
   requestRanges,
 } from "./request_parameters.ts";
 import { picturesOf } from "./request_pictures.ts";
 import type { Answer, Call, Desk, Environment, ServedModel } from "./routes.ts";
 import { serviceInfo } from "./service_info.ts";
 import { textStream } from "./text_stream.ts";
+import { type UploadReader, Uploads } from "./uploads.ts";
 
 /** Seconds of silence after which a stream shows that it is alive. */
 const KEEP_ALIVE_SECONDS = 15;
@@ -111,6 +113,7 @@ export class Service {
   readonly #model: ServedModel;
   readonly #metrics = new Metrics();
   readonly #tokens: TokenCheck;
+  readonly #uploads: Uploads;
   readonly #app = new Hono<Environment>();
 
   /**
@@ -132,6 +135,7 @@ export class Service {
       this.queue = queue;
       this.finished = runWorker(pipe, queue, { maxBatch: options.limits.maxImages });
     }
+    this.#uploads = new Uploads(this.queue);
     this.#addRoutes();
   }
 
@@ -215,7 +219,7 @@ export class Service {
   }
 
   async #admit(context: Call): Promise<void> {
-    if (this.#options.allowOrigin === undefined) refuseOtherSites(context.req.raw);
+    refuseOtherSites(context.req.raw, this.#options.allowOrigin);
     const client = await this.#tokens.clientOf(context.req.raw);
     context.set("client", client ?? context.env.address);
   }
@@ -239,20 +243,13 @@ export class Service {
   async #generate(context: Call): Promise<Response> {
     const { raw } = context.req;
     const { limits, maxIdleSeconds } = this.#options;
-    // Pictures for which there is no place are not read.
-    if (hasFormBody(raw)) this.queue.checkPlace(context.get("client"));
-    const parameters = await readParameters(raw, { ...limits, maxIdleSeconds });
-    checkSubject(parameters, this.#pipe.components.transformer.config);
-    const { prompt, values, previews } = orderOf(
-      { ...parameters, isPictured: parameters.files.image !== undefined },
-      this.#limits(),
-    );
-    const { strength } = values;
-    const picture = await picturesOf(parameters.files, {
-      ...limits,
-      side: this.#model.side,
-      strength,
-    });
+    const reader = {
+      body: () => readParameters(raw, { ...limits, maxIdleSeconds }),
+      fit: (parameters: RequestParameters) => this.#order(parameters),
+    };
+    const { prompt, picture, values, previews } = hasFormBody(raw)
+      ? await this.#upload(context, reader)
+      : await reader.fit(await reader.body());
     // It is not asked for a picture.
     if (raw.method === "HEAD") {
       checkOrder(this.#pipe, { prompt, picture, values });
@@ -267,6 +264,21 @@ export class Service {
     return this.#stream(job, jobEvents(job, this.queue, notes, describe));
   }
 
+  /** What a request asks for, with all that depends on the model checked. */
+  async #order(parameters: RequestParameters): Promise<Order> {
+    const { files } = parameters;
+    checkSubject(parameters, this.#pipe.components.transformer.config);
+    const isPictured = files.image !== undefined;
+    const order = orderOf({ ...parameters, isPictured }, this.#limits());
+    const { strength } = order.values;
+    const limits = { ...this.#options.limits, side: this.#model.side, strength };
+    return { ...order, picture: await picturesOf(files, limits) };
+  }
+
+  #upload<Body, T>(context: Call, reader: UploadReader<Body, T>): Promise<T> {
+    return this.#uploads.read(context.get("client"), context.req.raw.signal, reader);
+  }
+
   /** What the service does for its APIs. */
   #desk(): Desk {
     return {
@@ -275,6 +287,7 @@ export class Service {
       model: this.#model,
       limits: { ...this.#options.limits, maxIdleSeconds: this.#options.maxIdleSeconds },
       parameterLimits: () => this.#limits(),
+      upload: (call, reader) => this.#upload(call, reader),
       submit: (call, request) => this.#submit(call, request),
       stream: (job, texts, headers) => this.#stream(job, texts, headers),
       describe: (call, error) => this.#describe(error, call),
@@ -354,7 +367,7 @@ export class Service {
   }
 
   #note({ req, res, env, get }: Call, milliseconds: number): void {
-    const { method } = req.raw;
+    const method = methodName(req.raw.method);
     const route = req.routePath === "*" || req.routePath === "/*" ? "none" : req.routePath;
     this.#metrics.countRequest(method, route, res.status);
     this.#options.log({

@@ -75,3 +75,22 @@ Deno.test("readPngTexts() leaves out what is damaged or far too long", async () 
   await assertRejects(() => readPngTexts(bytesOf("GIF89a")), SyntaxError, message);
   await assertRejects(() => withPngTexts(bytesOf("GIF89a"), {}), SyntaxError, message);
 });
+
+Deno.test("readPngTexts() reads a mebibyte of compressed texts of a file, not of each", async () => {
+  const half = await deflated(" ".repeat(2 ** 19));
+  const texts = await readPngTexts(
+    await fileWith(
+      chunk("zTXt", bytesOf("a\0\0", half)),
+      chunk("iTXt", bytesOf("b\0\x01\0\0\0", half)),
+      chunk("zTXt", bytesOf("c\0\0", await deflated("beyond"))),
+      chunk("tEXt", bytesOf("d\0not compressed")),
+    ),
+  );
+  assertEquals([...texts.keys()], ["a", "b", "d"]);
+  // Texts of nothing take time, too.
+  const empty = await deflated("");
+  const chunks = Array.from({ length: 1025 }, (_, i) => {
+    return chunk("zTXt", bytesOf(`${i}\0\0`, empty));
+  });
+  assertEquals((await readPngTexts(await fileWith(...chunks))).size, 1024);
+});

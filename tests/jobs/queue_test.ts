@@ -56,6 +56,19 @@ Deno.test("JobQueue.add() refuses jobs beyond the capacity, and of one client be
   assertThrows(() => addJobs(queue, "b"), QueueFullError, "3 requests wait");
 });
 
+Deno.test("JobQueue.checkPlace() counts jobs that are about to be added", async () => {
+  const queue = newQueue(3, 2);
+  const taking = queue.take();
+  // One for the worker that waits, two that wait.
+  queue.checkPlace("a", 2);
+  assertThrows(() => queue.checkPlace("a", 3), QueueFullError, "3 requests wait");
+  const [first] = addJobs(queue, "aa");
+  assertEquals(await taking, first);
+  queue.checkPlace("b", 1);
+  assertThrows(() => queue.checkPlace("a", 1), QueueFullError, "2 requests of yours wait");
+  queue.checkPlace("a");
+});
+
 Deno.test("Job.cancel() frees its place in the queue, and moves the others up", () => {
   const queue = newQueue(3);
   const jobs = addJobs(queue, "aba");

@@ -44,15 +44,21 @@ async function visitPage(
   browser = chromium,
 ) {
   const result = Promise.withResolvers<Visit>();
+  const [asked, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
   await using front = Deno.serve(options, async (request) => {
     const { pathname } = new URL(request.url);
     switch (pathname) {
       case "/result":
         result.resolve(await request.json());
+        held.resolve();
         return new Response();
       case "/resume":
         server.resume();
+        held.resolve();
+        return new Response();
+      case "/loading":
+        await asked.promise;
         return new Response();
       case "/close":
         server.service.close();
@@ -68,6 +74,10 @@ async function visitPage(
         return new Response(await page.text() + script, { headers: page.headers });
       }
       default:
+        if (pathname.startsWith("/model/")) {
+          asked.resolve();
+          await held.promise;
+        }
         return await server.service.fetch(request, "browser");
     }
   });
@@ -132,6 +142,10 @@ for (const browser of [chromium, findBrowser("firefox")]) {
       });
       const seen = await visitPage(server, "#browser", browser);
       assertEquals(seen.error, undefined);
+      assertEquals(seen.status, "Stopped");
+      // The loading went on when its drawing was stopped; the other is that of the second worker.
+      const loadings = server.log.filter((record) => record["path"] === "/model/model_index.json");
+      assertEquals(loadings.length, 2);
       assertMatch(seen.header, /^Model tiny, drawn in this browser by: Wasm, /);
       assertEquals(seen.same, [true, true]);
       assertEquals(seen.form, { steps: "3", seed: "7" });

@@ -233,6 +233,18 @@ function endNextDrawing() {
   };
 }
 
+/** Stops a drawing while its model is loaded, which does not come before; what it says then. */
+async function stopLoading() {
+  one("[name=place][value=browser]").click();
+  await until(() => one("[name=place][value=browser]").checked);
+  press("Enter", true);
+  await fetch("/loading");
+  press("Escape");
+  await until(() => !one("progress"));
+  await fetch("/resume");
+  return text("[role=status]");
+}
+
 /** Draws by itself and on the server, from nothing and into a half of a picture. */
 async function inBrowser() {
   await until(() => one("form [name=steps]"));
@@ -256,6 +268,7 @@ async function inBrowser() {
   write("seed", "7");
   write("steps", "3");
   write("prompt", "a cat");
+  const status = await stopLoading();
   const own = await drawOn("browser");
   const header = text("header p");
   const fromServer = await drawOn("server");
@@ -297,6 +310,7 @@ async function inBrowser() {
   const result = {
     refusal,
     refusedSeeds,
+    status,
     waiting: isWaiting,
     ending,
     isDrawnAgain,

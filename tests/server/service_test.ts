@@ -203,6 +203,42 @@ Deno.test("Service lets pages of other origins in only if it is told to", async 
   assertEquals(preflight.headers.get("access-control-allow-origin"), "https://a.example");
 });
 
+Deno.test("Service tells by the headers of a request whether a page of another origin has sent it", async () => {
+  // What is asked is at http://localhost.
+  const [own, allowed, other] = ["http://localhost", "https://a.example", "http://b.example"];
+  const site = (name: string) => ({ "sec-fetch-site": name });
+  const cases: [headers: Record<string, string>, alone: number, allowing: number][] = [
+    [{}, 200, 200],
+    [{ origin: own }, 200, 200],
+    [{ origin: "http://localhost:81" }, 403, 403],
+    [{ origin: allowed }, 403, 200],
+    [{ origin: allowed, ...site("cross-site") }, 403, 200],
+    [{ origin: other }, 403, 403],
+    [{ origin: other, ...site("cross-site") }, 403, 403],
+    [{ origin: other, ...site("none") }, 403, 403],
+    [{ origin: "null" }, 403, 403],
+    [{ origin: "" }, 403, 403],
+    [{ origin: "file://" }, 403, 403],
+    [site("none"), 200, 200],
+    [site("same-site"), 403, 403],
+    [site("cross-site"), 403, 403],
+    // Behind a proxy that asks by another name.
+    [{ origin: "https://c.example", ...site("same-origin") }, 200, 200],
+    [{ origin: "http://c.example:81", "x-forwarded-host": "c.example:81, inner" }, 200, 200],
+    [{ origin: "http://c.example:81", "x-forwarded-host": "c.example" }, 403, 403],
+    // It is another origin if only the scheme is another, where browsers say so.
+    [{ origin: "https://localhost", ...site("cross-site") }, 403, 403],
+  ];
+  await using alone = await startService();
+  await using allowing = await startService({ allowOrigin: allowed });
+  await using all = await startService({ allowOrigin: "*" });
+  for (const [headers, ...statuses] of cases) {
+    const answers = [alone, allowing, all].map((server) => server.ask("/info", { headers }));
+    const given = (await Promise.all(answers)).map(({ status }) => status);
+    assertEquals(given, [...statuses, 200], JSON.stringify(headers));
+  }
+});
+
 Deno.test("Service needs a token for all but the page and its health, if there are tokens", async () => {
   await using server = await startService({ tokens: ["secret", "other"] });
   for (const path of ["/", "/healthz"]) assertEquals((await server.ask(path)).status, 200);
@@ -274,6 +310,9 @@ Deno.test("Service counts requests by route, jobs and pictures for Prometheus", 
   await using server = await startService();
   await server.ask("/generate?prompt=a&steps=1&images=3");
   for (const path of ["/none", "/other"]) await server.ask(path);
+  for (const method of ["MADE", "UP", "PATCH"]) await server.ask("/healthz", { method });
+  const methods = server.log.slice(-3).map((record) => record["method"]);
+  assertEquals(methods, ["other", "other", "PATCH"]);
   const answer = await server.ask("/metrics");
   assertMatch(answer.headers.get("content-type")!, /^text\/plain; version=0\.0\.4/);
   const lines = (await answer.text()).split("\n");
@@ -281,6 +320,7 @@ Deno.test("Service counts requests by route, jobs and pictures for Prometheus", 
     const line of [
       'vq_diffusion_requests_total{method="GET",route="/generate",status="200"} 1',
       'vq_diffusion_requests_total{method="GET",route="none",status="404"} 2',
+      'vq_diffusion_requests_total{method="other",route="/healthz",status="405"} 2',
       'vq_diffusion_jobs_total{outcome="done"} 1',
       "vq_diffusion_images_total 3",
       "vq_diffusion_queue_length 0",

@@ -136,9 +136,9 @@ export class Exchange {
       try {
         return (await this.#js.publish(this.#subjectOf(id), bytes)).seq;
       } catch (error) {
-        if (!(error instanceof JetStreamApiError) || error.code !== NO_ROOM) throw error;
+        if (!isNoRoom(error)) throw error;
         if (/per subject/.test(error.message)) return undefined;
-        throw new NoRoomError(error);
+        throw new NoRoomError("stream of jobs", error);
       }
     }, signal);
   }
@@ -206,14 +206,25 @@ export class Exchange {
     return entry?.operation === "PUT" ? await decodeState(entry.value, form) : undefined;
   }
 
-  /** Stores a state, on a try or until it is stored. A preview that the server cannot take is left out. */
-  async setState(id: string, state: RemoteState, once = false): Promise<void> {
+  /**
+   * Stores a state, on a try or until it is stored. A preview that the server cannot take is left out.
+   *
+   * @throws {NoRoomError} If the store is full.
+   */
+  async setState(
+    id: string,
+    state: RemoteState,
+    { once = false, signal }: {
+      readonly once?: boolean;
+      readonly signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<void> {
     let bytes = await encodeState(state);
     if (state.status === "running" && bytes.length > this.#mostBytes) {
       bytes = await encodeState({ ...state, preview: undefined });
     }
-    const put = () => this.#states.put(id, bytes);
-    await (once ? put() : this.#steadily(put));
+    const put = () => orNoRoom("store of states", this.#states.put(id, bytes));
+    await (once ? put() : this.#steadily(put, signal));
   }
 
   /** The pictures of a job, if they are stored and whole. */
@@ -233,10 +244,19 @@ export class Exchange {
     }
   }
 
-  /** Stores the pictures of a job. */
-  async setPictures(id: string, images: readonly RasterImage[]): Promise<void> {
+  /**
+   * Stores the pictures of a job.
+   *
+   * @throws {NoRoomError} If the store is full.
+   */
+  async setPictures(
+    id: string,
+    images: readonly RasterImage[],
+    signal?: AbortSignal,
+  ): Promise<void> {
     const bytes = await encodeImages(images);
-    await this.#steadily(() => this.#pictures.putBlob({ name: id }, bytes));
+    const put = () => orNoRoom("store of pictures", this.#pictures.putBlob({ name: id }, bytes));
+    await this.#steadily(put, signal);
   }
 
   /** How many jobs there are. */
@@ -307,14 +327,27 @@ export class Exchange {
   }
 }
 
-/** The stream of jobs has no room: a limit that was set on the server. */
+/** Something on the server has no room: a limit that was set there. */
 export class NoRoomError extends Error {
   /** Name of the class. */
   override readonly name = "NoRoomError";
 
   /** Makes the error. */
-  constructor(cause: Error) {
-    super(`The stream of jobs is full: ${cause.message}`, { cause });
+  constructor(what: string, cause: Error) {
+    super(`The ${what} is full: ${cause.message}`, { cause });
+  }
+}
+
+function isNoRoom(error: unknown): error is JetStreamApiError {
+  return error instanceof JetStreamApiError && error.code === NO_ROOM;
+}
+
+/** Waits for something to be stored; that there is no room passes no sooner than what lies there. */
+async function orNoRoom(what: string, storing: Promise<unknown>): Promise<void> {
+  try {
+    await storing;
+  } catch (error) {
+    throw isNoRoom(error) ? new NoRoomError(what, error) : error;
   }
 }
 

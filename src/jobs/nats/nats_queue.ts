@@ -89,16 +89,18 @@ export class NatsQueue implements RemoteQueue {
   /**
    * Checks that a job could be added now.
    *
+   * @param others Jobs of the client that are about to be added before it.
    * @throws {QueueFullError} If there is no place.
    * @throws {QueueClosedError} If the queue is closed.
    */
-  checkPlace(client: string): void {
+  checkPlace(client: string, others = 0): void {
     if (this.closed) throw new QueueClosedError();
-    // A worker that waits takes it at once.
-    if (this.#figures.idle > this.length || this.placesFor(client) > 0) return;
+    // A worker that waits takes one at once.
+    const idle = Math.max(0, this.#figures.idle - this.length);
+    if (idle + this.placesFor(client) > others) return;
     const { capacity, capacityPerClient } = this.limits;
     const retryAfter = Math.max(1, Math.ceil(this.#secondsEach()));
-    const what = this.length >= capacity
+    const what = this.length + others >= capacity
       ? `${capacity} requests wait`
       : `${capacityPerClient} requests of yours wait`;
     const message = `${what}, which is as many as may; try again in ${retryAfter} s`;
@@ -131,7 +133,8 @@ export class NatsQueue implements RemoteQueue {
   secondsTo({ state, request }: Job): number {
     const own = this.#speed.seconds(this.#workOf(request).calls) ?? FIRST_GUESS;
     if (state.status === "queued") return own + (state.ahead + 1) * this.#secondsEach();
-    return state.status === "running" ? own * (1 - state.step / state.steps) : 0;
+    // At strength 0 there are no steps.
+    return state.status === "running" ? own * (1 - state.step / Math.max(1, state.steps)) : 0;
   }
 
   /** Seconds until all that waits and runs now is through. */

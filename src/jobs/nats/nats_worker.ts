@@ -9,8 +9,9 @@ import type { VQDiffusionPipeline } from "../../pipeline/vq_diffusion_pipeline.t
 import { isOver, Job, type JobRequest, type JobState } from "../job.ts";
 import { workOf } from "../speed.ts";
 import { draw } from "../worker.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Exchange, NoRoomError } from "./exchange.ts";
 import { decodeJob, jobId, type ReadFields } from "./job_message.ts";
+import type { RemoteState } from "./job_state.ts";
 
 /** Milliseconds between two states of a job, unless there is a new preview. */
 const REPORT_MS = 250;
@@ -99,9 +100,10 @@ class Work {
     const message = this.#message;
     const alive = setInterval(() => message.working(), this.#exchange.ackSeconds * 1000 / SIGNS);
     try {
-      await this.#run();
+      await this.#run().catch((error) => this.#fail(error));
     } catch (error) {
-      await this.#fail(error);
+      if (!this.#options.abandon?.aborted) throw error;
+      this.#giveBack();
     } finally {
       clearInterval(alive);
     }
@@ -114,23 +116,21 @@ class Work {
     }
     const request = await this.#request();
     const form = { count: request.values.numImagesPerPrompt, side: this.#exchange.side };
-    if (await this.#exchange.pictures(this.#id, form) !== undefined) {
+    const { abandon } = this.#options;
+    if (await this.#exchange.pictures(this.#id, form, abandon) !== undefined) {
       await this.#finish();
       return this.#log("stored");
     }
     const state = await this.#draw(request);
     switch (state.status) {
       case "done":
-        await this.#exchange.setPictures(this.#id, state.images);
+        await this.#exchange.setPictures(this.#id, state.images, abandon);
         await this.#finish();
         return this.#log("done");
       case "failed":
         throw state.error;
       default:
-        if (this.#options.abandon?.aborted) {
-          this.#message.nak();
-          return this.#log("returned");
-        }
+        if (abandon?.aborted) return this.#giveBack();
         this.#message.term();
         return this.#log("cancelled");
     }
@@ -173,23 +173,38 @@ class Work {
       last = performance.now();
       // It is for people to look at: one that is lost is followed by others.
       const told = { ...state, preview: isNew ? state.preview : undefined, sequence };
-      await this.#exchange.setState(this.#id, told, true).catch(() => {});
+      await this.#exchange.setState(this.#id, told, { once: true }).catch(() => {});
       if (isOver(job.state)) return;
     }
   }
 
+  /** Lets others draw the job. */
+  #giveBack(): void {
+    this.#message.nak();
+    this.#log("returned");
+  }
+
   /** Lets the job leave the queue, as its pictures are stored. */
   async #finish(): Promise<void> {
-    await this.#exchange.setState(this.#id, { status: "done", sequence: this.#message.seq });
+    await this.#tell({ status: "done", sequence: this.#message.seq });
     this.#message.ack();
   }
 
   async #fail(error: unknown): Promise<void> {
     const reason = error instanceof Error ? error.message : String(error);
     const sequence = this.#message.seq;
-    await this.#exchange.setState(this.#id, { status: "failed", sequence, reason });
+    await this.#tell({ status: "failed", sequence, reason });
     this.#message.term();
     this.#log("failed", reason);
+  }
+
+  /** Tells how the job has ended. Where there is no room for that, who waits finds its pictures, or adds it again. */
+  async #tell(state: RemoteState): Promise<void> {
+    try {
+      await this.#exchange.setState(this.#id, state, { signal: this.#options.abandon });
+    } catch (error) {
+      if (!(error instanceof NoRoomError)) throw error;
+    }
   }
 
   #log(outcome: WorkRecord["outcome"], reason?: string): void {

@@ -35,14 +35,15 @@ export async function steadily<T>(
   task: () => Promise<T>,
   { signal, repair }: SteadyOptions,
 ): Promise<T> {
+  signal?.throwIfAborted();
   for (let delay = DELAYS.first;; delay = Math.min(2 * delay, DELAYS.most)) {
-    signal?.throwIfAborted();
     try {
       return await task();
     } catch (error) {
       if (!isTransient(error)) throw error;
     }
     await pause(delay, signal);
+    signal?.throwIfAborted();
     try {
       await repair();
     } catch (error) {

@@ -113,8 +113,10 @@ export async function progressAnswer(
   const shown = withImage && entry && preview
     ? enlarged(contactSheet(preview.images, { gap: 0 }), entry.request.scale)
     : undefined;
+  // At strength 0 there are no steps.
+  const progress = step / Math.max(1, steps);
   return {
-    progress: entry === undefined ? 0 : Math.max(LEAST_PROGRESS, step / steps),
+    progress: entry === undefined ? 0 : Math.max(LEAST_PROGRESS, progress),
     eta_relative: entry === undefined ? 0 : queue.secondsTo(entry.job),
     state: {
       skipped: false,

@@ -87,10 +87,11 @@ function drawingRoutes(desk: Desk, jobs: ClientJobs): Routes {
     },
     "img2img": {
       POST: async (call) => {
-        // Pictures for which there is no place are not read.
-        desk.queue.checkPlace(call.get("client"));
-        const fields = await fieldsOf(desk, call);
-        return await draw(call, await readImageRequest(fields, model, limits()));
+        const request = await desk.upload(call, {
+          body: () => fieldsOf(desk, call),
+          fit: (fields) => readImageRequest(fields, model, limits()),
+        });
+        return await draw(call, request);
       },
     },
   };

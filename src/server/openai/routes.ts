@@ -19,10 +19,12 @@ export function openAIRoutes(desk: Desk): Routes {
   const { model } = desk;
   const limits = () => ({ request: desk.limits, parameters: desk.parameterLimits() });
   const uploads = { ...desk.limits, maxBodyBytes: desk.limits.maxUploadBytes };
-  const readForm = (call: Call) => {
-    // Pictures for which there is no place are not read.
-    desk.queue.checkPlace(call.get("client"));
-    return readFormBody(call.req.raw, uploads);
+  const upload = async (call: Call, read: typeof readEditRequest) => {
+    const request = await desk.upload(call, {
+      body: () => readFormBody(call.req.raw, uploads),
+      fit: (form) => read(form, model, limits()),
+    });
+    return await draw(desk, call, request);
   };
   const created = Math.floor(Date.now() / 1000);
   return {
@@ -41,18 +43,8 @@ export function openAIRoutes(desk: Desk): Routes {
         return await draw(desk, call, readOpenAIRequest(body, model, limits()));
       },
     },
-    "/v1/images/edits": {
-      POST: async (call) => {
-        const form = await readForm(call);
-        return await draw(desk, call, await readEditRequest(form, model, limits()));
-      },
-    },
-    "/v1/images/variations": {
-      POST: async (call) => {
-        const form = await readForm(call);
-        return await draw(desk, call, await readVariationRequest(form, model, limits()));
-      },
-    },
+    "/v1/images/edits": { POST: (call) => upload(call, readEditRequest) },
+    "/v1/images/variations": { POST: (call) => upload(call, readVariationRequest) },
   };
 }
 

@@ -1,50 +1,16 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { jetstreamManager } from "npm:@nats-io/jetstream@3.4.0";
 import { RasterImage } from "../../../src/images/raster_image.ts";
-import type { Job, JobRequest } from "../../../src/jobs/job.ts";
-import { encodeFrames } from "../../../src/jobs/nats/frames.ts";
+import { Job } from "../../../src/jobs/job.ts";
 import { encodeJob } from "../../../src/jobs/nats/job_message.ts";
 import { NatsQueue } from "../../../src/jobs/nats/nats_queue.ts";
 import { QueueClosedError, QueueFullError } from "../../../src/jobs/queue.ts";
 import { sideOf } from "../../../src/pipeline/components.ts";
 import { loadTiny, until } from "../../server/service.ts";
 import { pausingPipeline } from "../../server/support.ts";
-import { jobRequest, plainWork } from "../jobs.ts";
-import {
-  hasNatsServer,
-  MODEL,
-  openExchange,
-  openNatsQueue,
-  startNatsServer,
-} from "./nats_server.ts";
+import { imagesOf, plainWork, seeded } from "../jobs.ts";
+import { MODEL, natsTest, openExchange, openNatsQueue } from "./nats_server.ts";
 import { startStuckWorker, startWorker } from "./workers.ts";
-
-/** A test that needs a NATS server, and has one of its own. */
-function natsTest(name: string, test: (url: string, server: Server) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore: !hasNatsServer,
-    async fn() {
-      await using server = await startNatsServer();
-      await test(server.url, server);
-    },
-  });
-}
-
-type Server = Awaited<ReturnType<typeof startNatsServer>>;
-
-/** What a job is to draw, of a seed of its own. */
-function seeded(seed: number, steps = 5): JobRequest {
-  const request = jobRequest(steps);
-  return { ...request, values: { ...request.values, seed: BigInt(seed) } };
-}
-
-async function imagesOf(job: Job): Promise<readonly RasterImage[]> {
-  const state = await job.finished();
-  if (state.status === "failed") throw state.error;
-  assert(state.status === "done", state.status);
-  return state.images;
-}
 
 /** Waits until a job runs. */
 async function running(job: Job): Promise<void> {
@@ -238,8 +204,17 @@ natsTest(
     third.cancel();
     await until(() => other.queue.placesFor("c") === 1);
     other.queue.checkPlace("c");
+    assertThrows(() => other.queue.checkPlace("c", 1), QueueFullError, "3 requests wait");
   },
 );
+
+natsTest("NatsQueue.secondsTo() tells the seconds of a job without steps", async (url) => {
+  await using opened = await openNatsQueue(url);
+  const job = new Job(seeded(1), "a", () => {});
+  job.report({ status: "running", step: 0, steps: 0, preview: undefined });
+  // Nothing has been measured yet.
+  assertEquals(opened.queue.secondsTo(job), 5);
+});
 
 natsTest("NatsQueue.close() gives back what waits, and lets end what runs", async (url) => {
   await using pipe = await loadTiny();
@@ -261,82 +236,6 @@ natsTest("NatsQueue.close() gives back what waits, and lets end what runs", asyn
   await opened.queue.finished;
   assertEquals((await opened.exchange.figures()).waiting, 0);
 });
-
-natsTest("runNatsWorker() gives its job back at once when it is told to", async (url) => {
-  await using pipe = await loadTiny();
-  const { pipeline, paused } = pausingPipeline(pipe);
-  await using opened = await openNatsQueue(url);
-  const job = opened.queue.add(seeded(1), "a");
-  await using first = await startWorker(pipeline, url);
-  await paused();
-  await first.abandon();
-  assertEquals(first.outcomes(), ["returned"]);
-  await using _second = await startWorker(pipe, url);
-  assertEquals((await imagesOf(job)).length, 1);
-});
-
-natsTest(
-  "runNatsWorker() fails a job with which workers have ended, and draws it if it is asked for again",
-  async (url) => {
-    await using pipe = await loadTiny();
-    await using opened = await openNatsQueue(url);
-    await using workers = await openExchange(url);
-    const job = opened.queue.add(seeded(1), "a");
-    for (let i = 0; i < 10; i++) {
-      let message;
-      while (message === undefined) {
-        message = await workers.exchange.take(new AbortController().signal);
-      }
-      message.nak();
-    }
-    await using worker = await startWorker(pipe, url);
-    const state = await job.finished();
-    assert(state.status === "failed" && state.error instanceof Error);
-    assertEquals(state.error.message, "10 workers have ended while they drew this job");
-    assertEquals((await imagesOf(opened.queue.add(seeded(1), "a"))).length, 1);
-    assertEquals(worker.outcomes(), ["failed", "done"]);
-  },
-);
-
-natsTest(
-  "runNatsWorker() refuses messages that are damaged, out of range or under a false id, and goes on",
-  async (url) => {
-    await using pipe = await loadTiny();
-    await using opened = await openNatsQueue(url);
-    const { exchange } = opened;
-    const { id, bytes } = await encodeJob(seeded(1), MODEL);
-    const fields = { prompt: "a cat", seed: "1", steps: 5, guidance: 1, truncation: 1, images: 1 };
-    const message = (changed: Record<string, unknown>, files: Uint8Array<ArrayBuffer>[] = []) =>
-      encodeFrames({ header: { fields: { ...fields, ...changed }, previews: 0 }, files });
-    const wide = await new RasterImage(new Uint8ClampedArray(4 * 31 * 32), 31, 32).toPng();
-    const hostile: [Uint8Array, string][] = [
-      [new TextEncoder().encode("hello"), "Cannot read a message of the queue"],
-      [bytes.subarray(0, 20), "Cannot read a message of the queue"],
-      [encodeFrames({ header: {}, files: [] }), "it has no fields"],
-      [message({ steps: 1e9 }), "steps is 1000000000, expected a whole number"],
-      [message({ images: 5 }), "images is 5, expected"],
-      [message({ prompt: "x".repeat(101) }), "prompt is 101 characters long"],
-      [message({ prompt: { length: 1 } }), "prompt is {"],
-      [message({ seed: undefined }), "seed is missing"],
-      [message({}, [wide]), "its picture is 31 × 32, expected 32 × 32"],
-      [message({}, [new Uint8Array(10)]), "Cannot"],
-      [message({ prompt: "a dog" }), "its id is none of what it asks for"],
-    ];
-    for (const [i, [bytes]] of hostile.entries()) {
-      await exchange.add(`${i}`.padStart(64, "0"), bytes);
-    }
-    // A picture of another prompt, under the id of one that is asked for.
-    await exchange.add(id, message({ prompt: "a dog" }));
-    await using worker = await startWorker(pipe, url);
-    await until(() => worker.records.length === hostile.length + 1);
-    assertEquals(worker.outcomes(), Array(hostile.length + 1).fill("failed"));
-    for (const [i, [, reason]] of hostile.entries()) {
-      assertStringIncludes(worker.records[i]!.reason!, reason);
-    }
-    const { images } = await pipe.generate("a cat", seeded(1).values);
-    assertEquals(await imagesOf(opened.queue.add(seeded(1), "a")), images);
-  },
-);
 
 natsTest(
   "NatsQueue draws anew what is stored damaged, and refuses what the server cannot take",

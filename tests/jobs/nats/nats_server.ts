@@ -72,6 +72,24 @@ async function portOf(process: Deno.ChildProcess): Promise<number> {
   return Number(/client connections on 127\.0\.0\.1:(\d+)/.exec(text)![1]);
 }
 
+/** A test that needs a NATS server, and has one of its own. */
+export function natsTest(
+  name: string,
+  test: (url: string, server: NatsServer) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    ignore: !hasNatsServer,
+    async fn() {
+      await using server = await startNatsServer();
+      await test(server.url, server);
+    },
+  });
+}
+
+/** A server that was started. */
+export type NatsServer = Awaited<ReturnType<typeof startNatsServer>>;
+
 /** The queue with a connection of its own. */
 export async function openExchange(url: string, options: Partial<ExchangeOptions> = {}) {
   const connection = await connectToQueue({ url }, "test");

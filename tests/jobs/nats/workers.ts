@@ -25,6 +25,8 @@ export async function startWorker(
     ...options,
   });
   return {
+    /** The queue as it sees it. */
+    exchange: opened.exchange,
     /** What it has done. */
     records,
     outcomes: () => records.map(({ outcome }) => outcome),

@@ -4,6 +4,10 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import imported from "npm:node-sd-webui@0.0.8";
 import { enlarge } from "../../../src/images/enlarge.ts";
 import { readPngTexts } from "../../../src/images/png_text.ts";
+import { JobQueue } from "../../../src/jobs/queue.ts";
+import { progressAnswer } from "../../../src/server/automatic1111/answers.ts";
+import type { ClientJob } from "../../../src/server/automatic1111/client_jobs.ts";
+import { jobRequest } from "../../jobs/jobs.ts";
 import { BLACK, CLEAR, decodeBase64, halves, picture, WHITE } from "../pictures.ts";
 import { LIMITS, post, startService, until } from "../service.ts";
 
@@ -223,6 +227,17 @@ Deno.test("Paths of the web UI refuse what is wrong, in its form", async () => {
   const long = await service.ask("img2img", post({ init_images: ["A".repeat(100_000)] }));
   assertEquals(long.status, 413);
   assertEquals(service.server.log.filter(({ level }) => level === "error"), []);
+});
+
+Deno.test("progressAnswer() tells that a job without steps has begun", async () => {
+  const work = { steps: 0, calls: 0 };
+  const queue = new JobQueue({ capacity: 1, capacityPerClient: 1 }, () => work);
+  const taking = queue.take();
+  const job = queue.add(jobRequest(), "client");
+  assertEquals(await taking, job);
+  const entry = { job, since: 0 } as ClientJob;
+  const { progress, state } = await progressAnswer(entry, queue, { withImage: true });
+  assertEquals([progress, (state as Record<string, number>)["sampling_steps"]], [0.01, 0]);
 });
 
 Deno.test("GET /sdapi/v1/progress tells each client of its own picture, and shows it", async () => {

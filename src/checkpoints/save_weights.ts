@@ -16,6 +16,7 @@ import {
 import type { ArraySource } from "./arrays.ts";
 import { convertArray } from "./convert.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
+import { variantNames } from "../files/weight_names.ts";
 import { type ArrayToWrite, writeSafetensors } from "./safetensors_writer.ts";
 
 /** Options of {@linkcode saveWeights}. */
@@ -37,7 +38,8 @@ export interface SaveWeightsOptions {
 }
 
 /**
- * Writes weights to a safetensors file, holding only one array in memory at a time.
+ * Writes weights to a safetensors file, holding only one array in memory at a time, and has others removed that
+ * would be taken in its place.
  *
  * @param path File in the folder, such as `diffusion_pytorch_model.safetensors`.
  * @throws {RangeError} If a value does not fit the type.
@@ -69,6 +71,18 @@ export async function saveWeights(
   } finally {
     source.release();
   }
+  for (const name of namesBeside(path)) folder.remove?.(name);
+}
+
+/**
+ * Names of other weights that may lie beside a file of weights and be taken in its place: in several files,
+ * which diffusers prefers, or of float16.
+ *
+ * @param file Such as `model.safetensors`.
+ */
+function namesBeside(file: string): string[] {
+  const index = `${file}.index.json`;
+  return [index, ...variantNames([file, index], "fp16")];
 }
 
 /** One array, or two for an int8 weight: the weight and its scales, (out, 1). */

@@ -33,17 +33,6 @@ export function variantNames(names: readonly string[], variant: string): string[
   });
 }
 
-/**
- * Names of other weights that may lie beside a file of weights and be taken in its place: in several files,
- * which diffusers prefers, or of float16.
- *
- * @param file Such as `model.safetensors`.
- */
-export function namesBeside(file: string): string[] {
-  const index = `${file}.index.json`;
-  return [index, ...variantNames([file, index], "fp16")];
-}
-
 /** Those of float32 first; those of float16 only where there are no others. */
 function weightNames(safetensors: string, bin: string): string[] {
   const files = [`${safetensors}.safetensors`, `${bin}.bin`];

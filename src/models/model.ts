@@ -9,7 +9,6 @@ import type { Backend } from "../backends/backend.ts";
 import { checkChoice } from "../base/check.ts";
 import type { ArraySource } from "../checkpoints/arrays.ts";
 import type { FolderWriter } from "../files/folder_writer.ts";
-import { namesBeside } from "../files/weight_names.ts";
 import { checkMemory, mostWeightBytes } from "./memory_check.ts";
 import type { MemoryTrial } from "./memory_trial.ts";
 import { type Parameters, ParameterScope } from "./parameters.ts";
@@ -215,7 +214,6 @@ export abstract class Model<C extends ModelConfig = ModelConfig> implements Asyn
     const { saveWeights } = await import("../checkpoints/save_weights.ts");
     const how = { dtype: types, quantize, names, signal };
     await saveWeights(source, target, this.#weightsFile, how);
-    for (const name of namesBeside(this.#weightsFile)) target.remove?.(name);
   }
 
   /** Does what `dispose` does. */

@@ -12,7 +12,7 @@ import { byteCharacters } from "./byte_characters.ts";
 import { BytePairEncoding } from "./byte_pair_encoding.ts";
 import { normalizeText, splitWords, trimEnd, trimStart } from "./clip_text.ts";
 import { type FoundTokens, ParsedFiles, parseFiles } from "./parsed_files.ts";
-import { readTokenizerFiles, TOKENIZER_FILES, type TokenizerFiles } from "./tokenizer_files.ts";
+import { readTokenizerFiles, type TokenizerFiles } from "./tokenizer_files.ts";
 import { END_OF_WORD, type Vocabulary } from "./vocabulary.ts";
 
 /** Options of {@linkcode CLIPTokenizer.fromPretrained}. */
@@ -129,12 +129,8 @@ export class CLIPTokenizer {
    */
   async savePretrained(target: string | FolderWriter): Promise<void> {
     if (typeof target !== "string") {
-      const { portableFiles } = await import("./portable_files.ts");
-      const files = await inTurns(portableFiles(this.#files));
-      for (const [name, text] of Object.entries(files)) await target.writeText(name, text);
-      const others = TOKENIZER_FILES.filter((name) => !Object.hasOwn(files, name));
-      for (const name of others) target.remove?.(name);
-      return;
+      const { writePortableFiles } = await import("./portable_files.ts");
+      return await writePortableFiles(this.#files, target);
     }
     const { writeFolder } = await import("../files/folder_writer.ts");
     await using folder = await writeFolder(target);

@@ -4,11 +4,25 @@
  * @module
  */
 
-import type { Steps } from "../base/pauses.ts";
+import { inTurns, type Steps } from "../base/pauses.ts";
+import type { FolderWriter } from "../files/folder_writer.ts";
 import { parseJsonObject, type TokenizerFiles } from "./tokenizer_files.ts";
 
 const CONFIG = "tokenizer_config.json";
 const MERGES = "merges.txt";
+
+/** Files that are read beside the vocabulary and the merges, here or by transformers. */
+const BESIDE = [CONFIG, "special_tokens_map.json", "added_tokens.json", "tokenizer.json"];
+
+/** Writes the files that {@linkcode portableFiles} gives, and has those of another tokenizer removed. */
+export async function writePortableFiles(
+  files: TokenizerFiles,
+  target: FolderWriter,
+): Promise<void> {
+  const portable = await inTurns(portableFiles(files));
+  for (const [name, text] of Object.entries(portable)) await target.writeText(name, text);
+  for (const name of BESIDE) if (!Object.hasOwn(portable, name)) target.remove?.(name);
+}
 
 /**
  * The files, but for what some versions cannot read:

@@ -18,9 +18,6 @@ const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "added_tok
 /** The file that takes the place of those, since transformers 5. */
 const WHOLE = "tokenizer.json";
 
-/** Names of all files that are read of a tokenizer, here or by transformers. */
-export const TOKENIZER_FILES: readonly string[] = [...REQUIRED, ...OPTIONAL, WHOLE];
-
 /** Texts of the files of a tokenizer, by name. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
 

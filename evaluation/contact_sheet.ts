@@ -6,7 +6,7 @@ import { runScript } from "../tools/script.ts";
 import { drawAll } from "./generation.ts";
 import { SHEET_PROMPTS } from "./prompts.ts";
 
-const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with the seeds 0, 2, 4 …
+const USAGE = `Draws a contact sheet of ${SHEET_PROMPTS.length} prompts, with the seeds 0, 1, 2 …
 
     deno run --allow-all evaluation/contact_sheet.ts [options]
 
@@ -17,7 +17,7 @@ const SAMPLES = new URL("../weights/samples.png", import.meta.url);
 
 async function draw(model: string | undefined, out: string | URL): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(model, { device: "wasm" });
-  const cases = SHEET_PROMPTS.map((prompt, i) => ({ prompt, seed: 2 * i }));
+  const cases = SHEET_PROMPTS.map((prompt, i) => ({ prompt, seed: i }));
   const { styles } = pipe.generationConfig;
   const drawn = await drawAll(pipe, cases, { styles });
   await Deno.writeFile(out, await contactSheet(drawn.map(({ image }) => image)).toPng());

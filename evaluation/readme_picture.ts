@@ -3,7 +3,7 @@
 import { contactSheet } from "../src/images/contact_sheet.ts";
 import { VQDiffusionPipeline } from "../src/pipeline/vq_diffusion_pipeline.ts";
 import { runScript } from "../tools/script.ts";
-import { drawAll } from "./generation.ts";
+import { type Case, drawAll } from "./generation.ts";
 
 const USAGE =
   `Draws the picture of the README with the embedded model, and prints the prompts below it.
@@ -12,24 +12,21 @@ const USAGE =
 
 const PICTURE = new URL("../weights/examples.png", import.meta.url);
 
-const PROMPTS = [
-  "a red apple on a blue background",
-  "a star on a black background",
-  "a rocket",
-  "a grinning face on a pink background",
-  "a strawberry",
-  "a soccer ball on a green background",
-  "a mushroom on a light blue background",
-  "a tractor on a yellow background",
+/** Different things, then one thing with different seeds. */
+const CASES: readonly Case[] = [
+  { prompt: "a red apple on a blue background", seed: 0 },
+  { prompt: "a star on a black background", seed: 0 },
+  { prompt: "a mushroom on a light blue background", seed: 1 },
+  { prompt: "a tractor on a yellow background", seed: 2 },
+  ...[0, 1, 2, 3].map((seed) => ({ prompt: "a rocket", seed })),
 ];
 
 async function draw(): Promise<void> {
   await using pipe = await VQDiffusionPipeline.fromPretrained(undefined, { device: "wasm" });
-  const cases = PROMPTS.map((prompt) => ({ prompt, seed: 2 }));
   const { styles } = pipe.generationConfig;
-  const images = (await drawAll(pipe, cases, { styles })).map(({ image }) => image);
+  const images = (await drawAll(pipe, CASES, { styles })).map(({ image }) => image);
   await Deno.writeFile(PICTURE, await contactSheet(images, { columns: 4 }).toPng());
-  console.log(PROMPTS.map((prompt) => `“${prompt}”`).join(" · "));
+  console.log(CASES.map(({ prompt, seed }) => `“${prompt}”, seed ${seed}`).join(" · "));
 }
 
 await runScript({ usage: USAGE, options: {}, run: draw });

@@ -1,5 +1,6 @@
 // How alike tokens and pictures are.
 
+import type { Pixels } from "../src/images/pixels.ts";
 import type { RasterImage } from "../src/images/raster_image.ts";
 
 /** Red, green and blue, 0 … 255. */
@@ -40,7 +41,7 @@ export function peakSignalToNoise(a: RasterImage, b: RasterImage): number {
  *
  * @param blocks Blocks of a side, a divisor of the picture's.
  */
-export function blockMeans({ data, width, height }: RasterImage, blocks: number): Float32Array {
+export function blockMeans({ data, width, height }: Pixels, blocks: number): Float32Array {
   const [columns, rows] = [width / blocks, height / blocks];
   if (!Number.isInteger(columns) || !Number.isInteger(rows)) {
     throw new RangeError(

@@ -73,6 +73,7 @@ async function load({ token, dtype }: DrawRequest): Promise<Library.VQDiffusionP
 
 /** Waits for what others wait for, too, until the signal is aborted: then it throws the reason. */
 async function unlessAborted<T>(shared: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   const end = () => reject(signal.reason);
   signal.addEventListener("abort", end);

@@ -1,8 +1,10 @@
 // Which drawings are also learned as seen in a mirror.
 
-/** Side of the pictures that are compared, and blocks of a side whose means are. */
+import { onWhite } from "../../src/images/pixels.ts";
+import { blockMeans, BLOCKS, squaredDistance } from "../image_measures.ts";
+
+/** Side of the pictures that are compared. */
 const SIDE = 64;
-const BLOCKS = 16;
 
 /** A drawing less unlike its mirror image than this would be the same picture to most people; of 255. */
 const LEAST_DIFFERENCE = 24;
@@ -44,21 +46,9 @@ export function mirrored(rgba: Uint8Array, side: number): Uint8Array<ArrayBuffer
 
 /** Root of the mean squared difference between a picture on white and its mirror image, by block means. */
 function asymmetry(rgba: Uint8Array): number {
-  const means = new Float64Array(BLOCKS * BLOCKS * 3);
-  const width = SIDE / BLOCKS;
-  for (let i = 0; i < SIDE * SIDE; i++) {
-    const [x, y] = [i % SIDE, Math.floor(i / SIDE)];
-    const block = Math.floor(y / width) * BLOCKS + Math.floor(x / width);
-    const alpha = rgba[i * 4 + 3]! / 255;
-    for (let c = 0; c < 3; c++) {
-      means[block * 3 + c]! += (255 + (rgba[i * 4 + c]! - 255) * alpha) / width ** 2;
-    }
-  }
-  const sum = means.reduce((total, mean, i) => {
-    const [block, c] = [Math.floor(i / 3), i % 3];
-    const column = block % BLOCKS;
-    const other = block - column + BLOCKS - 1 - column;
-    return total + (mean - means[other * 3 + c]!) ** 2;
-  }, 0);
-  return Math.sqrt(sum / means.length);
+  const [means, others] = [rgba, mirrored(rgba, SIDE)].map((picture) => {
+    const image = { data: Uint8ClampedArray.from(picture), width: SIDE, height: SIDE };
+    return blockMeans(onWhite(image), BLOCKS);
+  });
+  return Math.sqrt(squaredDistance(means!, others!) / means!.length);
 }
